@@ -1,0 +1,1 @@
+"""Claude Code analytics: from conversation logs to validated, published marts."""

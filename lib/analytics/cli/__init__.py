@@ -1,0 +1,69 @@
+"""The command line: `claude-analytics COMMAND` or `python -m analytics.cli COMMAND`.
+
+Every command lives in a module of its own theme and is imported only when it is called: start-up is part of
+how fast an hourly run is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from analytics.errors import AnalyticsError
+
+# command name -> (module, one line for --help). The attribute in the module is the command's name with - as _.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "config": ("analytics.cli.config", "Print the effective settings, secrets masked."),
+    "sync": ("analytics.cli.ingest", "Copy new transcript lines into MongoDB."),
+    "extract": ("analytics.cli.ingest", "Read new documents from the source into Iceberg."),
+    "iceberg": ("analytics.cli.ingest", "Inspect and maintain the raw Iceberg tables."),
+    "load": ("analytics.cli.warehouse", "Load new Iceberg snapshots into the working DuckDB copy."),
+    "transform": ("analytics.cli.warehouse", "Run dbt on the working copy."),
+    "validate": ("analytics.cli.quality", "Run Great Expectations on the working copy."),
+    "publish": ("analytics.cli.quality", "Swap the working copy in as the published database."),
+    "pipeline": ("analytics.cli.pipeline", "Run all stages as one Ploomber build."),
+    "report": ("analytics.cli.pipeline", "Print what the published database says."),
+    "demo": ("analytics.cli.demo", "Generate a synthetic history."),
+    "dashboards": ("analytics.cli.dashboards", "Check, render or provision the dashboards."),
+    "deploy": ("analytics.cli.operations", "Install the schedules in your crontab."),
+    "status": ("analytics.cli.operations", "Show schedules and past runs."),
+    "doctor": ("analytics.cli.operations", "Look for gaps, unpriced models and unknown entries."),
+    "purge": ("analytics.cli.operations", "Remove data for good."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when first used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[name][0])
+        return getattr(module, name.replace("-", "_"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list from COMMANDS itself: help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="claude-code-analytics")
+def cli() -> None:
+    """Understand your Claude Code usage: cost, activity, failures, results."""
+
+
+def main() -> None:
+    """Entry point. Known errors end as one line on stderr and their exit code (1 failed, 2 usage, 3 busy)."""
+    try:
+        cli()
+    except AnalyticsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+

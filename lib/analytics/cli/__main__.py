@@ -1,0 +1,5 @@
+"""`python -m analytics.cli`."""
+
+from analytics.cli import main
+
+main()

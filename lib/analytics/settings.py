@@ -1,0 +1,181 @@
+"""One settings object, read from the environment and `.env`.
+
+Precedence: explicit keyword > environment variable > `.env` in the working directory > default.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from analytics.errors import ConfigError
+
+# The repository root: notebooks, pipeline.yaml, dbt/ and gx/ live beside lib/. An editable install keeps this true.
+PROJECT_ROOT = Path(os.environ.get("ANALYTICS_PROJECT_ROOT") or Path(__file__).resolve().parents[2])
+
+
+class Settings(BaseSettings):
+    """Effective configuration. Field `x_y` is read from the variable `X_Y`."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    # Source
+    source: Literal["mongodb", "jsonl"] = Field("mongodb", description="where conversations are read from")
+    mongo_uri: SecretStr | None = Field(None, description="MongoDB server; unset = the embedded server")
+    mongo_db: str = Field("claude_logs", min_length=1, description="database")
+    mongo_collection: str = Field("conversations", min_length=1, description="collection")
+    claude_projects_dir: Path = Field(
+        Path("~/.claude/projects"), validate_default=True, description="Claude Code's transcripts"
+    )
+    machine_name: str = Field(default_factory=socket.gethostname, min_length=1, description="written by sync")
+
+    # State
+    data_dir: Path = Field(Path("data"), validate_default=True, description="all state lives under it")
+    duckdb_path: Path | None = Field(None, description="published database; default DATA_DIR/analytics.db")
+    keep_versions: int = Field(3, ge=1, description="published versions kept for rollback")
+
+    # Extract
+    extract_overlap_minutes: int = Field(10, ge=0, description="incremental reads start this long before the watermark")
+    redact_secrets: bool = Field(True, description="replace high-confidence secrets before they reach Iceberg")
+    snapshot_retention_days: int = Field(7, ge=0, description="Iceberg snapshots older than this are expired")
+    keep_runs: int = Field(100, ge=1, description="run folders kept under DATA_DIR/runs")
+
+    # Transform
+    dbt_target: str = Field("dev", min_length=1, description="dbt target")
+    analytics_tz: str = Field("UTC", description="IANA time zone that decides days and hours")
+    pricing_overrides: Path | None = Field(None, description="CSV of your own prices, same columns as the seed")
+
+    # Metabase
+    metabase_url: str = Field("http://localhost:3001", description="Metabase server")
+    metabase_admin_email: str | None = Field(None, description="first admin, created by provisioning")
+    metabase_admin_password: SecretStr | None = Field(None, description="no default on purpose")
+    metabase_api_key: SecretStr | None = Field(None, description="instead of e-mail and password")
+    metabase_database_path: str | None = Field(
+        None, description="serving.duckdb as Metabase's container sees it; default: the local path"
+    )
+
+    # Alerts
+    alert_webhook_url: SecretStr | None = Field(None, description="Slack-compatible; called on failure and recovery")
+    alert_command: str | None = Field(None, description="run on failure and recovery")
+
+    @field_validator("claude_projects_dir", "data_dir", "duckdb_path", "pricing_overrides")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else Path(os.path.abspath(value.expanduser()))
+
+    @field_validator("analytics_tz")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("not an IANA time zone name such as UTC, Europe/Berlin or Asia/Tokyo")
+        return value
+
+    @field_validator("mongo_uri")
+    @classmethod
+    def _mongo_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must start with mongodb:// or mongodb+srv://")
+        return value
+
+    # Paths: everything the workspace writes, in one place.
+    @property
+    def published_path(self) -> Path:
+        """The newest published database: a link that publish swaps atomically. Readers open it read-only."""
+        return self.duckdb_path or self.data_dir / "analytics.db"
+
+    @property
+    def versions_dir(self) -> Path:
+        """Immutable published database files, newest last by name."""
+        return self.data_dir / "versions"
+
+    @property
+    def build_path(self) -> Path:
+        """The working copy that load, transform and validate write; never read by others."""
+        return self.data_dir / "build" / "analytics.db"
+
+    @property
+    def serving_dir(self) -> Path:
+        """Marts as Parquet plus `serving.duckdb`, for readers that keep connections open."""
+        return self.data_dir / "serving"
+
+    @property
+    def warehouse_dir(self) -> Path:
+        """Default Iceberg warehouse and its SQLite catalog."""
+        return self.data_dir / "iceberg"
+
+    @property
+    def mongo_storage_dir(self) -> Path:
+        """Storage of the embedded MongoDB-wire server."""
+        return self.data_dir / "mongo"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One folder per run: executed notebooks, log, run.json."""
+        return self.data_dir / "runs"
+
+    @property
+    def data_docs_dir(self) -> Path:
+        """Great Expectations data docs."""
+        return self.data_dir / "data_docs"
+
+    @property
+    def lock_path(self) -> Path:
+        """The run lock."""
+        return self.data_dir / "run.lock"
+
+    @cached_property
+    def tz(self) -> ZoneInfo:
+        """`ANALYTICS_TZ` as a zone."""
+        return ZoneInfo(self.analytics_tz)
+
+    def masked(self) -> dict[str, str]:
+        """Effective values by variable name, secrets masked, fit to print."""
+        shown = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name == "mongo_uri" and value is not None:
+                value = mask_uri(value.get_secret_value())
+            elif name == "duckdb_path":
+                value = self.published_path
+            shown[name.upper()] = "" if value is None else str(value)
+        return shown
+
+
+def mask_uri(uri: str) -> str:
+    """`uri` with its password (and any query values) replaced, fit for logs and messages."""
+    parts = urlsplit(uri)
+    netloc = parts.netloc
+    if "@" in netloc:
+        credentials, _, hosts = netloc.rpartition("@")
+        user = credentials.partition(":")[0]
+        netloc = f"{user}:***@{hosts}" if ":" in credentials else f"{user}@{hosts}"
+    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+_SECRET_FIELDS = {"mongo_uri", "metabase_admin_password", "metabase_api_key", "alert_webhook_url"}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment and `.env`, `overrides` (field names, None = not given) winning.
+
+    Raises:
+        ConfigError: one line naming each wrong variable, its value (unless secret) and what is allowed.
+    """
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            field = str(item["loc"][0])
+            value = "(hidden)" if field in _SECRET_FIELDS else repr(item["input"])
+            reason = item["msg"].removeprefix("Value error, ")
+            problems.append(f"{field.upper()}={value}: {reason[0].lower()}{reason[1:]}")
+        raise ConfigError("; ".join(problems)) from None
