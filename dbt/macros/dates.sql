@@ -35,3 +35,13 @@
 {% macro default__seconds_between(earlier, later) -%}
     cast(epoch_ms({{ later }}) - epoch_ms({{ earlier }}) as decimal(18, 3)) / 1000
 {%- endmacro %}
+
+{% macro days_between(first_day, last_day, relation) -%}
+    {#- A query of one column `date_key`: every day from first to last; no row when the relation's bounds are null. -#}
+    {{ return(adapter.dispatch('days_between')(first_day, last_day, relation)) }}
+{%- endmacro %}
+
+{% macro default__days_between(first_day, last_day, relation) -%}
+    select cast(unnest(generate_series({{ first_day }}, {{ last_day }}, interval 1 day)) as date) as date_key
+    from {{ relation }}
+{%- endmacro %}

@@ -43,3 +43,25 @@
         as decimal(18, 9)
     )
 {%- endmacro %}
+
+{% macro model_family(model) -%}
+    {#- The family in a Claude model's name; for others what stands before the first hyphen. -#}
+    coalesce(
+        nullif(regexp_extract({{ model }}, '(opus|sonnet|haiku|fable|mythos)', 1), ''),
+        nullif(regexp_extract({{ model }}, '^([^-]+)', 1), ''),
+        {{ model }}
+    )
+{%- endmacro %}
+
+{% macro write_cost(usage, price) -%}
+    {#- USD of a response's cache writes alone, by the same arithmetic as response_cost(). -#}
+    cast(
+        (
+            cast({{ usage }}.cache_write_5m_tokens as decimal(38, 0)) * {{ price }}.cache_write_5m
+            + cast({{ usage }}.cache_write_1h_tokens as decimal(38, 0)) * {{ price }}.cache_write_1h
+        )
+        * case when {{ usage }}.is_fast then {{ price }}.fast_multiplier else cast(1 as decimal(9, 3)) end
+        * cast(0.000001 as decimal(6, 6))
+        as decimal(18, 9)
+    )
+{%- endmacro %}

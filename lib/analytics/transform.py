@@ -161,7 +161,7 @@ def _options(settings: Settings, arguments: list[str]) -> list[str]:
     return [
         "--quiet",
         "--no-version-check",
-        *("--log-level-file", "info"),
+        *("--log-level", "none", "--log-level-file", "info"),
         *("--log-path", str(settings.data_dir / "dbt" / "logs")),
         *arguments,
         *("--project-dir", str(DBT_DIR)),

@@ -1,0 +1,56 @@
+{#
+    What is counted, in one place: the aggregates and dimensions use these, the tests in dbt/tests hold them to the
+    facts. All of them read columns of fct_messages or fct_tool_calls, optionally through a relation alias.
+#}
+
+{% macro token_columns() -%}
+    {#- The token kinds of a response. They are priced differently: never added up into one number. -#}
+    {{ return(['input_tokens', 'output_tokens', 'cache_write_5m_tokens', 'cache_write_1h_tokens', 'cache_read_tokens']) }}
+{%- endmacro %}
+
+{% macro is_human_prompt(alias='') -%}
+    {#- A person's prompt or slash command on the main chain; queued ones are counted apart. -#}
+    {%- set at = alias ~ '.' if alias else '' -%}
+    {{ at }}message_kind in ('prompt', 'slash_command') and not {{ at }}is_sidechain and not {{ at }}is_queued
+{%- endmacro %}
+
+{% macro is_queued_prompt(alias='') -%}
+    {%- set at = alias ~ '.' if alias else '' -%}
+    {{ at }}message_kind in ('prompt', 'slash_command') and not {{ at }}is_sidechain and {{ at }}is_queued
+{%- endmacro %}
+
+{% macro response_measures() -%}
+    {#-
+        Columns response_count, the five token sums, cost_usd, unpriced_response_count and lower_bound_response_count
+        of a group of messages. cost_usd is null when there are responses and none has a price: missing is not zero.
+    -#}
+    {%- set response = "message_kind = 'response'" -%}
+    count(*) filter (where {{ response }}) as response_count,
+        {%- for tokens in token_columns() %}
+        cast(coalesce(sum({{ tokens }}) filter (where {{ response }}), 0) as bigint) as {{ tokens }},
+        {%- endfor %}
+        cast(
+            case
+                when count(*) filter (where {{ response }}) = 0 then 0
+                else sum(cost_usd) filter (where {{ response }})
+            end as decimal(18, 9)
+        ) as cost_usd,
+        count(*) filter (where {{ response }} and not is_priced) as unpriced_response_count,
+        count(*) filter (where {{ response }} and output_is_lower_bound) as lower_bound_response_count
+{%- endmacro %}
+
+{% macro cache_hit_rate() -%}
+    {#- Share of the prompt that came from the cache: reads / (input + writes + reads). -#}
+    cast(cache_read_tokens as double)
+    / nullif(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens, 0)
+{%- endmacro %}
+
+{% macro rate(part, whole) -%}
+    {#- DOUBLE 0..1, null when there is nothing to divide. -#}
+    cast({{ part }} as double) / nullif({{ whole }}, 0)
+{%- endmacro %}
+
+{% macro exact_seconds(milliseconds) -%}
+    {#- DECIMAL(18, 3) seconds of a number of milliseconds. -#}
+    cast(({{ milliseconds }}) / 1000 as decimal(18, 3))
+{%- endmacro %}

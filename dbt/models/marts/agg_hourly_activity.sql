@@ -1,0 +1,86 @@
+with
+
+messages as (
+
+    select * from {{ ref('fct_messages') }}
+
+),
+
+tool_calls as (
+
+    select * from {{ ref('fct_tool_calls') }}
+
+),
+
+-- every hour of a week, Monday 2024-01-01 lending the names
+hours as (
+
+    select
+        days.day_of_week,
+        dayname(date '2024-01-01' + cast(days.day_of_week - 1 as integer)) as day_name,
+        hours.hour_of_day
+    from (select cast(unnest(range(1, 8)) as integer) as day_of_week) as days
+    cross join (select cast(unnest(range(0, 24)) as integer) as hour_of_day) as hours
+
+),
+
+activity as (
+
+    select
+        cast(isodow(created_date_key) as integer) as day_of_week,
+        created_hour as hour_of_day,
+        count(*) filter (where {{ is_human_prompt() }}) as prompt_count,
+        count(*) filter (where message_kind = 'response') as response_count,
+        0 as tool_call_count
+    from messages
+    where created_at is not null
+    group by 1, 2
+
+    union all
+
+    select
+        cast(isodow(called_date_key) as integer),
+        {{ local_hour('called_at') }},
+        0,
+        0,
+        count(*)
+    from tool_calls
+    where called_at is not null
+    group by 1, 2
+
+),
+
+summed as (
+
+    select
+        day_of_week,
+        hour_of_day,
+        cast(sum(prompt_count) as bigint) as prompt_count,
+        cast(sum(response_count) as bigint) as response_count,
+        cast(sum(tool_call_count) as bigint) as tool_call_count
+    from activity
+    group by
+        day_of_week,
+        hour_of_day
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['hours.day_of_week', 'hours.hour_of_day']) }} as hourly_key,
+        hours.day_of_week,
+        hours.day_name,
+        hours.hour_of_day,
+        coalesce(summed.prompt_count, 0) as prompt_count,
+        coalesce(summed.response_count, 0) as response_count,
+        coalesce(summed.tool_call_count, 0) as tool_call_count,
+        coalesce(summed.prompt_count + summed.response_count + summed.tool_call_count, 0) as total_activity
+    from hours
+    left join summed
+        on hours.day_of_week = summed.day_of_week
+        and hours.hour_of_day = summed.hour_of_day
+
+)
+
+select * from final

@@ -1,0 +1,62 @@
+with
+
+messages as (
+
+    select * from {{ ref('fct_messages') }}
+
+),
+
+tool_calls as (
+
+    select * from {{ ref('fct_tool_calls') }}
+
+),
+
+file_operations as (
+
+    select * from {{ ref('fct_file_operations') }}
+
+),
+
+used as (
+
+    select min(created_date_key) as first_day, max(created_date_key) as last_day from messages
+    union all
+    select min(called_date_key), max(called_date_key) from tool_calls
+    union all
+    select min(operated_date_key), max(operated_date_key) from file_operations
+
+),
+
+bounds as (
+
+    select
+        min(first_day) as first_day,
+        max(last_day) as last_day
+    from used
+
+),
+
+days as (
+
+    {{ days_between('first_day', 'last_day', 'bounds') }}
+
+),
+
+final as (
+
+    select
+        date_key,
+        cast(extract('year' from date_key) as integer) as year,
+        cast(extract('quarter' from date_key) as integer) as quarter,
+        cast(extract('month' from date_key) as integer) as month,
+        monthname(date_key) as month_name,
+        cast(extract('week' from date_key) as integer) as iso_week,
+        cast(isodow(date_key) as integer) as day_of_week,
+        dayname(date_key) as day_name,
+        isodow(date_key) >= 6 as is_weekend
+    from days
+
+)
+
+select * from final

@@ -1,0 +1,72 @@
+with
+
+messages as (
+
+    select * from {{ ref('fct_messages') }}
+
+),
+
+prices as (
+
+    select * from {{ ref('int_model_prices') }}
+
+),
+
+used as (
+
+    select
+        model,
+        min(created_at) as first_used_at,
+        max(created_at) as last_used_at,
+        count(*) as response_count
+    from messages
+    where
+        message_kind = 'response'
+        and model is not null
+    group by model
+
+),
+
+-- what a small response costs today: the period that holds the day, its lowest band
+in_force as (
+
+    select
+        model,
+        min_by(model_prefix, prompt_tokens_over) as model_prefix,
+        min_by(input, prompt_tokens_over) as input,
+        min_by(output, prompt_tokens_over) as output,
+        min_by(cache_write_5m, prompt_tokens_over) as cache_write_5m,
+        min_by(cache_write_1h, prompt_tokens_over) as cache_write_1h,
+        min_by(cache_read, prompt_tokens_over) as cache_read,
+        min_by(fast_multiplier, prompt_tokens_over) as fast_multiplier
+    from prices
+    where
+        effective_from <= {{ local_date(as_of()) }}
+        and effective_to > {{ local_date(as_of()) }}
+    group by model
+
+),
+
+final as (
+
+    select
+        used.model,
+        {{ model_family('used.model') }} as model_family,
+        in_force.model_prefix,
+        in_force.model_prefix is not null as is_priced,
+        in_force.input as input_usd_per_mtok,
+        in_force.output as output_usd_per_mtok,
+        in_force.cache_write_5m as cache_write_5m_usd_per_mtok,
+        in_force.cache_write_1h as cache_write_1h_usd_per_mtok,
+        in_force.cache_read as cache_read_usd_per_mtok,
+        in_force.fast_multiplier,
+        used.first_used_at,
+        used.last_used_at,
+        used.response_count
+    from used
+    left join in_force
+        on used.model = in_force.model
+
+)
+
+select * from final
