@@ -1,0 +1,71 @@
+{#
+    The typed shape of an entry, and how its parts are read.
+
+    A document is parsed once: one json_transform to a struct runs at 1 GB/s on two cores, eight separate path
+    extractions at a fifth of that. A key that is missing or of another type is null, never an error. What can be a
+    string or an object stays JSON and is looked at again.
+#}
+
+{% macro usage_shape() -%}
+{"input_tokens":"BIGINT","output_tokens":"BIGINT","cache_creation_input_tokens":"BIGINT","cache_read_input_tokens":"BIGINT","cache_creation":{"ephemeral_5m_input_tokens":"BIGINT","ephemeral_1h_input_tokens":"BIGINT"},"speed":"VARCHAR"}
+{%- endmacro %}
+
+{% macro message_shape() -%}
+{"id":"VARCHAR","role":"VARCHAR","model":"VARCHAR","stop_reason":"VARCHAR","content":"JSON","usage":{{ usage_shape() }}}
+{%- endmacro %}
+
+{% macro tool_result_shape() -%}
+{"type":"VARCHAR","content":"JSON","structuredPatch":[{"lines":["VARCHAR"]}],"agentId":"VARCHAR","agentType":"VARCHAR","interrupted":"BOOLEAN","toolDenialKind":"VARCHAR"}
+{%- endmacro %}
+
+{% macro entry_shape() -%}
+{"type":"VARCHAR","subtype":"VARCHAR","isMeta":"BOOLEAN","isCompactSummary":"BOOLEAN","isApiErrorMessage":"BOOLEAN","entrypoint":"VARCHAR","promptSource":"VARCHAR","origin":{"kind":"VARCHAR"},"toolDenialKind":"VARCHAR","leafUuid":"VARCHAR","summary":"VARCHAR","customTitle":"VARCHAR","aiTitle":"VARCHAR","prUrl":"VARCHAR","compactMetadata":{"trigger":"VARCHAR"},"attachment":{"type":"VARCHAR","commandMode":"VARCHAR","prompt":"JSON"},"message":{{ message_shape() }},"toolUseResult":{{ tool_result_shape() }},"data":{"type":"VARCHAR","agentId":"VARCHAR","message":{"type":"VARCHAR","uuid":"VARCHAR","timestamp":"VARCHAR","requestId":"VARCHAR","isMeta":"BOOLEAN","isCompactSummary":"BOOLEAN","isApiErrorMessage":"BOOLEAN","toolDenialKind":"VARCHAR","message":{{ message_shape() }},"toolUseResult":{{ tool_result_shape() }}}}}
+{%- endmacro %}
+
+{% macro block_shape() -%}
+[{"type":"VARCHAR","text":"VARCHAR","id":"VARCHAR","name":"VARCHAR","input":"JSON","tool_use_id":"VARCHAR","is_error":"BOOLEAN","content":"JSON"}]
+{%- endmacro %}
+
+{% macro parse_json(column, shape) -%}
+    {{ return(adapter.dispatch('parse_json')(column, shape)) }}
+{%- endmacro %}
+
+{% macro default__parse_json(column, shape) -%}
+    json_transform({{ column }}, '{{ shape }}')
+{%- endmacro %}
+
+{% macro json_text(column) -%}
+    {#- The string a JSON value holds; null for anything that is not a string. -#}
+    {{ return(adapter.dispatch('json_text')(column)) }}
+{%- endmacro %}
+
+{% macro default__json_text(column) -%}
+    case when json_type({{ column }}) = 'VARCHAR' then {{ column }} ->> '$' end
+{%- endmacro %}
+
+{% macro json_texts(column) -%}
+    {#- The text of a JSON value that is a string or a list of blocks: the text blocks' texts, a line each. -#}
+    {{ return(adapter.dispatch('json_texts')(column)) }}
+{%- endmacro %}
+
+{% macro default__json_texts(column) -%}
+    case json_type({{ column }})
+        when 'VARCHAR' then {{ column }} ->> '$'
+        when 'ARRAY' then nullif(
+            array_to_string(
+                list_filter(json_transform({{ column }}, '[{"text":"VARCHAR"}]').list_transform(lambda b: b.text), lambda t: t is not null),
+                chr(10)
+            ),
+            ''
+        )
+    end
+{%- endmacro %}
+
+{% macro canonical_json(column, without) -%}
+    {#- JSON text in one canonical spelling, without the given top-level keys: equal content compares equal. -#}
+    {{ return(adapter.dispatch('canonical_json')(column, without)) }}
+{%- endmacro %}
+
+{% macro default__canonical_json(column, without) -%}
+    json_merge_patch({{ column }}, '{ {%- for key in without %}"{{ key }}":null{{ "," if not loop.last }}{% endfor -%} }')
+{%- endmacro %}

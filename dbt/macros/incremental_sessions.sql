@@ -1,0 +1,44 @@
+{#
+    Incremental by session.
+
+    A load touches the sessions its documents belong to, and those that share an entry, a response or a tool call with
+    them (int_touched_sessions). An incremental model deletes the touched sessions' rows and computes them anew. What a
+    session's rows depend on always lies in the sessions int_entries holds, so the result equals a full refresh.
+#}
+
+{% macro entry_links() -%}
+    {#-
+        The 64-bit keys by which an entry hangs together with entries of other sessions: its own identity, the
+        response it is a line of, the calls and results it holds, and the entry a summary names. A collision only
+        makes a run do more than it must.
+    -#}
+    list_distinct(
+        list_filter(
+            [
+                hash('entry', entry_key),
+                case when leaf_uuid is not null then hash('entry', leaf_uuid) end,
+                case when response_key is not null then hash('response', response_key) end,
+            ] || [hash('call', b.tool_use_id) for b in tool_blocks],
+            lambda link: link is not null
+        )
+    )
+{%- endmacro %}
+
+{% macro touched_sessions_filter(column='session_id') -%}
+    {#- Condition: every session on a full build, the touched ones on an incremental run. -#}
+    {%- if is_incremental() -%}
+        {{ column }} in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro delete_touched_sessions() -%}
+    {#- Pre-hook of the models that are incremental by session. -#}
+    {%- if is_incremental() -%}
+        delete from {{ this }}
+        where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+    {%- else -%}
+        select 1
+    {%- endif -%}
+{%- endmacro %}

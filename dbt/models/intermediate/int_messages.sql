@@ -1,0 +1,202 @@
+{{ config(materialized='table') }}
+
+with entries as (
+
+    select * from {{ ref('int_entries') }}
+    where is_standing
+
+),
+
+user_entries as (
+
+    select
+        entry_key as message_key,
+        session_id,
+        uuid as entry_uuid,
+        cast(null as varchar) as message_id,
+        request_id,
+        'user' as role,
+        case
+            when has_tool_result then 'tool_result'
+            when is_compact_summary then 'compact_summary'
+            when is_meta or not has_message then 'meta'
+            when is_sidechain then 'subagent_prompt'
+            when starts_with(text_head, '[Request interrupted by user') then 'interrupt'
+            when regexp_matches(text_head, '^\s*<command-(?:name|message)>') then 'slash_command'
+            when
+                regexp_matches(
+                    text_head,
+                    '^\s*<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:input|stdout|stderr)|task-notification)>'
+                )
+                then 'command_output'
+            when origin_kind is not null and origin_kind <> 'human' then 'command_output'
+            when prompt_source = 'system' then 'meta'
+            else 'prompt'
+        end as message_kind,
+        occurred_at,
+        coalesce(text_length, 0) as content_length,
+        has_code_block,
+        is_question,
+        task_category,
+        text_hash,
+        false as is_queued,
+        is_sidechain,
+        agent_id
+    from entries
+    where entry_type = 'user'
+
+),
+
+-- What was typed while Claude worked: a prompt, unless it stands again as a line of its own.
+queued_commands as (
+
+    select
+        entry_key as message_key,
+        session_id,
+        uuid as entry_uuid,
+        cast(null as varchar) as message_id,
+        request_id,
+        'user' as role,
+        case when regexp_matches(text_head, '^\s*<command-(?:name|message)>') then 'slash_command' else 'prompt' end
+            as message_kind,
+        occurred_at,
+        coalesce(text_length, 0) as content_length,
+        has_code_block,
+        is_question,
+        task_category,
+        text_hash,
+        true as is_queued,
+        is_sidechain,
+        agent_id
+    from entries
+    where
+        is_queued_command
+        and not is_meta
+        and (session_id, text_hash) not in (
+            select (session_id, text_hash)
+            from entries
+            where entry_type = 'user' and text_hash is not null
+        )
+    -- the same text queued once is attached once, whatever the number of lines that repeat it
+    qualify row_number() over (
+        partition by session_id, text_hash, occurred_at
+        order by entry_key
+    ) = 1
+
+),
+
+user_messages as (
+
+    select * from user_entries
+    union all
+    select * from queued_commands
+
+),
+
+responses as (
+
+    select * from {{ ref('int_response_usage') }}
+    where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+
+),
+
+messages as (
+
+    select
+        message_key,
+        session_id,
+        entry_uuid,
+        message_id,
+        request_id,
+        role,
+        message_kind,
+        occurred_at,
+        content_length,
+        has_code_block,
+        is_question,
+        case when message_kind = 'prompt' then task_category end as task_category,
+        is_queued,
+        is_sidechain,
+        agent_id,
+        cast(null as varchar) as model,
+        cast(null as varchar) as stop_reason,
+        false as output_is_lower_bound,
+        false as is_fast,
+        cast(null as bigint) as input_tokens,
+        cast(null as bigint) as output_tokens,
+        cast(null as bigint) as cache_write_5m_tokens,
+        cast(null as bigint) as cache_write_1h_tokens,
+        cast(null as bigint) as cache_read_tokens,
+        0 as tool_use_count
+    from user_messages
+    where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+    union all
+    select
+        response_key,
+        session_id,
+        entry_uuid,
+        message_id,
+        request_id,
+        'assistant',
+        case when is_synthetic then 'api_error' else 'response' end,
+        created_at,
+        content_length,
+        has_code_block,
+        is_question,
+        null,
+        false,
+        is_sidechain,
+        agent_id,
+        model,
+        stop_reason,
+        output_is_lower_bound and not is_synthetic,
+        is_fast,
+        -- a placeholder for an API error used nothing
+        case when not is_synthetic then input_tokens end,
+        case when not is_synthetic then output_tokens end,
+        case when not is_synthetic then cache_write_5m_tokens end,
+        case when not is_synthetic then cache_write_1h_tokens end,
+        case when not is_synthetic then cache_read_tokens end,
+        tool_use_count
+    from responses
+
+),
+
+-- The few lines without a time are put at their session's beginning.
+dated as (
+
+    select
+        * exclude (occurred_at),
+        coalesce(occurred_at, min(occurred_at) over (partition by session_id)) as created_at
+    from messages
+
+),
+
+turns as (
+
+    select
+        *,
+        last_value(
+            case
+                when message_kind in ('prompt', 'slash_command') and not is_sidechain then message_key
+            end ignore nulls
+        ) over session_order as prompt_key,
+        lag(created_at) over chain_order as previous_at,
+        last_value(case when role = 'user' then created_at end ignore nulls) over chain_order as asked_at
+    from dated
+    window
+        -- at one instant what the user said comes before the answer
+        session_order as (
+            partition by session_id
+            order by created_at, role desc, message_key
+            rows between unbounded preceding and current row
+        ),
+        chain_order as (
+            partition by session_id, is_sidechain, agent_id
+            order by created_at, role desc, message_key
+            rows between unbounded preceding and current row
+        )
+
+)
+
+select * from turns

@@ -1,0 +1,82 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        pre_hook='{{ delete_touched_sessions() }}',
+        on_schema_change='fail',
+    )
+}}
+
+with tool_calls as (
+
+    select * from {{ ref('int_tool_calls') }}
+    where
+        tool_name in ('Read', 'Write', 'Edit', 'MultiEdit', 'NotebookEdit')
+        and {{ touched_sessions_filter() }}
+
+),
+
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+
+),
+
+lines as (
+
+    select
+        *,
+        lower(nullif(regexp_extract(file_path, '[^/\\.]\.([A-Za-z0-9_]+)$', 1), '')) as file_extension,
+        -- a new file has an empty patch: all of its lines are added
+        status = 'success'
+        and tool_name = 'Write'
+        and coalesce(result_type, 'create') <> 'update'
+        and coalesce(patch_lines_added, 0) = 0
+        and coalesce(patch_lines_removed, 0) = 0 as is_new_file
+    from tool_calls
+
+),
+
+final as (
+
+    select
+        {{ surrogate_key(['lines.tool_use_id', 'lines.file_path']) }} as file_operation_key,
+        lines.tool_use_id,
+        lines.session_id,
+        sessions.project_id,
+        lines.called_at as operated_at,
+        {{ local_date('lines.called_at') }} as operated_date_key,
+        lines.tool_name,
+        lines.file_path,
+        lines.file_extension,
+        {{ language('lines.file_path', 'lines.file_extension') }} as language,
+        case
+            when lines.tool_name = 'Read' then 'read'
+            when lines.tool_name = 'Write' and lines.result_type = 'update' then 'overwrite'
+            when lines.tool_name = 'Write' then 'create'
+            else 'edit'
+        end as operation,
+        cast(
+            case
+                when lines.status <> 'success' or lines.tool_name = 'Read' then 0
+                when lines.is_new_file
+                    then coalesce(lines.result_content_line_count, lines.content_line_count, 0)
+                else coalesce(lines.patch_lines_added, 0)
+            end as bigint
+        ) as lines_added,
+        cast(
+            case
+                when lines.status <> 'success' or lines.tool_name = 'Read' then 0
+                else coalesce(lines.patch_lines_removed, 0)
+            end as bigint
+        ) as lines_removed,
+        lines.status,
+        lines.is_sidechain,
+        lines.agent_id
+    from lines
+    inner join sessions
+        on lines.session_id = sessions.session_id
+
+)
+
+select * from final

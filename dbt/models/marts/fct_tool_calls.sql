@@ -1,0 +1,118 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        pre_hook='{{ delete_touched_sessions() }}',
+        on_schema_change='fail',
+    )
+}}
+
+with tool_calls as (
+
+    select * from {{ ref('int_tool_calls') }}
+    where {{ touched_sessions_filter() }}
+
+),
+
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+
+),
+
+messages as (
+
+    select * from {{ ref('fct_messages') }}
+    where {{ touched_sessions_filter() }}
+
+),
+
+-- Of a sub-agent its own responses count; the total a result mentions is only the last context size.
+subagents as (
+
+    select
+        session_id,
+        agent_id,
+        {{ response_measures() }}
+    from messages
+    where agent_id is not null
+    group by
+        session_id,
+        agent_id
+
+),
+
+ordered as (
+
+    select
+        *,
+        row_number() over (
+            partition by session_id
+            order by called_at nulls first, tool_use_id
+        ) as call_number
+    from tool_calls
+
+),
+
+-- A retry: the same tool with the same input within the next three calls of the session.
+retries as (
+
+    select
+        tool_use_id,
+        coalesce(
+            lead(call_number) over (
+                partition by session_id, tool_name, input_hash
+                order by call_number
+            ) - call_number <= 3,
+            false
+        ) as is_retry_followed
+    from ordered
+
+),
+
+final as (
+
+    select
+        ordered.tool_use_id,
+        ordered.session_id,
+        sessions.project_id,
+        ordered.response_key as message_key,
+        ordered.tool_name,
+        ordered.called_at,
+        {{ local_date('ordered.called_at') }} as called_date_key,
+        ordered.finished_at,
+        ordered.duration_ms,
+        ordered.status,
+        ordered.is_error,
+        ordered.error_class,
+        ordered.error_text,
+        ordered.input_hash,
+        ordered.input_length,
+        ordered.result_length,
+        ordered.command_program,
+        ordered.is_git_commit,
+        ordered.is_pull_request,
+        retries.is_retry_followed,
+        ordered.is_sidechain,
+        ordered.agent_id,
+        ordered.subagent_type,
+        ordered.spawned_agent_id,
+        case when ordered.spawned_agent_id is not null then coalesce(subagents.response_count, 0) end
+            as subagent_response_count,
+        {%- for tokens in token_columns() %}
+        case when ordered.spawned_agent_id is not null then coalesce(subagents.{{ tokens }}, 0) end
+            as subagent_{{ tokens }},
+        {%- endfor %}
+        subagents.cost_usd as subagent_cost_usd
+    from ordered
+    inner join sessions
+        on ordered.session_id = sessions.session_id
+    left join retries
+        on ordered.tool_use_id = retries.tool_use_id
+    left join subagents
+        on ordered.session_id = subagents.session_id
+        and ordered.spawned_agent_id = subagents.agent_id
+
+)
+
+select * from final

@@ -1,0 +1,265 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+    )
+}}
+
+{# Keys that a store adds to an entry; they are not part of its content. #}
+{%- set store_keys = ['_id', 'projectId', 'sourceFile', 'ingestedAt', 'machine'] -%}
+
+with source as (
+
+    select * from {{ source('raw', 'new_documents') }}
+    {%- if is_incremental() %}
+    -- a transform that is repeated on the same working copy adds nothing
+    where load_id > (select coalesce(max(load_id), 0) from {{ this }})
+    {%- endif %}
+
+),
+
+parsed as (
+
+    select
+        * exclude (entry),
+        {{ parse_json('entry', entry_shape()) }} as e,
+        case
+            when uuid is null then {{ canonical_json('entry', without=store_keys) }}
+        end as content_without_uuid
+    from source
+
+),
+
+-- A progress entry of a sub-agent carries the sub-agent's own entry: that one is what happened, on a side chain.
+unwrapped as (
+
+    select
+        *,
+        e.data.type is not distinct from 'agent_progress'
+        and type = 'progress'
+        and e.data.message.type in ('user', 'assistant') as is_unwrapped
+    from parsed
+
+),
+
+chosen as (
+
+    select
+        *,
+        case when is_unwrapped then e.data.message.type else coalesce(type, e.type) end as entry_type,
+        case when is_unwrapped then e.data.message.uuid else uuid end as entry_uuid,
+        case
+            when is_unwrapped then coalesce(try_cast(e.data.message.timestamp as timestamptz), timestamp)
+            else timestamp
+        end as occurred_at,
+        case when is_unwrapped then e.data.message.message else e.message end as message,
+        case when is_unwrapped then e.data.message.toolUseResult else e.toolUseResult end as tool_result,
+        coalesce(case when is_unwrapped then e.data.message.isMeta else e.isMeta end, false) as is_meta,
+        coalesce(
+            case when is_unwrapped then e.data.message.isCompactSummary else e.isCompactSummary end, false
+        ) as is_compact_summary,
+        coalesce(
+            case when is_unwrapped then e.data.message.isApiErrorMessage else e.isApiErrorMessage end, false
+        ) as is_api_error_message,
+        case
+            when is_unwrapped then coalesce(e.data.message.toolDenialKind, e.toolDenialKind)
+            else e.toolDenialKind
+        end as tool_denial_kind
+    from unwrapped
+
+),
+
+-- Only conversation lines have content worth a second look.
+content as (
+
+    select
+        *,
+        case
+            when entry_type in ('user', 'assistant') then message.content
+            when entry_type = 'attachment' and e.attachment.type = 'queued_command' then e.attachment.prompt
+        end as content
+    from chosen
+
+),
+
+blocks as (
+
+    select
+        * exclude (content),
+        {{ json_text('content') }} as string_content,
+        case
+            when json_type(content) = 'ARRAY' then {{ parse_json('content', block_shape()) }}
+            else []
+        end as blocks
+    from content
+
+),
+
+texts as (
+
+    select
+        *,
+        coalesce(
+            string_content,
+            nullif(
+                array_to_string(
+                    [b.text for b in blocks if b.type = 'text' and b.text is not null],
+                    chr(10)
+                ),
+                ''
+            )
+        ) as text_content
+    from blocks
+
+),
+
+tool_blocks as (
+
+    select
+        *,
+        [
+            {
+                'block_type': b.type,
+                'tool_use_id': coalesce(b.id, b.tool_use_id),
+                'tool_name': b.name,
+                'input': case
+                    when b.type = 'tool_use'
+                        then {{ parse_json('b.input', '{"file_path":"VARCHAR","notebook_path":"VARCHAR","command":"VARCHAR","content":"VARCHAR","subagent_type":"VARCHAR","offset":"BIGINT","limit":"BIGINT"}') }}
+                end,
+                'input_hash': case when b.type = 'tool_use' then md5(cast(b.input as varchar)) end,
+                'input_length': case when b.type = 'tool_use' then length(cast(b.input as varchar)) end,
+                'is_error': case when b.type = 'tool_result' then coalesce(b.is_error, false) end,
+                'result_text': case when b.type = 'tool_result' then {{ json_texts('b.content') }} end
+            }
+            for b in blocks
+            if b.type in ('tool_use', 'tool_result') and coalesce(b.id, b.tool_use_id) is not null
+        ] as tool_blocks
+    from texts
+
+),
+
+-- What is kept of a block is what the marts need: no file content, no output beyond the head of an error.
+compact_blocks as (
+
+    select
+        * exclude (tool_blocks),
+        [
+            {
+                'block_type': b.block_type,
+                'tool_use_id': b.tool_use_id,
+                'tool_name': b.tool_name,
+                'input_hash': b.input_hash,
+                'input_length': b.input_length,
+                'file_path': coalesce(b.input.file_path, b.input.notebook_path),
+                'command_program': {{ command_program('b.input.command') }},
+                'is_git_commit': b.tool_name in ('Bash', 'PowerShell')
+                and coalesce({{ runs_git_commit('b.input.command') }}, false),
+                'is_pull_request': b.tool_name in ('Bash', 'PowerShell')
+                and coalesce({{ runs_pull_request('b.input.command') }}, false),
+                'subagent_type': b.input.subagent_type,
+                'content_line_count': case
+                    when b.tool_name = 'Write' then {{ line_count('b.input.content') }}
+                end,
+                'is_error': b.is_error,
+                'result_length': length(b.result_text),
+                'error_head': case when b.is_error then left(b.result_text, 1000) end
+            }
+            for b in tool_blocks
+        ] as tool_blocks
+    from tool_blocks
+
+),
+
+final as (
+
+    select
+        -- keys
+        "_id" as document_id,
+        load_id,
+        coalesce(entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id") as entry_key,
+        entry_uuid as uuid,
+        case
+            when session_id is not null then session_id
+            -- a conversation line that does not say its session belongs to the file it stands in
+            when entry_type in ('user', 'assistant')
+                then coalesce(nullif(regexp_extract(source_file, '([^/\\]+)\.jsonl$', 1), ''), 'unknown')
+        end as session_id,
+        coalesce(project_id, regexp_replace(cwd, '[^A-Za-z0-9]', '-', 'g'), 'unknown') as project_id,
+        case when is_unwrapped then e.data.agentId else agent_id end as agent_id,
+        case when entry_type = 'assistant' then coalesce(message.id, entry_uuid, 'document:' || "_id") end as response_key,
+        message.id as message_id,
+        case when is_unwrapped then e.data.message.requestId else request_id end as request_id,
+        e.leafUuid as leaf_uuid,
+        source_file,
+
+        -- envelope
+        entry_type,
+        case when entry_type = 'system' then e.subtype end as system_subtype,
+        occurred_at,
+        version,
+        cwd,
+        git_branch,
+        machine,
+        e.entrypoint as entrypoint,
+        e.promptSource as prompt_source,
+        e.origin.kind as origin_kind,
+
+        -- flags
+        is_unwrapped or coalesce(is_sidechain, false) as is_sidechain,
+        is_unwrapped,
+        is_meta,
+        is_compact_summary,
+        is_api_error_message,
+        entry_type = 'attachment'
+        and e.attachment.type is not distinct from 'queued_command'
+        and e.attachment.commandMode is not distinct from 'prompt' as is_queued_command,
+
+        coalesce(message.role is not null or message.content is not null, false) as has_message,
+
+        -- text: what it takes to classify it, not the text
+        length(text_content) as text_length,
+        left(text_content, 300) as text_head,
+        md5(trim(text_content)) as text_hash,
+        coalesce(contains(text_content, '```'), false) as has_code_block,
+        coalesce({{ is_question('text_content') }}, false) as is_question,
+        case when entry_type <> 'assistant' then {{ task_category('text_content') }} end as task_category,
+        coalesce(e.customTitle, e.aiTitle, e.summary) as title,
+        case
+            when e.customTitle is not null then 1
+            when e.aiTitle is not null then 2
+            when e.summary is not null then 3
+        end as title_rank,
+
+        -- response
+        message.model as model,
+        message.stop_reason as stop_reason,
+        coalesce(message.usage.input_tokens, 0) as input_tokens,
+        coalesce(message.usage.output_tokens, 0) as output_tokens,
+        -- what is not said to be a 1-hour write is a 5-minute one
+        greatest(
+            coalesce(message.usage.cache_creation_input_tokens, 0)
+            - coalesce(message.usage.cache_creation.ephemeral_1h_input_tokens, 0),
+            coalesce(message.usage.cache_creation.ephemeral_5m_input_tokens, 0)
+        ) as cache_write_5m_tokens,
+        coalesce(message.usage.cache_creation.ephemeral_1h_input_tokens, 0) as cache_write_1h_tokens,
+        coalesce(message.usage.cache_read_input_tokens, 0) as cache_read_tokens,
+        coalesce(message.usage.speed = 'fast', false) as is_fast,
+
+        -- tool calls and results
+        tool_blocks,
+        list_contains([b.type for b in blocks], 'tool_result') as has_tool_result,
+        tool_result.type as result_type,
+        tool_result.agentId as spawned_agent_id,
+        tool_result.agentType as spawned_agent_type,
+        coalesce(tool_result.interrupted, false) as is_result_interrupted,
+        coalesce(tool_denial_kind, tool_result.toolDenialKind) as tool_denial_kind,
+        tool_result.structuredPatch is not null as has_patch,
+        {{ patch_line_count('tool_result.structuredPatch', '+') }} as patch_lines_added,
+        {{ patch_line_count('tool_result.structuredPatch', '-') }} as patch_lines_removed,
+        {{ line_count(json_text('tool_result.content')) }} as result_content_line_count
+    from compact_blocks
+
+)
+
+select * from final
