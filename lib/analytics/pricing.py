@@ -1,8 +1,8 @@
 """Prices of the user's own: the CSV that PRICING_OVERRIDES names.
 
-The same columns as `dbt/seeds/model_pricing.csv`. All rows of a `model_prefix` given here replace the published rows
-of that prefix; other prefixes keep theirs. Missing optional values: `effective_from` 2024-01-01, `prompt_tokens_over`
--1 (the lowest band), `fast_multiplier` 1.
+The same columns as `dbt/seeds/model_pricing.csv`. All rows of a `model_prefix` given here replace the
+published rows of that prefix; other prefixes keep theirs. Where not given, `effective_from` is 2024-01-01,
+`prompt_tokens_over` -1 (the lowest band) and `fast_multiplier` 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_PRICE = Decimal("1000000")
 
 @dataclass(frozen=True)
 class PriceRow:
-    """One price: USD per million tokens for a prefix, from a day on, for prompts larger than a number of tokens."""
+    """USD per million tokens for a model prefix, from a day on, for prompts above a number of tokens."""
 
     model_prefix: str
     effective_from: date
@@ -71,8 +71,9 @@ def read_overrides(path: Path | None) -> list[PriceRow]:
         key = (row.model_prefix, row.effective_from, row.prompt_tokens_over)
         if key in seen:
             raise ConfigError(
-                f"PRICING_OVERRIDES={path} line {number}: model_prefix={row.model_prefix!r} with effective_from="
-                f"{row.effective_from} and prompt_tokens_over={row.prompt_tokens_over} already stands on line {seen[key]}"
+                f"PRICING_OVERRIDES={path} line {number}: model_prefix={row.model_prefix!r} with "
+                f"effective_from={row.effective_from} and prompt_tokens_over={row.prompt_tokens_over} "
+                f"already stands on line {seen[key]}"
             )
         seen[key] = number
         rows.append(row)
@@ -86,7 +87,8 @@ def _check_header(path: Path, header: list[str]) -> None:
     for problem, names in (("missing", missing), ("unknown", unknown), ("repeated", repeated)):
         if names:
             raise ConfigError(
-                f"PRICING_OVERRIDES={path}: {problem} column {', '.join(names)}; columns are {','.join(COLUMNS)}"
+                f"PRICING_OVERRIDES={path}: {problem} column {', '.join(names)}; "
+                f"columns are {','.join(COLUMNS)}"
             )
 
 

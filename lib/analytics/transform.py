@@ -1,18 +1,19 @@
 """Raw to gold: dbt, run inside this process on the working copy.
 
-One process and one parse cache make a build of the whole project mostly the SQL itself. The cache (and everything else
-dbt writes) lies under `DATA_DIR/dbt`, so the checkout stays clean and may be read-only.
+One process and one parse cache make a build of the whole project mostly the SQL itself. The cache (and all
+else dbt writes) lies under `DATA_DIR/dbt`, so the checkout stays clean and may be read-only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 DBT_DIR = PROJECT_ROOT / "dbt"
+PROJECT_NAME = "claude_code_analytics"
 
-# Transcripts are private: dbt's own switches, and the one other tools agree on.
+# Transcripts are private: dbt's own switch, and the one other tools agree on.
 _ENVIRONMENT = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+
+# dbt selectors. A working copy holds the JSON of the documents of its load only, so staging, which keeps what
+# was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
+_STAGING = "path:models/staging"
+_AFTER_STAGING = ("path:models/intermediate", "path:models/marts", "path:seeds")
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class ModelRun:
     kind: str  # model, seed or test
     status: str  # success, pass, warn, skipped
     seconds: float
-    rows: int | None  # rows in the table after the run; null for tests
+    rows: int | None  # rows in the table after the run; None for tests and views
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class TransformResult:
 
     models: list[ModelRun]
     duration_seconds: float
-    full_refresh: bool
+    full_refresh: bool  # every session was rebuilt: asked for, or prices, time zone or models had changed
     warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -69,6 +76,10 @@ def transform(
 ) -> TransformResult:
     """Build the dbt project on the working copy (`settings.build_path`).
 
+    Only the sessions touched since the last run are processed, unless something all sessions depend on
+    (prices, ANALYTICS_TZ, the models themselves) is not what the working copy was built with: then everything
+    after staging is rebuilt.
+
     Args:
         full_refresh: rebuild the incremental models from everything that was loaded.
         models: a dbt selector such as `+fct_messages`; default everything.
@@ -87,70 +98,167 @@ def transform(
         "as_of": (as_of or datetime.now(UTC)).astimezone(UTC).isoformat(),
         "pricing_overrides": [row.as_strings() for row in read_overrides(settings.pricing_overrides)],
     }
-    arguments = ["build", "--vars", json.dumps(variables)]
-    arguments += ["--exclude-resource-type", "unit_test"]
+    arguments = ["build", "--vars", json.dumps(variables), "--exclude-resource-type", "unit_test"]
     if not test:
         arguments += ["--exclude-resource-type", "test"]
-    if full_refresh:
-        arguments.append("--full-refresh")
     if models:
         arguments += ["--select", *models.split()]
-    outcome = run_dbt(settings, arguments)
-    runs = [_model_run(result) for result in outcome.result.results]
-    if models and not runs:
-        raise ConfigError(f"--models {models!r}: selects no model of {DBT_DIR}")
-    runs = _with_rows(settings.build_path, runs)
+
+    before = _read_state(settings.build_path)
+    results: list[Any] = []
+    warnings: list[str] = []
+    with dbt_session(settings) as (manifest, invoke):
+        now = _State.of(manifest, variables, before.load_id)
+        rebuild = full_refresh or before.load_was_full or before.definitions not in (None, now.definitions)
+        if not rebuild:
+            results += invoke(arguments).results
+        elif before.load_was_full:
+            results += invoke([*arguments, "--full-refresh"]).results
+        else:
+            results += invoke([*arguments, "--exclude", *_AFTER_STAGING]).results
+            results += invoke([*arguments, "--exclude", _STAGING, "--full-refresh"]).results
+    if models and not results:
+        raise ConfigError(f"--models {models!r}: selects nothing; `dbt ls` in {DBT_DIR} lists the names")
+    if before.reading not in (None, now.reading) and not before.load_was_full:
+        warnings.append(
+            "documents are read differently since they were loaded: run the pipeline once with --full-refresh"
+        )
+        now = replace(now, reading=before.reading)
+    if not models:
+        _write_state(settings.build_path, now)
     return TransformResult(
-        models=runs,
+        models=_with_rows(settings.build_path, [_model_run(result) for result in results]),
         duration_seconds=round(time.perf_counter() - started, 3),
-        full_refresh=full_refresh,
-        warnings=_warnings(settings.build_path, outcome.result.results),
+        full_refresh=rebuild,
+        warnings=warnings + _warnings(settings.build_path, results),
     )
 
 
 def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
     """Write the dbt documentation as one HTML file; `serve` it on this machine until interrupted.
 
-    Returns the file, `DATA_DIR/dbt/target/static_index.html`. Column types and row counts come from the published
-    database when there is one, else from the working copy.
+    Returns the file, `DATA_DIR/dbt/target/static_index.html`. Column types come from the published database
+    when there is one, else from the working copy, else from nowhere.
 
     Raises:
-        AnalyticsError: the project does not compile.
+        AnalyticsError: the project does not compile, or the port is taken.
     """
-    database = settings.published_path if settings.published_path.exists() else settings.build_path
+    database = next((path for path in (settings.published_path, settings.build_path) if path.exists()), None)
     arguments = ["docs", "generate", "--static", "--no-compile"]
-    if not database.exists():
+    if database is None:
         arguments.append("--empty-catalog")
-    run_dbt(settings, arguments, database=database)
+    with dbt_session(settings, database=database, read_only=True) as (_, invoke):
+        invoke(arguments)
     page = _target_dir(settings) / "static_index.html"
     if serve:
         _serve(page, port)
     return page
 
 
-def run_dbt(settings: Settings, arguments: list[str], *, database: Path | None = None) -> Any:
-    """Run one dbt command in this process and return its `dbtRunnerResult`.
+@contextlib.contextmanager
+def dbt_session(
+    settings: Settings, *, database: Path | None = None, read_only: bool = False
+) -> Iterator[tuple[Manifest, Callable[[list[str]], Any]]]:
+    """The parsed project and a function that runs a dbt command (a list of arguments) and returns its result.
 
-    The project is parsed first, without variables: the parse cache stays valid from run to run although `as_of`
-    changes each time. When this returns, no connection to the database is left open.
+    The project is parsed first, without variables: the parse cache stays valid from run to run although
+    `as_of` changes each time. When the block ends, no connection to the database is left open.
 
     Raises:
-        AnalyticsError: the command failed; one line naming the model or test and what the engine said.
+        AnalyticsError: from the function, when the command failed; one line naming the model or test and what
+            the engine said. From the block's start, when the project cannot be parsed.
     """
     from dbt.cli.main import dbtRunner
 
-    with _dbt_environment(settings, database or settings.build_path):
+    with _dbt_environment(database or settings.build_path, read_only):
         try:
             parsed = dbtRunner().invoke(_options(settings, ["parse"]))
             if not parsed.success:
-                raise AnalyticsError(f"dbt cannot read the project: {_one_line(parsed.exception)}")
-            manifest: Manifest = parsed.result
-            outcome = dbtRunner(manifest=manifest).invoke(_options(settings, arguments))
+                raise _parse_error(settings, parsed.exception)
+
+            def invoke(arguments: list[str]) -> Any:
+                outcome = dbtRunner(manifest=parsed.result).invoke(_options(settings, arguments))
+                if not outcome.success:
+                    raise AnalyticsError(_failure(outcome))
+                return outcome.result
+
+            yield parsed.result, invoke
         finally:
             _close_connections()
-    if not outcome.success:
-        raise AnalyticsError(_failure(outcome))
-    return outcome
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the tables of a working copy were built with; one row in `raw.transform_state`."""
+
+    definitions: str | None  # fingerprint of models, prices and time zone after staging
+    reading: str | None  # fingerprint of staging
+    load_id: int | None
+    load_was_full: bool = False
+
+    @classmethod
+    def of(cls, manifest: Manifest, variables: dict[str, Any], load_id: int | None) -> _State:
+        """The state a build of this project with these variables leaves behind."""
+        constant = {name: value for name, value in variables.items() if name != "as_of"}
+        prices = [n.checksum.checksum for n in manifest.nodes.values() if n.name == "model_pricing"]
+        return cls(
+            definitions=_fingerprint(manifest, ("intermediate", "marts"), json.dumps([constant, prices])),
+            reading=_fingerprint(manifest, ("staging",), ""),
+            load_id=load_id,
+        )
+
+
+def _fingerprint(manifest: Manifest, layers: tuple[str, ...], extra: str) -> str:
+    """Hash of the SQL of some layers' models, of the project's macros they use, and of `extra`."""
+    nodes = [
+        node
+        for node in manifest.nodes.values()
+        if node.resource_type == "model"
+        and node.fqn[1] in layers
+        and node.config.materialized == "incremental"
+    ]
+    own = {key: macro for key, macro in manifest.macros.items() if macro.package_name == PROJECT_NAME}
+    used: set[str] = set()
+    waiting = [key for node in nodes for key in node.depends_on.macros]
+    while waiting:
+        key = waiting.pop()
+        if key in own and key not in used:
+            used.add(key)
+            waiting += own[key].depends_on.macros
+            # adapter.dispatch finds <engine>__<name> at run time
+            waiting += [other for other, macro in own.items() if macro.name.endswith(f"__{own[key].name}")]
+    parts = sorted(f"{node.unique_id}\n{node.raw_code}" for node in nodes)
+    parts += sorted(f"{key}\n{own[key].macro_sql}" for key in used)
+    return hashlib.sha256("\0".join([*parts, extra]).encode()).hexdigest()
+
+
+def _read_state(database: Path) -> _State:
+    """What the working copy was built with, and whether its load brought every document."""
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+
+        def row(query: str) -> tuple[Any, ...] | None:
+            try:
+                return connection.execute(query).fetchone()
+            except (duckdb.CatalogException, duckdb.BinderException):
+                return None
+
+        definitions, reading = row("select definitions, reading from raw.transform_state") or (None, None)
+        load_id, full = row("select load_id, full_refresh from raw.load_state") or (None, False)
+    return _State(definitions, reading, load_id, bool(full))
+
+
+def _write_state(database: Path, state: _State) -> None:
+    import duckdb
+
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("create schema if not exists raw")
+        connection.execute(
+            "create or replace table raw.transform_state as"
+            " select ?::varchar as definitions, ?::varchar as reading, ?::bigint as load_id",
+            [state.definitions, state.reading, state.load_id],
+        )
 
 
 def _target_dir(settings: Settings) -> Path:
@@ -172,9 +280,13 @@ def _options(settings: Settings, arguments: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _dbt_environment(settings: Settings, database: Path) -> Iterator[None]:
-    """The variables dbt/profiles.yml reads, for the time of one command."""
-    values = {**_ENVIRONMENT, "ANALYTICS_BUILD_PATH": str(database)}
+def _dbt_environment(database: Path, read_only: bool) -> Iterator[None]:
+    """The variables dbt/profiles.yml reads, for the time of one session."""
+    values = {
+        **_ENVIRONMENT,
+        "ANALYTICS_BUILD_PATH": str(database),
+        "ANALYTICS_ACCESS_MODE": "read_only" if read_only else "automatic",
+    }
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -188,13 +300,20 @@ def _dbt_environment(settings: Settings, database: Path) -> Iterator[None]:
 
 
 def _close_connections() -> None:
-    """dbt-duckdb keeps the database open for the process: validate and publish need it closed and checkpointed."""
+    """dbt-duckdb keeps the database open for the process: what follows needs it closed and checkpointed."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     environment = DuckDBConnectionManager._ENV
     if environment is not None:
         environment.close()
     DuckDBConnectionManager.close_all_connections()
+
+
+def _parse_error(settings: Settings, exception: BaseException | None) -> AnalyticsError:
+    text = _one_line(exception)
+    if "does not have a target named" in text:
+        return ConfigError(f"DBT_TARGET={settings.dbt_target!r}: not a target of {DBT_DIR / 'profiles.yml'}")
+    return AnalyticsError(f"dbt cannot read the project: {text}")
 
 
 def _model_run(result: Any) -> ModelRun:
@@ -222,7 +341,7 @@ def _with_rows(database: Path, runs: list[ModelRun]) -> list[ModelRun]:
             " union all ".join(f"select {i}, count(*) from {s}.{t}" for i, (s, t) in enumerate(named))
         ).fetchall()
     rows = {named[i]: count for i, count in counts}
-    return [ModelRun(**{**vars(run), "rows": rows.get((run.schema, run.name))}) for run in runs]
+    return [replace(run, rows=rows.get((run.schema, run.name))) for run in runs]
 
 
 def _warnings(database: Path, results: list[Any]) -> list[str]:

@@ -18,6 +18,12 @@ file_operations as (
 
 ),
 
+session_days as (
+
+    select * from {{ ref('int_session_days') }}
+
+),
+
 used as (
 
     select min(created_date_key) as first_day, max(created_date_key) as last_day from messages
@@ -25,6 +31,8 @@ used as (
     select min(called_date_key), max(called_date_key) from tool_calls
     union all
     select min(operated_date_key), max(operated_date_key) from file_operations
+    union all
+    select min(date_key), max(date_key) from session_days
 
 ),
 

@@ -1,0 +1,11 @@
+-- A response has a cost exactly when its model has a price, never a negative one; nothing else has tokens or a cost.
+select
+    message_key,
+    message_kind,
+    model,
+    cost_usd
+from {{ ref('fct_messages') }}
+where
+    cost_usd < 0
+    or (message_kind = 'response' and is_priced <> (cost_usd is not null))
+    or (role = 'user' and (cost_usd is not null or input_tokens is not null))

@@ -1,0 +1,63 @@
+"""`load` and `transform`: from Iceberg to the gold marts, in the working copy."""
+
+from __future__ import annotations
+
+import click
+
+from analytics.settings import load_settings
+
+
+@click.command()
+@click.option("--stats", "show_stats", is_flag=True, help="Only print what the published database holds.")
+@click.option("--full-refresh", is_flag=True, help="Load every document again instead of the new ones.")
+def load(show_stats: bool, full_refresh: bool) -> None:
+    """Load new Iceberg snapshots into the working DuckDB copy.
+
+    \b
+    claude-analytics load
+    claude-analytics load --stats
+    """
+    from analytics.load import load as run_load
+    from analytics.load import stats
+    from analytics.lock import run_lock
+
+    settings = load_settings()
+    if show_stats:
+        click.echo(stats(settings.published_path))
+        return
+    with run_lock(settings, holder="load"):
+        result = run_load(settings, full_refresh=full_refresh)
+    click.echo(str(result))
+    click.echo("next: claude-analytics transform")
+
+
+@click.command()
+@click.option(
+    "--models", metavar="SELECTOR", help='A dbt selector such as "+fct_messages"; default everything.'
+)
+@click.option(
+    "--full-refresh", is_flag=True, help="Rebuild every model instead of the sessions that changed."
+)
+@click.option("--test", is_flag=True, help="Run the dbt data tests as well.")
+def transform(models: str | None, full_refresh: bool, test: bool) -> None:
+    """Run dbt on the working copy.
+
+    \b
+    claude-analytics transform
+    claude-analytics transform --models "+fct_messages"
+    claude-analytics transform --full-refresh --test
+    """
+    from analytics.lock import run_lock
+    from analytics.transform import transform as run_transform
+
+    settings = load_settings()
+    with run_lock(settings, holder="transform"):
+        result = run_transform(settings, full_refresh=full_refresh, models=models, test=test)
+    for run in result.models:
+        if run.kind != "test":
+            rows = "" if run.rows is None else f"{run.rows:>12,} rows"
+            click.echo(f"{run.status:8} {run.seconds:6.2f} s  {run.schema}.{run.name:30}{rows}")
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(str(result))
+    click.echo("next: claude-analytics validate")
