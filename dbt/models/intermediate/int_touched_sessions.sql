@@ -10,7 +10,9 @@ with links as (
 new_entries as (
 
     select * from {{ ref('stg_entries') }}
+    {%- if not flags.FULL_REFRESH %}
     where load_id = (select max(load_id) from {{ ref('stg_entries') }})
+    {%- endif %}
 
 ),
 
