@@ -86,7 +86,7 @@
     coalesce(
         regexp_matches(
             {{ error_text }},
-            '(?i)user (?:doesn[''’]t|does not) want to (?:proceed|take this action)|(?:tool use|by the user) was rejected|user rejected|rejected by (?:the )?user'
+            '(?i)user (?:doesn[''’]t|does not) want to proceed|tool use was rejected|user rejected|rejected by (?:the )?user'
         ),
         false
     )
@@ -97,21 +97,23 @@
     coalesce(regexp_matches({{ error_text }}, '(?i)^\s*\[?request interrupted by user|interrupted by (?:the )?user'), false)
 {%- endmacro %}
 
-{% macro error_class(status, error_text) -%}
-    {#- Why a call failed; the first that fits. -#}
+{% macro error_class(status, tool_name, error_text) -%}
+    {#- Why a call failed; the first that fits. What a shell command printed is not searched for causes. -#}
     case
         when {{ status }} = 'rejected' then 'permission_denied'
         when {{ error_text }} is null then 'other'
-        when regexp_matches({{ error_text }}, '(?i)cancelled: parallel tool call') then 'cancelled_parallel_call'
-        when regexp_matches({{ error_text }}, '(?i)file has not been read yet|has been (?:modified|unexpectedly modified) since') then 'file_not_read_first'
+        when regexp_matches({{ error_text }}, '(?i)cancelled: parallel tool call|sibling tool call errored') then 'cancelled_parallel_call'
+        when regexp_matches({{ error_text }}, '(?i)file has not been read yet|has been (?:unexpectedly )?modified since') then 'file_not_read_first'
         when regexp_matches({{ error_text }}, '(?i)string to replace not found|string not found|found \d+ matches of the string|old_string and new_string are') then 'string_not_found'
-        when regexp_matches({{ error_text }}, '(?i)inputvalidationerror|validation error|invalid (?:input|parameter|arguments?)|no such tool available|required parameter') then 'validation'
-        when regexp_matches({{ error_text }}, '(?i)blocked by [^\n]*hook|hook (?:blocked|error|denied)|pretooluse:[^\n]*(?:block|deny|denied|error)') then 'blocked_by_hook'
-        when regexp_matches({{ error_text }}, '(?i)permission (?:to use|for|denied|rule)|requested permissions|not (?:been )?granted|haven[''’]t granted|has been denied') and not regexp_matches({{ error_text }}, '(?i)^\s*(?:error:\s*)?exit code') then 'permission_denied'
-        when regexp_matches({{ error_text }}, '(?i)timed? ?out|timeout') then 'timeout'
-        when regexp_matches({{ error_text }}, '(?i)^\s*(?:error:\s*)?exit code \d+') then 'command_failed'
-        when regexp_matches({{ error_text }}, '(?i)file does not exist|no such file or directory|enoent|path does not exist|directory does not exist|eisdir') then 'file_not_found'
-        when regexp_matches({{ error_text }}, '(?i)econn|enotfound|socket|network|fetch failed|unable to (?:fetch|connect)|status code [45]\d\d|getaddrinfo|dns') then 'network'
+        when regexp_matches({{ error_text }}, '(?i)inputvalidationerror|no such tool available|exceeds maximum allowed (?:size|tokens)|required parameter') then 'validation'
+        when regexp_matches({{ error_text }}, '(?i)^[^\n]*(?:blocked by [^\n]*hook|hook (?:blocked|error|denied)|pretooluse:)') then 'blocked_by_hook'
+        when
+            regexp_matches({{ error_text }}, '(?i)^[^\n]*(?:permission to use|requested permissions|haven[''’]t granted|has been denied|user doesn[''’]t want to take this action)')
+            then 'permission_denied'
+        when regexp_matches({{ error_text }}, '(?i)^[^\n]*(?:timed? ?out|timeout)') then 'timeout'
+        when {{ tool_name }} in ('Bash', 'PowerShell', 'BashOutput') or regexp_matches({{ error_text }}, '(?i)^\s*(?:error:\s*)?exit code \d+') then 'command_failed'
+        when regexp_matches({{ error_text }}, '(?i)file does not exist|no such file or directory|enoent|(?:path|directory) does not exist|eisdir') then 'file_not_found'
+        when regexp_matches({{ error_text }}, '(?i)econn|enotfound|socket|network|fetch failed|unable to (?:fetch|connect)|status code [45]\d\d|getaddrinfo') then 'network'
         else 'other'
     end
 {%- endmacro %}

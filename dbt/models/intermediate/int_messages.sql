@@ -19,7 +19,7 @@ user_entries as (
         case
             when has_tool_result then 'tool_result'
             when is_compact_summary then 'compact_summary'
-            when is_meta or not has_message then 'meta'
+            when is_meta or not has_content then 'meta'
             when is_sidechain then 'subagent_prompt'
             when starts_with(text_head, '[Request interrupted by user') then 'interrupt'
             when regexp_matches(text_head, '^\s*<command-(?:name|message)>') then 'slash_command'

@@ -128,7 +128,7 @@ final as (
             when finished_at >= called_at then epoch_ms(finished_at) - epoch_ms(called_at)
         end as duration_ms,
         status = 'error' as is_error,
-        case when status in ('error', 'rejected') then {{ error_class('status', 'error_head') }} end as error_class,
+        case when status in ('error', 'rejected') then {{ error_class('status', 'tool_name', 'error_head') }} end as error_class,
         case when status in ('error', 'rejected', 'interrupted') then {{ error_text('error_head') }} end as error_text,
         status = 'success' and coalesce(runs_git_commit, false) as is_git_commit,
         status = 'success' and coalesce(runs_pull_request, false) as is_pull_request,

@@ -216,6 +216,8 @@ final as (
         and e.attachment.commandMode is not distinct from 'prompt' as is_queued_command,
 
         coalesce(message.role is not null or message.content is not null, false) as has_message,
+        text_content is not null
+        or list_has_any([b.type for b in blocks], ['image', 'document']) as has_content,
 
         -- text: what it takes to classify it, not the text
         length(text_content) as text_length,
