@@ -10,7 +10,8 @@ with entries as (
 user_entries as (
 
     select
-        entry_key as message_key,
+        -- a line's uuid may equal the id of some response
+        'entry:' || entry_key as message_key,
         session_id,
         uuid as entry_uuid,
         cast(null as varchar) as message_id,
@@ -51,7 +52,8 @@ user_entries as (
 queued_commands as (
 
     select
-        entry_key as message_key,
+        -- a line's uuid may equal the id of some response
+        'entry:' || entry_key as message_key,
         session_id,
         uuid as entry_uuid,
         cast(null as varchar) as message_id,
