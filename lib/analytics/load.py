@@ -1,0 +1,334 @@
+"""Iceberg to DuckDB: new documents into a working copy of the published database.
+
+A run never writes the published file. It copies it, adds the envelope of the documents the copy has not seen, and lays
+a view over their Parquet files (`raw.new_documents`) from which dbt parses the JSON once; the JSON itself stays in
+Iceberg. What the copy has seen is a row in the copy, so an aborted run leaves nothing to repair: the next load starts
+from the published file again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics.errors import AnalyticsError
+from analytics.files import copy_database, remove_database
+from analytics.raw import RawStore, local_path
+from analytics.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Bumped when the raw tables below change shape: an older published database is then loaded anew.
+RAW_VERSION = 1
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What one load brought into the working copy."""
+
+    nothing_new: bool  # there is no working copy: the published database is up to date
+    full_refresh: bool
+    documents: int  # documents added by this load
+    documents_total: int  # documents in the working copy, or in the published database when nothing is new
+    dead_letters: int  # dead letters in all
+    files: int  # Parquet files read
+    snapshot_id: int | None  # Iceberg snapshot of raw.conversations that is now loaded
+    copy_method: str  # how the published file was copied: reflink, copy or none
+    copy_seconds: float
+    copy_bytes: int
+    duration_seconds: float
+
+    def __str__(self) -> str:
+        if self.nothing_new:
+            return f"nothing new: {self.documents_total:,} documents are loaded already"
+        kind = "all" if self.full_refresh else "new"
+        return (
+            f"{self.documents:,} {kind} documents loaded from {self.files} files in {self.duration_seconds:.1f} s; "
+            f"{self.documents_total:,} in all, {self.dead_letters:,} dead letters"
+        )
+
+
+@dataclass(frozen=True)
+class _State:
+    """The row of raw.load_state."""
+
+    raw_version: int
+    load_id: int
+    snapshot_id: int | None
+    dead_letter_snapshot_id: int | None
+    documents: int
+    dead_letters: int
+
+
+def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: bool = False) -> LoadResult:
+    """Load what Iceberg holds beyond the published database into `settings.build_path`.
+
+    Args:
+        full_refresh: start from an empty database and load every document.
+        even_if_unchanged: make the working copy although there is nothing new (prices or models changed).
+
+    Raises:
+        AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
+    """
+    started = time.perf_counter()
+    store = RawStore(settings)
+    dead_letters = store.dead_letters.current_snapshot()
+    dead_letter_snapshot_id = dead_letters.snapshot_id if dead_letters else None
+
+    published = None if full_refresh else _read_state(settings.published_path)
+    if published is not None and published.raw_version != RAW_VERSION:
+        published = None
+    added = store.files_added_since(published.snapshot_id if published else None)
+    if published and not added.full and not all(map(_exists, added.files)):
+        # compaction replaced files this load has not seen and expiry deleted them: the rows are in other files now
+        published, added = None, store.files_added_since(None)
+    full = published is None or (added.full and added.snapshot_id is not None)
+    unchanged = (
+        not full and not added.files and published.dead_letter_snapshot_id == dead_letter_snapshot_id
+    )
+    remove_database(settings.build_path)
+    if unchanged and not even_if_unchanged:
+        return LoadResult(
+            nothing_new=True,
+            full_refresh=False,
+            documents=0,
+            documents_total=published.documents,
+            dead_letters=published.dead_letters,
+            files=0,
+            snapshot_id=published.snapshot_id,
+            copy_method="none",
+            copy_seconds=0.0,
+            copy_bytes=0,
+            duration_seconds=time.perf_counter() - started,
+        )
+
+    method, copy_seconds, copy_bytes = "none", 0.0, 0
+    try:
+        settings.build_path.parent.mkdir(parents=True, exist_ok=True)
+        if not full:
+            copied = copy_database(settings.published_path.resolve(), settings.build_path)
+            method, copy_seconds, copy_bytes = copied.method, copied.seconds, copied.size_bytes
+    except OSError as error:
+        raise AnalyticsError(
+            f"the working copy {settings.build_path} cannot be written: {error.strerror}; check DATA_DIR"
+        ) from None
+
+    load_id = _next_load_id(settings, published)
+    documents, state = _load_files(
+        settings, store, added.files, added.snapshot_id, dead_letter_snapshot_id, load_id=load_id, full=full
+    )
+    return LoadResult(
+        nothing_new=False,
+        full_refresh=full,
+        documents=documents,
+        documents_total=state.documents,
+        dead_letters=state.dead_letters,
+        files=len(added.files),
+        snapshot_id=state.snapshot_id,
+        copy_method=method,
+        copy_seconds=copy_seconds,
+        copy_bytes=copy_bytes,
+        duration_seconds=time.perf_counter() - started,
+    )
+
+
+def _load_files(
+    settings: Settings,
+    store: RawStore,
+    files: list[str],
+    snapshot_id: int | None,
+    dead_letter_snapshot_id: int | None,
+    *,
+    load_id: int,
+    full: bool,
+) -> tuple[int, _State]:
+    """Write the raw schema of the working copy; returns the number of documents added and the new state."""
+    import duckdb
+
+    try:
+        with duckdb.connect(str(settings.build_path)) as connection:
+            connection.execute("set timezone = 'UTC'")
+            # nothing here relies on the order of rows, and large inserts need less memory
+            connection.execute("set preserve_insertion_order = false")
+            connection.execute("create schema if not exists raw")
+            _lay_documents(connection, store, files, load_id)
+            if full:
+                connection.execute(
+                    "create table raw.conversations as select * exclude (entry) from raw.new_documents"
+                )
+                documents = _count(connection, "raw.conversations")
+            else:
+                before = _count(connection, "raw.conversations")
+                connection.execute(
+                    "insert into raw.conversations by name select * exclude (entry) from raw.new_documents"
+                )
+                documents = _count(connection, "raw.conversations") - before
+            _load_dead_letters(connection, store)
+            state = _State(
+                raw_version=RAW_VERSION,
+                load_id=load_id,
+                snapshot_id=snapshot_id,
+                dead_letter_snapshot_id=dead_letter_snapshot_id,
+                documents=_count(connection, "raw.conversations"),
+                dead_letters=_count(connection, "raw.dead_letters"),
+            )
+            redacted = {
+                key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")
+            }
+            connection.execute(
+                """
+                create or replace table raw.load_state as
+                select
+                    ?::integer as raw_version,
+                    ?::bigint as load_id,
+                    ?::bigint as iceberg_snapshot_id,
+                    ?::bigint as dead_letter_snapshot_id,
+                    ?::bigint as documents,
+                    ?::bigint as dead_letters,
+                    ?::timestamptz as loaded_at,
+                    ?::boolean as full_refresh
+                """,
+                [
+                    state.raw_version,
+                    state.load_id,
+                    state.snapshot_id,
+                    state.dead_letter_snapshot_id,
+                    state.documents,
+                    state.dead_letters,
+                    datetime.now(UTC),
+                    full,
+                ],
+            )
+            connection.execute("create or replace table raw.redactions (kind varchar, replacements bigint)")
+            if redacted:
+                connection.executemany(
+                    "insert into raw.redactions values (?, ?)",
+                    [(key.removeprefix("redacted."), count) for key, count in sorted(redacted.items())],
+                )
+    except duckdb.Error as error:
+        remove_database(settings.build_path)
+        first_line = str(error).splitlines()[0]
+        raise AnalyticsError(f"the working copy {settings.build_path} cannot be loaded: {first_line}") from None
+    return documents, state
+
+
+def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
+    """`raw.new_documents`: the documents of this load with their JSON text."""
+    from analytics import envelope
+
+    paths = [local_path(file) for file in files]
+    if files and all(paths):
+        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        # a view: the text is read when dbt parses it, and never stored here
+        connection.execute(
+            f"create or replace view raw.new_documents as"
+            f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], union_by_name = true)"
+        )
+        return
+    connection.execute("drop view if exists raw.new_documents")
+    rows: Any = envelope.SCHEMA.empty_table()
+    if files:
+        # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
+        rows = _read_remote(store, files)
+    connection.register("remote_rows", rows)
+    connection.execute(
+        f"create or replace table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows"
+    )
+    connection.unregister("remote_rows")
+
+
+def _read_remote(store: RawStore, files: list[str]) -> Any:
+    """A record batch reader over the given data files, wherever the catalog's file access finds them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from analytics import envelope
+
+    io = store.conversations.io
+
+    def batches() -> Any:
+        for file in files:
+            with io.new_input(file).open() as stream:
+                table = pq.read_table(stream).select(envelope.SCHEMA.names).cast(envelope.SCHEMA)
+            yield from table.to_batches()
+
+    return pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches())
+
+
+def _load_dead_letters(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
+    """`raw.dead_letters`, all of them and without their bytes: there are few, and the bytes stay in Iceberg."""
+    fields = tuple(
+        field.name for field in store.dead_letters.schema().fields if field.name != "original"
+    )
+    rows = store.dead_letters.scan(selected_fields=fields).to_arrow()
+    connection.register("dead_letter_rows", rows)
+    connection.execute("create or replace table raw.dead_letters as select * from dead_letter_rows")
+    connection.unregister("dead_letter_rows")
+
+
+def _read_state(database: Path) -> _State | None:
+    """State of a published database; None when there is none or it is not one of ours."""
+    import duckdb
+
+    if not database.exists():
+        return None
+    try:
+        with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+            row = connection.execute(
+                "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters"
+                " from raw.load_state"
+            ).fetchone()
+    except duckdb.Error:
+        return None
+    return _State(*row) if row else None
+
+
+def _next_load_id(settings: Settings, published: _State | None) -> int:
+    state = published or _read_state(settings.published_path)
+    return state.load_id + 1 if state else 1
+
+
+def _exists(file: str) -> bool:
+    path = local_path(file)
+    return path is None or path.exists()
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def stats(database: Path) -> str:
+    """What a database holds: rows and columns per table, what was loaded and the size of the file.
+
+    Raises:
+        AnalyticsError: there is no such database.
+    """
+    import duckdb
+
+    if not database.exists():
+        raise AnalyticsError(f"no database at {database}: run `claude-analytics pipeline` first")
+    with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+        tables = connection.sql(
+            "select schema_name, table_name, column_count from duckdb_tables() order by schema_name, table_name"
+        ).fetchall()
+        counts = {
+            (schema, table): _count(connection, f'"{schema}"."{table}"') for schema, table, _ in tables
+        }
+        state = connection.sql("select loaded_at, iceberg_snapshot_id from raw.load_state").fetchone()
+    lines = [f"{database} ({database.stat().st_size / 1e6:.1f} MB)"]
+    if state:
+        lines.append(f"loaded {state[0]:%Y-%m-%d %H:%M:%S %Z}, Iceberg snapshot {state[1]}")
+    width = max((len(f"{schema}.{table}") for schema, table, _ in tables), default=0)
+    width = min(width, shutil.get_terminal_size().columns)
+    lines += [
+        f"{f'{schema}.{table}':{width}}  {counts[schema, table]:>12,} rows  {columns:>3} columns"
+        for schema, table, columns in tables
+    ]
+    return "\n".join(lines)
