@@ -1,0 +1,98 @@
+"""`claude-analytics sync`, `extract` and `iceberg`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from analytics.settings import load_settings
+
+
+@click.command()
+@click.option(
+    "--watch", is_flag=True, help="Keep running and copy new lines as they are written (Ctrl-C ends it)."
+)
+@click.option("--every", default=5.0, show_default=True, help="Seconds between looks, with --watch.")
+def sync(watch: bool, every: float) -> None:
+    """Copy new transcript lines into MongoDB (MONGO_URI, else the embedded server)."""
+    from analytics import sync as work
+
+    settings = load_settings()
+    click.echo(work.sync(settings))
+    if watch:
+        click.echo(f"watching {settings.claude_projects_dir}, Ctrl-C ends it")
+        try:
+            for result in work.watch(settings, every=timedelta(seconds=every)):
+                click.echo(result)
+        except KeyboardInterrupt:
+            click.echo("stopped; everything copied so far is safe")
+    else:
+        click.echo("next: claude-analytics extract")
+
+
+@click.command()
+@click.option("--full-backfill", is_flag=True, help="Look at every document, not only at recent ones.")
+def extract(full_backfill: bool) -> None:
+    """Read new documents from the source into Iceberg."""
+    from analytics import extract as work
+
+    result = work.extract(load_settings(), full_backfill=full_backfill)
+    if result.sync is not None:
+        click.echo(f"sync: {result.sync}")
+    click.echo(f"extract: {result}")
+    click.echo("next: claude-analytics load, or claude-analytics iceberg info")
+
+
+@click.group()
+def iceberg() -> None:
+    """Inspect and maintain the raw Iceberg tables."""
+
+
+@iceberg.command()
+def info() -> None:
+    """Rows, files, bytes and days of both tables, and what the newest snapshot remembers."""
+    from analytics.raw import RawStore
+
+    for table in RawStore(load_settings()).info():
+        click.echo(
+            f"{table.name}: {table.rows} rows, {table.days} days, {table.files} files "
+            f"({table.small_files} small), {table.bytes / 1e6:.1f} MB, {table.snapshots} snapshots"
+        )
+        click.echo(f"  location  {table.location}")
+        for key, value in sorted(table.properties.items()):
+            click.echo(f"  {key}  {value}")
+
+
+@iceberg.command()
+def snapshots() -> None:
+    """Snapshots of raw.conversations, oldest first."""
+    from analytics.raw import RawStore
+
+    for item in RawStore(load_settings()).snapshots():
+        kind = "compaction" if item.is_compaction else item.operation
+        click.echo(
+            f"{item.snapshot_id}  {item.committed_at:%Y-%m-%d %H:%M:%S}Z  {kind:<10}  "
+            f"+{item.added_rows} rows, {item.total_rows} in all"
+        )
+
+
+@iceberg.command()
+def compact() -> None:
+    """Merge the small files of each day."""
+    from analytics.raw import RawStore
+
+    click.echo(RawStore(load_settings()).compact())
+
+
+@iceberg.command()
+@click.option("--older-than-days", type=float, help="Default: SNAPSHOT_RETENTION_DAYS.")
+@click.option(
+    "--grace-hours", type=float, default=24, show_default=True, help="Keep unreachable files this long."
+)
+def expire(older_than_days: float | None, grace_hours: float) -> None:
+    """Expire old snapshots and delete files nothing refers to."""
+    from analytics.raw import RawStore
+
+    age = None if older_than_days is None else timedelta(days=older_than_days)
+    click.echo(RawStore(load_settings()).expire(older_than=age, grace=timedelta(hours=grace_hours)))

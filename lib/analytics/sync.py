@@ -1,0 +1,461 @@
+"""Transcript files into MongoDB: each line one document, once, whatever happens in between.
+
+The `_id` of a document is computed from file, offset and bytes, so inserting it again is a duplicate key and nothing
+else. The state file only says what need not be looked at; losing it costs time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bson
+import orjson
+from bson.decimal128 import Decimal128
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
+
+from analytics.embedded import embedded_mongo
+from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
+from analytics.progress import progress_bar
+from analytics.settings import Settings
+from analytics.sources import DeadLetter, fingerprint
+from analytics.sources import mongodb as mongo
+from analytics.sources.transcripts import (
+    Constant,
+    FileState,
+    PendingFile,
+    parse,
+    pending,
+    projects_dir,
+    read_lines,
+    state_after,
+)
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
+
+# Keys the sync adds. A line that has one of its own keeps it under `_original_<key>`.
+ADDED_KEYS = ("_id", "projectId", "sourceFile", "ingestedAt", "machine")
+
+MAX_BSON_BYTES = 16 * 2**20
+INSERT_BYTES = 4 * 2**20
+INSERT_DOCUMENTS = 1000
+
+_DUPLICATE_KEY = 11000
+# Failures that say nothing about the documents: unauthorized, authentication failed, not primary.
+_NOT_THE_DOCUMENT = {13, 18, 10107, 13435}
+
+logger = logging.getLogger(__name__)
+
+# orjson reads integers beyond 64 bits as doubles; such lines take the exact way.
+_HUGE_INTEGER = re.compile(rb"[:\[,]\s*-?[0-9]{20,}")
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What one sync did."""
+
+    files: int  # files looked into
+    documents_read: int
+    documents_inserted: int
+    documents_already_there: int
+    dead_letters: int  # lines that could not be stored, this time
+    bytes_read: int
+    duration_seconds: float
+
+    def __str__(self) -> str:
+        if not self.documents_read and not self.dead_letters:
+            return "nothing new to sync"
+        return (
+            f"{self.documents_inserted} documents inserted from {self.files} files, "
+            f"{self.documents_already_there} already there, {self.dead_letters} dead letters, "
+            f"{self.duration_seconds:.1f} s"
+        )
+
+
+class SyncState:
+    """What was synced to one target, and the dead letters that wait for the next extract."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
+        self._db.executescript(
+            """
+            pragma journal_mode = wal;
+            pragma synchronous = normal;
+            create table if not exists files (
+                root text, source_file text, state text, primary key (root, source_file)
+            );
+            create table if not exists dead_letters (
+                dead_letter_id text primary key, reason text, source_file text, byte_offset integer, original blob
+            );
+            create table if not exists facts (name text primary key, value text);
+            """
+        )
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def files(self, root: Path) -> dict[str, FileState]:
+        """Known positions of the files under `root`."""
+        rows = self._db.execute("select source_file, state from files where root = ?", [str(root)])
+        return {name: FileState(*orjson.loads(state)) for name, state in rows}
+
+    def save(
+        self, root: Path, states: dict[str, FileState], dead: list[DeadLetter], facts: dict[str, str]
+    ) -> None:
+        """Remember progress, dead letters and facts, all or nothing."""
+        self._db.execute("begin immediate")
+        self._db.executemany(
+            "insert or replace into files values (?, ?, ?)",
+            [(str(root), name, orjson.dumps(state.to_list()).decode()) for name, state in states.items()],
+        )
+        self._db.executemany(
+            "insert or ignore into dead_letters values (?, ?, ?, ?, ?)",
+            [(d.dead_letter_id, d.reason, d.source_file, d.byte_offset, d.original) for d in dead],
+        )
+        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
+        self._db.execute("commit")
+
+    def fact(self, name: str) -> str | None:
+        """A remembered fact."""
+        row = self._db.execute("select value from facts where name = ?", [name]).fetchone()
+        return row[0] if row else None
+
+    def forget(self) -> None:
+        """The target is not what it was: look at everything again. Dead letters stay."""
+        self._db.execute("delete from files")
+        self._db.execute("delete from facts")
+
+    def save_facts(self, facts: dict[str, str]) -> None:
+        """Remember `facts`."""
+        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
+
+    def has_dead_letters(self) -> bool:
+        """Whether dead letters wait for an extract."""
+        return self._db.execute("select 1 from dead_letters limit 1").fetchone() is not None
+
+    def waiting_dead_letters(self) -> list[DeadLetter]:
+        """Dead letters no extract has stored yet."""
+        rows = self._db.execute(
+            "select dead_letter_id, reason, source_file, byte_offset, original from dead_letters"
+        )
+        return [
+            DeadLetter(
+                dead_letter_id=key,
+                reason=reason,
+                source="sync",
+                original=bytes(original),
+                source_file=source_file,
+                byte_offset=offset,
+            )
+            for key, reason, source_file, offset, original in rows
+        ]
+
+    def dead_letters_stored(self, ids: list[str]) -> None:
+        """These are in raw.dead_letters now."""
+        self._db.executemany("delete from dead_letters where dead_letter_id = ?", [(key,) for key in ids])
+
+
+def state_path(settings: Settings) -> Path:
+    """State file of the sync target that `settings` name."""
+    if settings.mongo_uri is None:
+        return settings.mongo_storage_dir / "sync.db"
+    target = mongo.target_fingerprint(settings)
+    return settings.data_dir / "sync" / f"{target[:16]}.db"
+
+
+@contextlib.contextmanager
+def open_state(settings: Settings) -> Iterator[SyncState]:
+    """The state of the configured target.
+
+    Raises:
+        AnalyticsError: DATA_DIR cannot be written.
+    """
+    try:
+        state = SyncState(state_path(settings))
+    except (OSError, sqlite3.Error) as error:
+        raise AnalyticsError(f"DATA_DIR={settings.data_dir} cannot be written: {error}") from error
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+def pending_files(settings: Settings, state: SyncState) -> list[PendingFile]:
+    """Transcripts with something possibly new for the target."""
+    root = projects_dir(settings)
+    return pending(root, state.files(root))
+
+
+def sync(
+    settings: Settings, *, client: MongoClient[Any] | None = None, progress: bool | None = None
+) -> SyncResult:
+    """Copy new transcript lines into MongoDB (the configured server, else the embedded one).
+
+    Args:
+        client: an open connection to use; default: connect (and start the embedded server if it is the target).
+        progress: show a progress bar; default: on a terminal.
+
+    Raises:
+        ConfigError: CLAUDE_PROJECTS_DIR is not usable.
+        SourceUnavailableError: the server cannot be reached.
+    """
+    started = time.monotonic()
+    with open_state(settings) as state:
+        files = pending_files(settings, state)
+        if client is not None:
+            return _sync(settings, state, files, client, progress, started)
+        if settings.mongo_uri is not None:
+            with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
+                return _sync(settings, state, files, connection, progress, started)
+        if not files:
+            return SyncResult(0, 0, 0, 0, 0, 0, time.monotonic() - started)
+        with embedded_mongo(settings) as uri, mongo.connect(uri) as connection:
+            return _sync(settings, state, files, connection, progress, started)
+
+
+def _sync(
+    settings: Settings,
+    state: SyncState,
+    files: list[PendingFile],
+    client: MongoClient[Any],
+    progress: bool | None,
+    started: float,
+) -> SyncResult:
+    collection = client[settings.mongo_db][settings.mongo_collection]
+    root = projects_dir(settings)
+    try:
+        probe = state.fact("probe")
+        if probe is not None and collection.find_one({"_id": probe}, {"_id": 1}) is None:
+            # The collection was dropped or restored from an older backup.
+            state.forget()
+            files = pending_files(settings, state)
+        return _copy(settings, state, root, files, collection, progress, started)
+    except PyMongoError as error:
+        uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else "mongodb://127.0.0.1"
+        raise mongo.unavailable(uri, error) from error
+
+
+def _copy(
+    settings: Settings,
+    state: SyncState,
+    root: Path,
+    files: list[PendingFile],
+    collection: Collection[Any],
+    progress: bool | None,
+    started: float,
+) -> SyncResult:
+    # ingestedAt never runs backwards, so that a clock set back hides nothing from the next extract.
+    last = state.fact("last_ingested_at")
+    now = max(datetime.now(UTC), datetime.fromisoformat(last)) if last else datetime.now(UTC)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    read = inserted = refused = bytes_read = 0
+    waiting: list[_Document] = []
+    waiting_bytes = 0
+    dead: list[DeadLetter] = []
+    states: dict[str, FileState] = {}
+
+    def flush() -> None:
+        nonlocal inserted, refused, waiting_bytes
+        facts = {"last_ingested_at": now.isoformat()}
+        if waiting:
+            # Said before the first document is there: an extract must never believe that nothing is new.
+            state.save_facts({"unextracted": "yes"})
+            new, failed = _insert(collection, waiting)
+            inserted += new
+            dead.extend(failed)
+            facts["probe"] = waiting[-1].key
+        refused += len(dead)
+        state.save(root, states, dead, facts)
+        waiting.clear()
+        dead.clear()
+        states.clear()
+        waiting_bytes = 0
+
+    with progress_bar("sync", sum(file.size - file.start for file in files), "B", progress) as bar:
+        for file in files:
+            prefix = file.source_file.encode("utf-8", "surrogateescape")
+            added = {
+                "projectId": file.project_id,
+                "sourceFile": file.source_file,
+                "ingestedAt": now,
+                "machine": settings.machine_name,
+            }
+            offset = file.start
+            for plain, helped, next_offset in read_lines(file, _parse_line):
+                lines = [(start, text, text, document, None) for start, text, document in plain]
+                lines += [
+                    (
+                        line.offset,
+                        line.original,
+                        line.text,
+                        None if line.reason else parse(line.text),
+                        line.reason,
+                    )
+                    for line in helped
+                ]
+                for start, original, _, document, reason in lines:
+                    key = fingerprint(prefix, b"%d" % start, original)
+                    encoded: bytes | None = None
+                    if document is not None:
+                        encoded, reason = encode_document(key, document, added)
+                    item = _Document(key, encoded or b"", original, file.source_file, start)
+                    if encoded is None:
+                        dead.append(item.dead_letter(reason or "not a document"))
+                        continue
+                    waiting.append(item)
+                    waiting_bytes += len(encoded)
+                    if waiting_bytes >= INSERT_BYTES or len(waiting) >= INSERT_DOCUMENTS:
+                        flush()
+                read += len(lines)
+                bytes_read += next_offset - offset
+                bar.advance(next_offset - offset)
+                offset = next_offset
+                states[file.source_file] = state_after(file, offset, at_end=False)
+            states[file.source_file] = state_after(file, offset)
+        if waiting or dead or states:
+            flush()
+    there = read - inserted - refused
+    return SyncResult(len(files), read, inserted, there, refused, bytes_read, time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A line on its way into MongoDB."""
+
+    key: str
+    encoded: bytes
+    original: bytes
+    source_file: str
+    offset: int
+
+    def dead_letter(self, reason: str) -> DeadLetter:
+        return DeadLetter(
+            dead_letter_id=self.key,
+            reason=reason,
+            source="sync",
+            original=self.original,
+            source_file=self.source_file,
+            byte_offset=self.offset,
+        )
+
+
+def _parse_line(text: bytes) -> Any:
+    """What the line holds, for plain lines; raises for those that need more care."""
+    if _HUGE_INTEGER.search(text):
+        raise ValueError("an integer orjson would round")
+    return orjson.loads(text)
+
+
+def encode_document(
+    key: str, document: dict[str, Any], added: dict[str, Any]
+) -> tuple[bytes | None, str | None]:
+    """A line's object as BSON with what the sync adds -> (BSON, None), or (None, why it cannot be).
+
+    What BSON lacks is kept as close as it can be: integers beyond 64 bits and numbers beyond a double as Decimal128
+    (as text if longer than 34 digits), NUL in keys as U+2400. Keys the sync writes itself move to `_original_<key>`.
+    """
+    if not document.keys().isdisjoint(ADDED_KEYS):
+        document = {
+            (f"_original_{name}" if name in ADDED_KEYS else name): item for name, item in document.items()
+        }
+    try:
+        encoded = bson.encode({"_id": key, **document, **added})
+    except RecursionError:
+        return None, "nested too deeply for BSON"
+    except Exception:
+        try:
+            encoded = bson.encode({"_id": key, **_bson_safe(document), **added})
+        except RecursionError:
+            return None, "nested too deeply for BSON"
+        except Exception as error:
+            return None, f"not storable as BSON: {type(error).__name__}: {error}"
+    if len(encoded) > MAX_BSON_BYTES:
+        return None, f"larger than MongoDB's 16 MiB: {len(encoded)} bytes of BSON"
+    return encoded, None
+
+
+def _bson_safe(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name).replace("\0", "\u2400"): _bson_safe(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_bson_safe(item) for item in value]
+    if isinstance(value, Constant) and value.spelling[-1].isdigit():
+        return _decimal(value.spelling)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64:
+        return _decimal(str(value))
+    return value
+
+
+def _decimal(text: str) -> Decimal128 | str:
+    """`text` exactly, as Decimal128 if it fits."""
+    try:
+        return Decimal128(text) if Decimal(str(Decimal128(text))) == Decimal(text) else text
+    except (ArithmeticError, ValueError):
+        return text
+
+
+def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[int, list[DeadLetter]]:
+    """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there."""
+    for attempt in range(mongo.RETRIES + 1):
+        try:
+            found = collection.insert_many(
+                [RawBSONDocument(item.encoded) for item in documents], ordered=False
+            )
+            return len(found.inserted_ids) or len(documents), []
+        except BulkWriteError as error:
+            failed = [
+                documents[item["index"]].dead_letter(f"refused by MongoDB: {item['errmsg']}"[:500])
+                for item in error.details["writeErrors"]
+                if item["code"] != _DUPLICATE_KEY
+            ]
+            return error.details["nInserted"], failed
+        except AutoReconnect:
+            if attempt == mongo.RETRIES:
+                raise
+            time.sleep(min(0.2 * 2**attempt, 5))
+        except (OperationFailure, DocumentTooLarge, InvalidBSON) as error:
+            if isinstance(error, OperationFailure) and error.code in _NOT_THE_DOCUMENT:
+                raise
+            # Something in this lot is refused as a whole: find out which document it is.
+            if len(documents) == 1:
+                return 0, [documents[0].dead_letter(f"refused by MongoDB: {error}"[:500])]
+            middle = len(documents) // 2
+            first, first_failed = _insert(collection, documents[:middle])
+            second, second_failed = _insert(collection, documents[middle:])
+            return first + second, first_failed + second_failed
+    raise AssertionError("unreachable")
+
+
+def watch(settings: Settings, *, every: timedelta = timedelta(seconds=5)) -> Iterator[SyncResult]:
+    """Sync again and again; yields each result that did something. Ends with the generator (Ctrl-C).
+
+    The embedded server runs only while there is something to copy, so that a pipeline can use it in between.
+    """
+    while True:
+        try:
+            result = sync(settings, progress=False)
+        except (SourceUnavailableError, BusyError) as error:
+            logger.warning("%s; trying again", error)
+        else:
+            if result.documents_read:
+                yield result
+        time.sleep(every.total_seconds())
