@@ -45,3 +45,8 @@
     select cast(unnest(generate_series({{ first_day }}, {{ last_day }}, interval 1 day)) as date) as date_key
     from {{ relation }}
 {%- endmacro %}
+
+{% macro utc_text(instant) -%}
+    {#- An instant as people write it, in UTC. -#}
+    strftime({{ instant }} at time zone 'UTC', '%Y-%m-%d %H:%M:%S UTC')
+{%- endmacro %}

@@ -108,7 +108,7 @@ def transform(
     results: list[Any] = []
     warnings: list[str] = []
     with dbt_session(settings) as (manifest, invoke):
-        now = _State.of(manifest, variables, before.load_id)
+        now = _State.of(settings, manifest, variables)
         rebuild = full_refresh or before.load_was_full or before.definitions not in (None, now.definitions)
         if not rebuild:
             results += invoke(arguments).results
@@ -132,6 +132,20 @@ def transform(
         full_refresh=rebuild,
         warnings=warnings + _warnings(settings.build_path, results),
     )
+
+
+def is_outdated(settings: Settings) -> bool:
+    """Whether the published database was built with other models, prices or time zone than a build now would use.
+
+    Cheap (no dbt): fit for deciding that a run with nothing new to load has nothing to do. False when nothing is
+    published.
+
+    Raises:
+        ConfigError: wrong prices in PRICING_OVERRIDES.
+    """
+    if not settings.published_path.exists():
+        return False
+    return _read_state(settings.published_path).inputs != _inputs_fingerprint(settings)
 
 
 def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
@@ -172,9 +186,10 @@ def dbt_session(
 
     with _dbt_environment(database or settings.build_path, read_only):
         try:
-            parsed = dbtRunner().invoke(_options(settings, ["parse"]))
+            parsed = dbtRunner().invoke(_options(settings, ["parse", *_parse_cache_option(settings)]))
             if not parsed.success:
                 raise _parse_error(settings, parsed.exception)
+            _parse_cache_mark(settings).write_text(_files_fingerprint())
 
             def invoke(arguments: list[str]) -> Any:
                 outcome = dbtRunner(manifest=parsed.result).invoke(_options(settings, arguments))
@@ -187,24 +202,53 @@ def dbt_session(
             _close_connections()
 
 
+def _parse_cache_mark(settings: Settings) -> Path:
+    return _target_dir(settings) / "parsed_files"
+
+
+def _parse_cache_option(settings: Settings) -> list[str]:
+    """dbt's partial parsing misses some changes (a model added beside its older yml): all of the cache or nothing."""
+    try:
+        unchanged = _parse_cache_mark(settings).read_text() == _files_fingerprint()
+    except OSError:
+        unchanged = False
+    return [] if unchanged else ["--no-partial-parse"]
+
+
+def _files_fingerprint() -> str:
+    """Hash of every file dbt reads from the project."""
+    digest = hashlib.sha256()
+    for path in sorted(DBT_DIR.rglob("*")):
+        if path.suffix in {".sql", ".yml", ".csv", ".md"} and "target" not in path.parts:
+            digest.update(f"{path.relative_to(DBT_DIR)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _inputs_fingerprint(settings: Settings) -> str:
+    prices = [row.as_strings() for row in read_overrides(settings.pricing_overrides)]
+    return hashlib.sha256(
+        json.dumps([_files_fingerprint(), settings.analytics_tz, prices]).encode()
+    ).hexdigest()
+
+
 @dataclass(frozen=True)
 class _State:
     """What the tables of a working copy were built with; one row in `raw.transform_state`."""
 
     definitions: str | None  # fingerprint of models, prices and time zone after staging
     reading: str | None  # fingerprint of staging
-    load_id: int | None
+    inputs: str | None  # fingerprint of the project's files, prices and time zone
     load_was_full: bool = False
 
     @classmethod
-    def of(cls, manifest: Manifest, variables: dict[str, Any], load_id: int | None) -> _State:
+    def of(cls, settings: Settings, manifest: Manifest, variables: dict[str, Any]) -> _State:
         """The state a build of this project with these variables leaves behind."""
         constant = {name: value for name, value in variables.items() if name != "as_of"}
         prices = [n.checksum.checksum for n in manifest.nodes.values() if n.name == "model_pricing"]
         return cls(
             definitions=_fingerprint(manifest, ("intermediate", "marts"), json.dumps([constant, prices])),
             reading=_fingerprint(manifest, ("staging",), ""),
-            load_id=load_id,
+            inputs=_inputs_fingerprint(settings),
         )
 
 
@@ -244,9 +288,9 @@ def _read_state(database: Path) -> _State:
             except (duckdb.CatalogException, duckdb.BinderException):
                 return None
 
-        definitions, reading = row("select definitions, reading from raw.transform_state") or (None, None)
-        load_id, full = row("select load_id, full_refresh from raw.load_state") or (None, False)
-    return _State(definitions, reading, load_id, bool(full))
+        built_with = row("select definitions, reading, inputs from raw.transform_state") or (None, None, None)
+        (full,) = row("select full_refresh from raw.load_state") or (False,)
+    return _State(*built_with, load_was_full=bool(full))
 
 
 def _write_state(database: Path, state: _State) -> None:
@@ -256,8 +300,8 @@ def _write_state(database: Path, state: _State) -> None:
         connection.execute("create schema if not exists raw")
         connection.execute(
             "create or replace table raw.transform_state as"
-            " select ?::varchar as definitions, ?::varchar as reading, ?::bigint as load_id",
-            [state.definitions, state.reading, state.load_id],
+            " select ?::varchar as definitions, ?::varchar as reading, ?::varchar as inputs",
+            [state.definitions, state.reading, state.inputs],
         )
 
 
@@ -351,8 +395,9 @@ def _warnings(database: Path, results: list[Any]) -> list[str]:
     found = [f"{r.node.name}: {_one_line(r.message)}" for r in results if str(r.status) == "warn"]
     with duckdb.connect(str(database), read_only=True) as connection:
         try:
-            unpriced = connection.sql(
-                "select model, response_count from marts.dim_models where not is_priced order by model"
+            unpriced = connection.execute(
+                "select model, count(*) from marts.fct_messages"
+                " where message_kind = 'response' and not is_priced group by model order by model"
             ).fetchall()
         except duckdb.CatalogException:  # not built yet
             return found
@@ -377,7 +422,7 @@ def _failure(outcome: Any) -> str:
 
 def _one_line(message: object) -> str:
     """The message without dbt's framing: no line breaks, no repeated node name, no path into the build."""
-    text = re.sub(r"\s+", " ", str(message)).strip()
+    text = re.sub(r"\s+", " ", str(message)).strip().partition(" > in macro ")[0]
     return re.sub(r"^(?:Runtime|Compilation|Database|Parsing) Error(?: in \w+ \S+ \([^)]*\))? ?", "", text)
 
 

@@ -28,7 +28,8 @@ def load(show_stats: bool, full_refresh: bool) -> None:
     with run_lock(settings, holder="load"):
         result = run_load(settings, full_refresh=full_refresh)
     click.echo(str(result))
-    click.echo("next: claude-analytics transform")
+    if not result.nothing_new:
+        click.echo("next: claude-analytics transform")
 
 
 @click.command()

@@ -1,0 +1,151 @@
+{{ config(materialized='table') }}
+
+with copies as (
+
+    select * from {{ ref('stg_entries') }}
+
+),
+
+session_paths as (
+
+    select * from {{ ref('int_session_paths') }}
+
+),
+
+dead_letters as (
+
+    select * from {{ ref('stg_dead_letters') }}
+
+),
+
+redactions as (
+
+    select * from {{ ref('stg_redactions') }}
+
+),
+
+document_measures as (
+
+    select
+        count(*) as documents,
+        count(distinct entry_key) filter (where session_id is null) as entries_without_session,
+        count(*) filter (where entry_type in ('user', 'assistant') and occurred_at is null) as untimed,
+        min(occurred_at) as oldest_entry_at,
+        max(occurred_at) as newest_entry_at
+    from copies
+
+),
+
+-- of entries with a session the standing ones are counted already: counting keys again would take seconds
+entry_measures as (
+
+    select
+        document_measures.*,
+        document_measures.entries_without_session + coalesce(standing.entries, 0) as entries
+    from document_measures
+    cross join (select sum(entry_count) as entries from session_paths) as standing
+
+),
+
+unknown_types as (
+
+    select
+        coalesce(entry_type, '(none)') as entry_type,
+        coalesce(version, 'unknown version') as version,
+        count(*) as entries
+    from copies
+    where
+        entry_type is null
+        or entry_type not in ('{{ known_entry_types() | join("', '") }}')
+    group by all
+
+),
+
+dead_letter_reasons as (
+
+    select
+        coalesce(reason, 'unknown') as reason,
+        count(*) as letters
+    from dead_letters
+    group by all
+
+),
+
+final as (
+
+    select
+        'documents_stored' as check_name,
+        cast(documents as double) as check_value,
+        cast(documents as varchar) as check_text
+    from entry_measures
+
+    union all
+
+    select
+        'entries_stored',
+        entries,
+        cast(entries as varchar)
+    from entry_measures
+
+    union all
+
+    select
+        'duplicate_documents',
+        documents - entries,
+        cast(documents - entries as varchar)
+    from entry_measures
+
+    union all
+
+    select
+        'entries_without_time',
+        untimed,
+        cast(untimed as varchar)
+    from entry_measures
+
+    union all
+
+    select
+        'oldest_entry_at',
+        epoch(oldest_entry_at),
+        {{ utc_text('oldest_entry_at') }}
+    from entry_measures
+
+    union all
+
+    select
+        'newest_entry_at',
+        epoch(newest_entry_at),
+        {{ utc_text('newest_entry_at') }}
+    from entry_measures
+
+    union all
+
+    select
+        'unknown_entry_types',
+        count(distinct entry_type),
+        string_agg(
+            entry_type || ' (' || version || '): ' || entries,
+            ', ' order by entry_type, version
+        )
+    from unknown_types
+
+    union all
+
+    select
+        'dead_letters',
+        coalesce(sum(letters), 0),
+        string_agg(reason || ': ' || letters, ', ' order by letters desc, reason)
+    from dead_letter_reasons
+
+    union all
+
+    select
+        'redacted_' || redaction_kind,
+        replacement_count,
+        cast(replacement_count as varchar)
+    from redactions
+
+)
+
+select * from final
