@@ -14,7 +14,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-
 from analytics.envelope import BATCH_SCHEMA, invalid_rows, to_envelope
 
 LOADED_AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -53,7 +52,7 @@ def transcripts(root: Path) -> pa.Table:
 
 
 def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None:
-    """Put `batch` into the raw tables of `database` as the next load; `full_refresh` forgets what was there."""
+    """Put `batch` into the raw tables of `database` as the next load; `full_refresh` forgets what was."""
     database.parent.mkdir(parents=True, exist_ok=True)
     envelope = to_envelope(batch, LOADED_AT)
     with duckdb.connect(str(database)) as connection:
@@ -66,8 +65,8 @@ def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None
         )
         connection.execute(
             "create table if not exists raw.dead_letters"
-            " (dead_letter_id varchar, reason varchar, source varchar, document_id varchar, source_file varchar,"
-            " byte_offset bigint, byte_length bigint, first_seen_at timestamptz)"
+            " (dead_letter_id varchar, reason varchar, source varchar, document_id varchar,"
+            " source_file varchar, byte_offset bigint, byte_length bigint, first_seen_at timestamptz)"
         )
         connection.execute("create table if not exists raw.redactions (kind varchar, replacements bigint)")
         if full_refresh:

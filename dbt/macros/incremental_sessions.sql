@@ -26,8 +26,10 @@
 
 {% macro touched_sessions_filter(column='session_id') -%}
     {#- Condition: every session on a full build, the touched ones on an incremental run. -#}
+    {#- outside of the condition: dbt looks for dependencies where is_incremental() is never true -#}
+    {%- set touched = ref('int_touched_sessions') -%}
     {%- if is_incremental() -%}
-        {{ column }} in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+        {{ column }} in (select session_id from {{ touched }} where is_touched)
     {%- else -%}
         true
     {%- endif -%}
@@ -35,9 +37,10 @@
 
 {% macro delete_touched_sessions() -%}
     {#- Pre-hook of the models that are incremental by session. -#}
+    {%- set touched = ref('int_touched_sessions') -%}
     {%- if is_incremental() -%}
         delete from {{ this }}
-        where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+        where session_id in (select session_id from {{ touched }} where is_touched)
     {%- else -%}
         select 1
     {%- endif -%}

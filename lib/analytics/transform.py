@@ -135,10 +135,10 @@ def transform(
 
 
 def is_outdated(settings: Settings) -> bool:
-    """Whether the published database was built with other models, prices or time zone than a build now would use.
+    """Whether the published database was built with other models, prices or time zone than a build now uses.
 
-    Cheap (no dbt): fit for deciding that a run with nothing new to load has nothing to do. False when nothing is
-    published.
+    Cheap (no dbt): fit for deciding that a run with nothing new to load has nothing to do. False when nothing
+    is published.
 
     Raises:
         ConfigError: wrong prices in PRICING_OVERRIDES.
@@ -207,7 +207,7 @@ def _parse_cache_mark(settings: Settings) -> Path:
 
 
 def _parse_cache_option(settings: Settings) -> list[str]:
-    """dbt's partial parsing misses some changes (a model added beside its older yml): all of the cache or nothing."""
+    """dbt's partial parsing misses some changes (a model added beside its older yml): all or nothing."""
     try:
         unchanged = _parse_cache_mark(settings).read_text() == _files_fingerprint()
     except OSError:
