@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import math
 import re
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ from bson.objectid import ObjectId
 CODEC = CodecOptions(tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+logger = logging.getLogger(__name__)
+
 _OBJECT_ID_TEXT = re.compile(r"[0-9a-fA-F]{24}")
 
 
@@ -86,7 +89,7 @@ def _python_default(value: Any) -> Any:
 
 
 def dumps(document: Any) -> bytes:
-    """One decoded BSON value as JSON text (UTF-8), by the table above; NaN and Infinity must be spelled already.
+    """One decoded BSON value as JSON text (UTF-8), by the table above; NaN and Infinity spelled already.
 
     Raises:
         TypeError, ValueError, RecursionError: the document has no JSON form; the caller dead-letters it.
@@ -100,7 +103,10 @@ def dumps(document: Any) -> bytes:
 
 
 def document_json(raw: bytes) -> tuple[str, bytes]:
-    """One BSON document -> (`_id` text, JSON text), exact also for NaN and Infinity. Raises what decoding raises."""
+    """One BSON document -> (`_id` text, JSON text), exact also for NaN and Infinity.
+
+    Raises what decoding raises.
+    """
     document = bson.decode(raw, CODEC)
     if may_hold_non_finite(raw):
         document = _spell_non_finite(document)
@@ -117,8 +123,8 @@ def batch_json(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | Non
             documents = bson.decode_all(raw, CODEC)
             texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
             return [id_text(document.get("_id")) for document in documents], texts, []
-        except Exception:  # whichever document it was is found, and reported, one by one
-            pass
+        except Exception as error:
+            logger.debug("a batch is decoded one by one: %s", error)
     ids: list[str] = []
     texts = []
     failures: list[tuple[str | None, bytes, str]] = []
@@ -160,8 +166,8 @@ def _id_alone(raw: bytes) -> str | None:
 def id_text(value: Any) -> str:
     """Any `_id` as text, different values always different texts.
 
-    ObjectId -> 24 hex digits; string -> itself, but JSON-quoted when it could be taken for something else (24 hex
-    digits, or a leading `{` or `"`); every other type -> canonical extended JSON, which starts with `{`.
+    ObjectId -> 24 hex digits; string -> itself, but JSON-quoted when it could be taken for something else (24
+    hex digits, or a leading `{` or `"`); every other type -> canonical extended JSON, which starts with `{`.
     """
     kind = type(value)
     if kind is ObjectId:

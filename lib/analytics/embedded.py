@@ -1,6 +1,7 @@
-"""The embedded default: a MongoDB-wire server of our own on the loopback, alive exactly as long as it is needed.
+"""The embedded default: a MongoDB-wire server of our own on the loopback, alive only while it is needed.
 
-One process at a time uses the storage (a lock the kernel drops with its holder); the server dies with its parent.
+One process at a time uses the storage (a lock the kernel drops with its holder); the server dies with its
+parent.
 https://secantusdb.readthedocs.io/
 """
 

@@ -52,15 +52,17 @@ BATCH_SCHEMA = pa.schema(
     ]
 )
 
-# A timestamp may be ISO 8601 (no zone: UTC) or a number of seconds or milliseconds since 1970; anything else, and
-# anything outside the years 1..9999, is null. DuckDB also reads words such as `infinity`: hence the digit.
+# A timestamp may be ISO 8601 (no zone: UTC) or a number of seconds or milliseconds since 1970; anything else,
+# and anything outside the years 1..9999, is null. DuckDB also reads words such as `infinity`: hence
+# the digit.
 _INSTANT = """
     case
         when {text} is null then null
         when regexp_matches({text}, '^-?[0-9]+([.][0-9]+)?([eE][+]?[0-9]+)?$')
             then case
                 when abs(try_cast({text} as double)) < 1e11 then to_timestamp(try_cast({text} as double))
-                when abs(try_cast({text} as double)) < 3e14 then to_timestamp(try_cast({text} as double) / 1000)
+                when abs(try_cast({text} as double)) < 3e14
+                    then to_timestamp(try_cast({text} as double) / 1000)
             end
         when {text} between '0' and ':'
             then try_cast({text} as timestamptz)

@@ -1,8 +1,8 @@
 """Source -> Iceberg: new documents, each exactly once.
 
-Always: documents read = rows stored + already stored + dead letters. Rows go in by commits of bounded size; only the
-last commit of a run moves the watermark, so a run that was killed half-way is simply repeated, and what it had
-stored is recognised by `_id`.
+Always: documents read = rows stored + already stored + dead letters. Rows go in by commits of bounded size;
+only the last commit of a run moves the watermark, so a run that was killed half-way is simply repeated, and
+what it had stored is recognised by `_id`.
 """
 
 from __future__ import annotations
@@ -294,7 +294,8 @@ def _from_jsonl(run: _Run) -> ExtractResult:
     produced = jsonl.batches(files, run.settings.machine_name, run.now, run.commit_bytes)
     with progress_bar("extract", total, "B", run.progress) as bar:
         for batch, states in _ahead(produced) if files else ():
-            # Positions first, under the name of a commit that does not exist yet: they count only if it succeeds.
+            # Positions first, under the name of a commit that does not exist yet: they count only if it
+            # succeeds.
             token = positions.prepare(states)
             committed = run.take(
                 batch,

@@ -38,7 +38,10 @@ def _human(amount: float, unit: str) -> str:
 
 @contextlib.contextmanager
 def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) -> Iterator[Progress]:
-    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown). `shown`: default, whether stderr is a terminal."""
+    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown).
+
+    `shown`: draw a bar; default: when stderr is a terminal.
+    """
     if not (sys.stderr.isatty() if shown is None else shown):
         yield _Plain(what, total, unit)
         return

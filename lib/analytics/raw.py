@@ -1,8 +1,8 @@
 """The raw layer: Iceberg tables `raw.conversations` (one row per document) and `raw.dead_letters`.
 
-Append-only. What a run must remember (watermarks, resume tokens, running totals) travels as properties of the very
-snapshot that adds the rows, and every later snapshot carries all of it on, so that a crash can neither lose nor repeat
-and expiring old snapshots forgets nothing.
+Append-only. What a run must remember (watermarks, resume tokens, running totals) travels as properties of the
+very snapshot that adds the rows, and every later snapshot carries all of it on, so that a crash can neither
+lose nor repeat and expiring old snapshots forgets nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ _TABLE_PROPERTIES = {
 # Compaction merges the files of a day smaller than this into files of about this size.
 TARGET_FILE_BYTES = 32 * 2**20
 
-# A file that no snapshot refers to may still be read, or be about to be committed: it is deleted this much later.
+# A file that no snapshot refers to may still be read, or be about to be committed: it is deleted this much
+# later.
 GRACE = timedelta(hours=24)
 
 
@@ -283,10 +284,12 @@ class RawStore:
     ) -> int | None:
         """Add rows (envelope.SCHEMA) and dead letters (DEAD_LETTER_SCHEMA), one commit per table.
 
-        `properties` (or a function of the current ones) update what the snapshot remembers, in the same commit as the
-        rows. Dead letters go first: they are idempotent by id, so a crash between the two commits repeats nothing.
+        `properties` (or a function of the current ones) update what the snapshot remembers, in the same
+        commit as the rows. Dead letters go first: they are idempotent by id, so a crash between the two
+        commits repeats nothing.
 
-        Returns: the id of the new snapshot of raw.conversations, None when neither rows nor properties were given.
+        Returns: the id of the new snapshot of raw.conversations, None when neither rows nor properties were
+        given.
         """
         if dead_letters is not None and dead_letters.num_rows:
             self._commit(
@@ -353,7 +356,7 @@ class RawStore:
                 # Everything here reads data files as they are: a delete file would bring deleted rows back.
                 if entry.data_file.content != DataFileContent.DATA:
                     raise AnalyticsError(
-                        f"{'.'.join(table.name())} holds delete files (another engine wrote merge-on-read deletes); "
+                        f"{'.'.join(table.name())} holds delete files (another engine wrote them); "
                         "rewrite the table without them (Spark: call system.rewrite_data_files)"
                     )
                 files.append(entry.data_file)
@@ -362,8 +365,8 @@ class RawStore:
     def files_added_since(self, snapshot_id: int | None) -> FilesAdded:
         """Files with the rows that were added after `snapshot_id`.
 
-        `full` is True, and `files` is everything, when `snapshot_id` is None, no longer known (expired, another
-        table) or when rows were removed since (a purge).
+        `full` is True, and `files` is everything, when `snapshot_id` is None, no longer known (expired,
+        another table) or when rows were removed since (a purge).
         """
         from pyiceberg.manifest import ManifestEntryStatus
 
@@ -474,7 +477,7 @@ class RawStore:
         return sorted(found, key=lambda item: item.committed_at)
 
     def compact(self) -> CompactResult:
-        """Merge the small files of each day. Rows do not change; readers and `files_added_since` do not notice."""
+        """Merge the small files of each day. Rows do not change; `files_added_since` does not notice."""
         started = time.monotonic()
         days, before, after = 0, 0, 0
         for table in (self.conversations, self.dead_letters):
@@ -521,10 +524,10 @@ class RawStore:
         return len(written)
 
     def expire(self, *, older_than: timedelta | None = None, grace: timedelta = GRACE) -> ExpireResult:
-        """Expire snapshots older than `older_than` (default: SNAPSHOT_RETENTION_DAYS), delete unreachable files.
+        """Expire snapshots older than `older_than` (default: the setting), delete unreachable files.
 
-        A file is deleted when no remaining snapshot refers to it and it has not been written to for `grace`: a reader
-        that planned a scan before, and a writer that has not committed yet, keep their files.
+        A file is deleted when no remaining snapshot refers to it and it has not been written to for `grace`:
+        a reader that planned a scan before, and a writer that has not committed yet, keep their files.
         """
         age = timedelta(days=self.settings.snapshot_retention_days) if older_than is None else older_than
         expired = deleted = freed = 0
@@ -598,7 +601,8 @@ def _delete_unreachable(table: Table, grace: timedelta) -> tuple[int, int]:
     """Delete files under the table's location that nothing refers to -> (files, bytes)."""
     root = local_path(table.location())
     if root is None:
-        # Object stores have lifecycle rules and engines with orphan removal; listing a bucket is not ours to do.
+        # Object stores have lifecycle rules and engines with orphan removal; listing a bucket is not ours to
+        # do.
         return 0, 0
     reachable = {str(local_path(table.metadata_location))}
     reachable.update(str(local_path(entry.metadata_file)) for entry in table.metadata.metadata_log)

@@ -1,7 +1,7 @@
 """Transcript files into MongoDB: each line one document, once, whatever happens in between.
 
-The `_id` of a document is computed from file, offset and bytes, so inserting it again is a duplicate key and nothing
-else. The state file only says what need not be looked at; losing it costs time.
+The `_id` of a document is computed from file, offset and bytes, so inserting it again is a duplicate key and
+nothing else. The state file only says what need not be looked at; losing it costs time.
 """
 
 from __future__ import annotations
@@ -100,7 +100,11 @@ class SyncState:
                 root text, source_file text, state text, primary key (root, source_file)
             );
             create table if not exists dead_letters (
-                dead_letter_id text primary key, reason text, source_file text, byte_offset integer, original blob
+                dead_letter_id text primary key,
+                reason text,
+                source_file text,
+                byte_offset integer,
+                original blob
             );
             create table if not exists facts (name text primary key, value text);
             """
@@ -208,7 +212,7 @@ def sync(
     """Copy new transcript lines into MongoDB (the configured server, else the embedded one).
 
     Args:
-        client: an open connection to use; default: connect (and start the embedded server if it is the target).
+        client: an open connection to use; default: connect, and start the embedded server if that is meant.
         progress: show a progress bar; default: on a terminal.
 
     Raises:
@@ -368,8 +372,9 @@ def encode_document(
 ) -> tuple[bytes | None, str | None]:
     """A line's object as BSON with what the sync adds -> (BSON, None), or (None, why it cannot be).
 
-    What BSON lacks is kept as close as it can be: integers beyond 64 bits and numbers beyond a double as Decimal128
-    (as text if longer than 34 digits), NUL in keys as U+2400. Keys the sync writes itself move to `_original_<key>`.
+    What BSON lacks is kept as close as it can be: integers beyond 64 bits and numbers beyond a double as
+    Decimal128 (as text if longer than 34 digits), NUL in keys as U+2400. Keys the sync writes itself move to
+    `_original_<key>`.
     """
     if not document.keys().isdisjoint(ADDED_KEYS):
         document = {

@@ -1,8 +1,8 @@
 """`SOURCE=jsonl`: transcript files straight into the raw layer.
 
-What was read is remembered in a file named after a token, and the token is a property of the Iceberg commit that holds
-the rows: both become true at the same moment. The file only saves time; when it is missing or belongs to another
-token, everything is read again and the ids decide what is new.
+What was read is remembered in a file named after a token, and the token is a property of the Iceberg commit
+that holds the rows: both become true at the same moment. The file only saves time; when it is missing or
+belongs to another token, everything is read again and the ids decide what is new.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ReadPositions:
         return token
 
     def settle(self, token: str | None) -> None:
-        """`token` is what the table says now (the new one, or still the old one: then nothing new was in there)."""
+        """`token` is what the table says now: the new one, or still the old one if nothing was new."""
         if token is not None and token == self.token:
             self._save(token)
         self.token = token

@@ -1,4 +1,4 @@
-"""`SOURCE=mongodb`: documents of one collection as JSON text, while the server already prepares the next ones.
+"""`SOURCE=mongodb`: documents of one collection as JSON text, fetched ahead while the last ones are decoded.
 
 Read rights on the collection are all that is needed: no sort, no index, no other command.
 """
@@ -39,7 +39,8 @@ SERVER_SELECTION_MS = 5000
 SOCKET_TIMEOUT_MS = 120_000
 RETRIES = 5
 
-# Small enough that decoding one batch and fetching the next overlap, large enough that round trips do not count.
+# Small enough that decoding one batch and fetching the next overlap, large enough that round trips do not
+# count.
 CURSOR_BATCH = 2000
 IDS_PER_QUERY = 1000
 
@@ -114,7 +115,7 @@ class MongoSource:
                 yield pa.array([id_text(document["_id"]) for document in decode_all(raw, CODEC)], pa.string())
 
     def documents(self, filters: list[dict[str, Any]], commit_bytes: int) -> Iterator[Batch]:
-        """Documents that match `filters`, one filter after the other, in batches of about `commit_bytes` of text.
+        """Documents that match `filters`, one after the other, in batches of about `commit_bytes` of text.
 
         The last batch is marked (it may be empty), and so is one after which the query had to start again.
 
@@ -154,12 +155,12 @@ class MongoSource:
     def _drain(
         self, filters: list[dict[str, Any]], projection: dict[str, int] | None
     ) -> Iterator[bytes | None]:
-        """Raw batches of all `filters`, one after the other, fetched ahead by a thread; None: that filter starts again.
+        """Raw batches of all `filters`, fetched ahead by a thread; None: that filter starts again.
 
         Raises:
             SourceUnavailableError: the server stays away, or refuses.
         """
-        ahead: queue.Queue[bytes | None | Exception | type[StopIteration]] = queue.Queue(maxsize=2)
+        ahead: queue.Queue[Any] = queue.Queue(maxsize=2)
         stop = threading.Event()
 
         def put(item: Any) -> bool:
@@ -220,7 +221,7 @@ def recent_filters(since: datetime | None, read_since: datetime, has_undated: bo
 
     Args:
         since: smallest `ingestedAt` of interest; None: none was ever seen, so any.
-        read_since: documents without an `ingestedAt` date count as recent when their ObjectId was made since then.
+        read_since: documents without an `ingestedAt` date are recent when their ObjectId was made since then.
         has_undated: False: the collection is known to have `ingestedAt` dates everywhere.
     """
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
@@ -252,7 +253,7 @@ def target_fingerprint(settings: Settings) -> str:
 
 
 def newest_ingested_at(rows: pa.Table, not_after: datetime) -> datetime | None:
-    """Largest `ingested_at` in `rows`, but never later than `not_after` (a clock gone wrong must not hide documents)."""
+    """Largest `ingested_at` in `rows`, never later than `not_after`: a wrong clock must hide no documents."""
     import pyarrow.compute as pc
 
     largest = pc.max(rows["ingested_at"]).as_py() if rows.num_rows else None

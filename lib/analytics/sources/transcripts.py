@@ -4,16 +4,16 @@ Shared by `sync` and by `SOURCE=jsonl`, so that a line has the same `_id` whiche
 
 A line is normally one JSON object and is taken as it stands. Lines that need help (all of them rare):
 
-| line                                          | becomes                                                          |
-|-----------------------------------------------|------------------------------------------------------------------|
-| blank                                         | nothing, not counted                                             |
-| two objects glued together                    | two documents, each with its own offset                          |
-| lone surrogate (`\\ud800`), invalid UTF-8     | stored, U+FFFD in place of what is not text                      |
-| NULs around the object (a crashed write)      | stored without them                                              |
-| NUL inside a string or key                    | stored as it is (MongoDB keys cannot hold it: U+2400 there)      |
-| `NaN`, `Infinity`                             | stored as `{"$numberDouble":"NaN"}`                              |
-| last line without newline                     | stored when it is a whole object, else left for next time        |
-| anything else, and anything not an object     | a dead letter                                                    |
+| line                                          | becomes |
+|---|---|
+| blank                                         | nothing, not counted |
+| two objects glued together                    | two documents, each with its own offset |
+| lone surrogate (`\\ud800`), invalid UTF-8     | stored, U+FFFD in place of what is not text |
+| NULs around the object (a crashed write)      | stored without them |
+| NUL inside a string or key                    | stored as it is (in MongoDB keys: U+2400) |
+| `NaN`, `Infinity`                             | stored as `{"$numberDouble":"NaN"}` |
+| last line without newline                     | stored when it is a whole object, else left for next time |
+| anything else, and anything not an object     | a dead letter |
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def projects_dir(settings: Settings) -> Path:
         ConfigError: it does not exist, is not a directory or cannot be read.
     """
     path = settings.claude_projects_dir
-    advice = "point CLAUDE_PROJECTS_DIR at Claude Code's projects folder, or try `make demo` for a synthetic history"
+    advice = "point CLAUDE_PROJECTS_DIR at Claude Code's projects, or try `make demo` for a synthetic history"
     if not path.exists():
         raise ConfigError(f"CLAUDE_PROJECTS_DIR={path} does not exist; {advice}")
     if not path.is_dir():
@@ -94,7 +94,7 @@ def projects_dir(settings: Settings) -> Path:
 
 
 def list_files(root: Path) -> list[tuple[Path, os.stat_result]]:
-    """All `*.jsonl` under `root` with their status, oldest change first (days stay together in the raw layer)."""
+    """All `*.jsonl` under `root` with their status, oldest change first, so that days stay together."""
     found = []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
@@ -156,9 +156,9 @@ def read_lines(
 ) -> Iterator[tuple[list[tuple[int, bytes, Any]], list[Line], int]]:
     """Blocks of `file` -> (plain lines as (offset, text, check(text)), lines that needed help, next offset).
 
-    `check` parses a line and returns a dict for a plain one; when it raises or returns something else the line goes
-    the slow way. Only complete lines are returned, and a last line without newline when it is whole.
-    A file that vanished or shrank while being read simply ends.
+    `check` parses a line and returns a dict for a plain one; when it raises or returns something else the
+    line goes the slow way. Only complete lines are returned, and a last line without newline when it is
+    whole. A file that vanished or shrank while being read simply ends.
     """
     position = file.start
     try:
@@ -300,7 +300,7 @@ def parse(text: bytes) -> dict[str, Any]:
 
 
 def _clean(document: dict[str, Any], piece: str) -> bytes:
-    """JSON text of `document` that every JSON reader takes: no lone surrogates, no NaN; untouched if it was fine."""
+    """JSON text of `document` for every reader: no lone surrogates, no NaN; untouched if it was fine."""
     try:
         orjson.loads(piece)
         return piece.encode()
