@@ -1,0 +1,125 @@
+"""Files that are either whole or not there: copies, atomic replacement, and getting them onto the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from analytics.errors import AnalyticsError
+
+# What is being written carries this ending until it is whole. DuckDB itself uses `.tmp` and `.wal`.
+PARTIAL = ".partial"
+
+# linux/fs.h: share the source's blocks, copy-on-write (btrfs, XFS, bcachefs, overlay on those).
+_FICLONE = 0x40049409
+_CHUNK_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """How a file was copied."""
+
+    method: str  # reflink or copy
+    size_bytes: int
+    seconds: float
+
+
+def copy_database(source: Path, target: Path) -> CopyResult:
+    """Copy a closed DuckDB file; `target` is replaced only when the copy is whole.
+
+    Raises:
+        AnalyticsError: a write-ahead log stands beside `source`: the file alone is not the whole database.
+        OSError: `source` cannot be read or `target` cannot be written.
+    """
+    wal = Path(f"{source}.wal")
+    if wal.exists():
+        raise AnalyticsError(
+            f"{wal} exists: {source.name} is open for writing or was not closed; "
+            "end the process that writes it, or open and close the file once with DuckDB"
+        )
+    started = time.perf_counter()
+    with partial_file(target) as temporary:
+        method = _copy(source, temporary)
+    return CopyResult(method, target.stat().st_size, time.perf_counter() - started)
+
+
+def _copy(source: Path, target: Path) -> str:
+    with source.open("rb") as reader, target.open("wb") as writer:
+        with contextlib.suppress(OSError):  # no reflinks here, or another file system
+            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+            return "reflink"
+        if _copy_in_kernel(reader.fileno(), writer.fileno()):
+            return "copy"
+    shutil.copyfile(source, target)
+    return "copy"
+
+
+def _copy_in_kernel(reader: int, writer: int) -> bool:
+    """`copy_file_range` to the end; False when the first call says that it cannot be used here."""
+    if not hasattr(os, "copy_file_range"):
+        return False
+    copied = 0
+    size = os.fstat(reader).st_size
+    while copied < size:
+        try:
+            count = os.copy_file_range(reader, writer, _CHUNK_BYTES)
+        except OSError:
+            if copied:
+                raise
+            return False
+        if not count:
+            break
+        copied += count
+    return copied == size
+
+
+def remove_database(path: Path) -> None:
+    """Delete a DuckDB file with all that may stand beside it after a kill. What is not there is no error."""
+    for leftover in (path, Path(f"{path}.wal"), Path(f"{path}{PARTIAL}"), Path(f"{path}{PARTIAL}.wal")):
+        leftover.unlink(missing_ok=True)
+    shutil.rmtree(f"{path}.tmp", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def partial_file(target: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A path beside `target` to write; renamed over it when the block ends well, deleted when it does not.
+
+    `durable` brings the content to the disk before the rename, and the rename after it: after a power cut the
+    old file or the new one is there, whole.
+    """
+    temporary = Path(f"{target}{PARTIAL}")
+    remove_database(temporary)
+    try:
+        yield temporary
+        if durable:
+            sync_file(temporary)
+        os.replace(temporary, target)
+        if durable:
+            sync_folder(target.parent)
+    except BaseException:
+        remove_database(temporary)
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file's content to the disk."""
+    _sync(path, os.O_RDONLY)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's entries (new names, renames) to the disk."""
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
