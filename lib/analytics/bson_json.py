@@ -154,11 +154,9 @@ def split_documents(raw: bytes) -> list[bytes]:
 
 
 def _id_alone(raw: bytes) -> str | None:
-    """The `_id` of a document that could not be decoded as a whole, if its first element can be."""
+    """The `_id` of a document that could not be decoded as a whole, if it can be had at all."""
     try:
-        from bson.raw_bson import RawBSONDocument
-
-        return id_text(RawBSONDocument(raw, CODEC.with_options(document_class=RawBSONDocument))["_id"])
+        return id_text(bson.decode(raw, CODEC.with_options(unicode_decode_error_handler="replace"))["_id"])
     except Exception:
         return None
 

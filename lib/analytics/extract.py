@@ -389,7 +389,9 @@ def _read_collection(
         return found
 
     with progress_bar("extract", source.count() if filters == [{}] else 0, "documents", run.progress) as bar:
-        for batch in _ahead(source.documents(filters, run.commit_bytes)) if filters else ():
+        for batch in (
+            _ahead(source.documents(filters, run.commit_bytes)) if filters else (Batch(is_last=True),)
+        ):
             run.take(
                 batch,
                 remember if batch.is_last else None,

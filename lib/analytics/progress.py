@@ -6,9 +6,12 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, TextIO
 
 PLAIN_EVERY_SECONDS = 10.0
+
+# Where bars go while standard error is redirected, as in a notebook that runs inside the pipeline's process.
+_terminal: TextIO | None = None
 
 
 class Progress(Protocol):
@@ -16,6 +19,45 @@ class Progress(Protocol):
 
     def advance(self, amount: float) -> None:
         """`amount` more is done."""
+
+
+@contextlib.contextmanager
+def bars_on(stream: TextIO) -> Iterator[None]:
+    """Show bars on `stream` inside the block, if it is a terminal, whatever `sys.stderr` is then."""
+    global _terminal
+    before, _terminal = _terminal, stream if stream.isatty() else None
+    try:
+        yield
+    finally:
+        _terminal = before
+
+
+@contextlib.contextmanager
+def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) -> Iterator[Progress]:
+    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown). `shown`: default, whether there is a terminal."""
+    terminal = _terminal or sys.stderr
+    plain = _Plain(what, total, unit)
+    if not (terminal.isatty() if shown is None else shown):
+        yield plain
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    amount = DownloadColumn() if unit == "B" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Bar(
+        *columns, console=Console(file=terminal), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        task = bar.add_task(what, total=total or None)
+
+        class _Rich:
+            def advance(self, amount: float) -> None:
+                bar.advance(task, amount)
+                if terminal is not sys.stderr:  # the notebook keeps plain lines
+                    plain.advance(amount)
+
+        yield _Rich()
 
 
 class _Plain:
@@ -34,28 +76,3 @@ class _Plain:
 
 def _human(amount: float, unit: str) -> str:
     return f"{amount / 1e6:,.1f} MB" if unit == "B" else f"{amount:,.0f} {unit}"
-
-
-@contextlib.contextmanager
-def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) -> Iterator[Progress]:
-    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown).
-
-    `shown`: draw a bar; default: when stderr is a terminal.
-    """
-    if not (sys.stderr.isatty() if shown is None else shown):
-        yield _Plain(what, total, unit)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    amount = DownloadColumn() if unit == "B" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total or None)
-
-        class _Rich:
-            def advance(self, amount: float) -> None:
-                bar.advance(task, amount)
-
-        yield _Rich()
