@@ -1,0 +1,231 @@
+"""dbt on a working copy. Without these, an aggregate could drift from its facts, a price or time-zone change
+could leave old sessions as they were, and a failed build could leave the database open or its reason in a
+stack trace.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import raw_tables
+from analytics.errors import AnalyticsError, ConfigError
+from analytics.settings import Settings, load_settings
+from analytics.transform import dbt_session, docs, transform
+
+AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def user(uuid: str, at: str, text: str, **more: Any) -> dict[str, Any]:
+    entry = {"type": "user", "uuid": uuid, "sessionId": "s1", "timestamp": at, "cwd": "/w/app"}
+    return {**entry, "message": {"role": "user", "content": text}, **more}
+
+
+def answer(uuid: str, at: str, model: str, tokens: dict[str, Any], **more: Any) -> dict[str, Any]:
+    message = {
+        "id": f"msg_{uuid}",
+        "role": "assistant",
+        "model": model,
+        "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "ok"}],
+        "usage": tokens,
+    }
+    entry = {"type": "assistant", "uuid": uuid, "sessionId": "s1", "timestamp": at, "cwd": "/w/app"}
+    return {**entry, "message": message, **more}
+
+
+MILLION = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
+HISTORY = [
+    user("u1", "2026-03-01T22:50:00.000Z", "fix the bug"),
+    answer("a1", "2026-03-01T22:50:10.000Z", "claude-opus-4-6", MILLION),
+    user("u2", "2026-03-01T23:30:00.000Z", "and now?"),
+    answer("a2", "2026-03-01T23:30:30.000Z", "glm-5", MILLION),
+]
+
+
+@pytest.fixture(scope="module")
+def parse_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One DATA_DIR/dbt for the whole module: parsing the project takes longer than building it."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, parse_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("PRICING_OVERRIDES", "ANALYTICS_TZ", "DBT_TARGET", "DUCKDB_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dbt").symlink_to(parse_cache)
+    return load_settings(data_dir=tmp_path / "data")
+
+
+def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(settings.build_path), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_transform_says_load_first_when_there_is_no_working_copy(settings: Settings) -> None:
+    with pytest.raises(AnalyticsError, match="run `claude-analytics load` first"):
+        transform(settings)
+
+
+def test_transform_builds_every_mart_when_history_is_empty(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents([]))
+    result = transform(settings, as_of=AS_OF, test=True)
+    assert {run.status for run in result.models} <= {"success", "pass"}
+    assert rows(settings, "select count(*), sum(total_activity) from marts.agg_hourly_activity") == [(168, 0)]
+    assert rows(settings, "select count(*) from marts.agg_daily_summary") == [(0,)]
+
+
+def test_transform_warns_and_leaves_cost_null_when_a_model_has_no_price(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    result = transform(settings, as_of=AS_OF)
+    assert result.warnings == [
+        "no price for model glm-5: 1 responses have no cost; add it to PRICING_OVERRIDES"
+    ]
+    assert rows(settings, "select cost_usd, unpriced_response_count from marts.dim_sessions") == [(30, 1)]
+    quality = (
+        "select check_value, check_text, status from marts.agg_data_quality"
+        " where check_name = 'unpriced_models'"
+    )
+    assert rows(settings, quality) == [(1.0, "glm-5: 1", "warn")]
+
+
+def test_transform_reprices_old_sessions_when_overrides_change(settings: Settings, tmp_path: Path) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    transform(settings, as_of=AS_OF)
+    prices = tmp_path / "prices.csv"
+    prices.write_text(
+        "model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nglm-5,0.6,2.2,0,0,0\nclaude-opus-4,1,2,0,0,0\n"
+    )
+    priced = load_settings(data_dir=settings.data_dir, pricing_overrides=prices)
+    result = transform(priced, as_of=AS_OF)
+    assert result.full_refresh
+    assert result.warnings == []
+    # the longer published prefix claude-opus-4-6 still wins over the user's claude-opus-4
+    assert rows(
+        settings,
+        "select model, cost_usd::double from marts.fct_messages where cost_usd is not null order by 1",
+    ) == [
+        ("claude-opus-4-6", 30.0),
+        ("glm-5", 2.8),
+    ]
+    assert not transform(priced, as_of=AS_OF).full_refresh
+
+
+def test_transform_redates_everything_when_the_time_zone_changes(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    transform(settings, as_of=AS_OF)
+    days = "select date_key::varchar, response_count from marts.agg_daily_summary order by 1"
+    assert rows(settings, days) == [("2026-03-01", 2)]
+    berlin = load_settings(data_dir=settings.data_dir, analytics_tz="Europe/Berlin")
+    transform(berlin, as_of=AS_OF)
+    assert rows(settings, days) == [("2026-03-01", 1), ("2026-03-02", 1)]
+    hours = "select hour_of_day, day_name from marts.agg_hourly_activity where response_count > 0 order by 1"
+    assert rows(settings, hours) == [(0, "Monday"), (23, "Sunday")]
+
+
+def test_transform_changes_nothing_when_repeated(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    transform(settings, as_of=AS_OF)
+    before = _marts(settings)
+    assert not transform(settings, as_of=AS_OF).full_refresh
+    assert _marts(settings) == before
+
+
+def test_transform_keeps_old_documents_when_rebuilding_after_an_increment(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]))
+    transform(settings, as_of=AS_OF)
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[2:], file="later.jsonl"))
+    assert transform(settings, as_of=AS_OF, full_refresh=True).full_refresh
+    assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
+    assert rows(settings, "select response_count from marts.dim_sessions") == [(2,)]
+
+
+def test_transform_builds_only_what_is_selected_when_models_are_given(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    result = transform(settings, models="+fct_messages", as_of=AS_OF)
+    names = {run.name for run in result.models}
+    assert "fct_messages" in names
+    assert "dim_sessions" not in names
+    with pytest.raises(ConfigError, match="selects nothing"):
+        transform(settings, models="fct_massages")
+
+
+def test_transform_fails_in_one_line_and_closes_the_database_when_a_model_fails(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    with duckdb.connect(str(settings.build_path)) as connection:
+        connection.execute("drop table raw.new_documents")
+    with pytest.raises(AnalyticsError) as error:
+        transform(settings)
+    message = str(error.value)
+    assert message.startswith("dbt model stg_entries failed: Catalog Error: Table with name new_documents")
+    assert "\n" not in message
+    _assert_closed(settings)
+
+
+def test_transform_closes_the_database_when_done(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    transform(settings)
+    _assert_closed(settings)
+
+
+def test_transform_names_the_target_when_it_is_unknown(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    with pytest.raises(ConfigError, match="DBT_TARGET='prod'"):
+        transform(load_settings(data_dir=settings.data_dir, dbt_target="prod"))
+
+
+def test_every_data_test_passes_on_real_transcripts(settings: Settings, samples_dir: Path) -> None:
+    raw_tables.load(settings.build_path, raw_tables.transcripts(samples_dir / "projects"))
+    result = transform(settings, as_of=AS_OF, test=True)
+    assert sum(run.kind == "test" for run in result.models) > 100
+    assert {run.status for run in result.models} <= {"success", "pass"}
+    expected = json.loads((samples_dir / "expected.json").read_text())
+    totals = rows(
+        settings,
+        "select round(sum(cost_usd), 6)::double, sum(prompt_count), sum(response_count), sum(output_tokens),"
+        " sum(tool_call_count) from marts.agg_daily_summary",
+    )
+    assert totals == [
+        (
+            expected["cost_usd"],
+            expected["prompts"],
+            expected["responses"],
+            expected["tokens"]["output"],
+            expected["tool_calls"],
+        )
+    ]
+
+
+def test_every_dbt_unit_test_passes(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    transform(settings, as_of=AS_OF)  # dbt asks the database for the types of a unit test's inputs
+    variables = json.dumps({"as_of": AS_OF.isoformat()})
+    with dbt_session(settings) as (_, invoke):
+        outcome = invoke(["test", "--select", "test_type:unit", "--vars", variables])
+    assert len(outcome.results) >= 5
+
+
+def test_docs_are_one_page_with_lineage_from_source_to_exposure(settings: Settings) -> None:
+    page = docs(settings, serve=False)
+    text = page.read_text()
+    assert "source.claude_code_analytics.raw.new_documents" in text
+    assert "exposure.claude_code_analytics." in text
+
+
+def _marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    tables = rows(settings, "select table_name from duckdb_tables() where schema_name = 'marts'")
+    return {name: rows(settings, f"select * from marts.{name} order by all") for (name,) in tables}
+
+
+def _assert_closed(settings: Settings) -> None:
+    """Another process can write: nothing in this one holds the file, and no log is left beside it."""
+    script = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('create table raw.mine (x int)')"
+    subprocess.run([sys.executable, "-c", script, str(settings.build_path)], check=True, timeout=60)
+    assert not settings.build_path.with_name(settings.build_path.name + ".wal").exists()
