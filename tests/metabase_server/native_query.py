@@ -1,4 +1,5 @@
-"""Native queries as Metabase handles them: optional parts, tags, field filters, dates, and the SQL they become.
+"""Native queries as Metabase handles them: optional parts, tags, field filters, dates, and the SQL they
+become.
 
 Follows metabase/metabase src/metabase/driver/sql/parameters/substitution.clj (a field filter becomes
 `"schema"."table"."column" <condition>`, its name replaced by the tag's alias) and

@@ -1,8 +1,9 @@
 """JSON Schemas of the request bodies a dashboards-as-code client may send to Metabase.
 
-Transcribed from the `defendpoint` body schemas of metabase/metabase (src/metabase/*_rest/api*.clj, setup_rest,
-session, warehouses_rest) and src/metabase/lib/schema/{parameter,template_tag}.cljc. Stricter than the real server
-in one way on purpose: unknown keys are refused everywhere, because Metabase drops them in silence.
+Transcribed from the `defendpoint` body schemas of metabase/metabase (src/metabase/*_rest/api*.clj,
+setup_rest, session, warehouses_rest) and src/metabase/lib/schema/{parameter,template_tag}.cljc. Stricter
+than the real server in one way on purpose: unknown keys are refused everywhere, because Metabase drops them
+in silence.
 """
 
 from __future__ import annotations

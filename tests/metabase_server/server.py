@@ -1,8 +1,8 @@
 """The stand-in server: real HTTP, real DuckDB queries, Metabase's rules, and no leniency.
 
 Anything the real server would swallow (unknown keys, bad references, misplaced filters) is recorded in
-`violations` and refused with 400; `assert_clean` at the end of a test shows them. Cards are really run, read-only,
-on the database file that was connected, with DuckDB 1.5 as in Metabase's driver.
+`violations` and refused with 400; `assert_clean` at the end of a test shows them. Cards are really run,
+read-only, on the database file that was connected, with DuckDB 1.5 as in Metabase's driver.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Modes:
     gateway_errors: int = 0  # 502 on the next GETs
     hide_setup_token: bool = False
     driver_missing: bool = False
-    different_configuration: bool = False
+    refuse_connection: str = ""  # what the next connection test says
     version: str = "v0.63.2"
     tags_as_list: bool = True  # template-tags in MBQL 5 answers: list since 0.63, map before
     store_empty_queries: bool = False
@@ -168,7 +168,8 @@ class MetabaseServer:
     # For tests
 
     def writes(self) -> list[str]:
-        """Requests so far that change something (`POST /api/card`), in order; sign-in, sync and queries are none."""
+        """Requests so far that change something (`POST /api/card`), in order; sign-in, sync and queries are
+        none."""
         harmless = re.compile(r"/query$|/sync_schema$|^/api/session$")
         return [
             f"{entry.method} {entry.path}"
@@ -213,7 +214,8 @@ class MetabaseServer:
         """A card that a person saved in Metabase."""
         card = {
             "id": self._next_id(), "entity_id": self._nano_id(), "name": name, "description": None,
-            "display": "table", "type": "question", "visualization_settings": {}, "collection_id": collection_id,
+            "display": "table", "type": "question", "visualization_settings": {},
+            "collection_id": collection_id,
             "archived": False, "parameters": [], "dashboard_id": None, "columns": {},
             "dataset_query": {"type": "native", "database": 1, "native": {"query": "select 1"}},
             **extra,
@@ -465,8 +467,13 @@ class MetabaseServer:
         names = [database["name"] for database in self.databases.values()]
         self._require(body["name"] not in names, f"a second database named {body['name']}")
         self._test_connection(body["details"])
-        database = {"id": self._next_id(), "name": body["name"], "engine": "duckdb", "details": body["details"],
-                    "initial_sync_status": "complete"}  # fmt: skip
+        database = {
+            "id": self._next_id(),
+            "name": body["name"],
+            "engine": "duckdb",
+            "details": body["details"],
+            "initial_sync_status": "complete",
+        }
         self.databases[database["id"]] = database
         return database
 
@@ -478,9 +485,8 @@ class MetabaseServer:
         return database
 
     def _test_connection(self, details: Json) -> None:
-        if self.modes.different_configuration:
-            self.modes.different_configuration = False
-            message = "Can't open a connection to same database file with a different configuration"
+        if self.modes.refuse_connection:
+            message, self.modes.refuse_connection = self.modes.refuse_connection, ""
             raise _Answer(400, {"message": message, "errors": {}})
         self._require(details["database_file"].startswith("/"), "database_file is not absolute")
         options = parse_qs(details.get("additional-options", ""), keep_blank_values=True)
@@ -567,8 +573,9 @@ class MetabaseServer:
 
     def _add_collection(self, name: str, **extra: Any) -> Json:
         collection = {
-            "id": self._next_id(), "entity_id": self._nano_id(), "name": name, "description": None, "archived": False,
-            "type": None, "personal_owner_id": None, "location": "/", "parent_id": None, **extra,
+            "id": self._next_id(), "entity_id": self._nano_id(), "name": name, "description": None,
+            "archived": False, "type": None, "personal_owner_id": None, "location": "/", "parent_id": None,
+            **extra,
         }  # fmt: skip
         self.collections[collection["id"]] = collection
         return collection
@@ -597,8 +604,8 @@ class MetabaseServer:
         trash = collection["id"] == self.trash_id
         data = [
             {"id": item["id"], "name": item["name"], "description": item["description"], "model": model,
-             "entity_id": item["entity_id"], "collection_id": item["collection_id"], "archived": item["archived"],
-             "can_write": True}
+             "entity_id": item["entity_id"], "collection_id": item["collection_id"], 
+             "archived": item["archived"], "can_write": True}
             for model, items in (("card", self.cards), ("dashboard", self.dashboards))
             for item in items.values()
             if model in models
@@ -631,8 +638,8 @@ class MetabaseServer:
             f"entity_id {entity_id} is taken",
         )
         card: Json = {
-            "id": self._next_id(), "description": None, "type": "question", "collection_id": None, "archived": False,
-            "parameters": [], "dashboard_id": None, **body, "entity_id": entity_id,
+            "id": self._next_id(), "description": None, "type": "question", "collection_id": None,
+            "archived": False, "parameters": [], "dashboard_id": None, **body, "entity_id": entity_id,
         }  # fmt: skip
         self._store_card(card, body)
         return self._card_answer(card)

@@ -1,4 +1,5 @@
-"""Visualization settings: Metabase stores whatever it is given and renders nonsense blank, so a test server looks.
+"""Visualization settings: Metabase stores whatever it is given and renders nonsense blank, so a test server
+looks.
 
 Known keys: metabase/metabase frontend/src/metabase/visualizations, and the visualization guide of its CLI.
 """
@@ -40,7 +41,7 @@ KEYS: dict[str, set[str]] = {
     "funnel": {"funnel.dimension", "funnel.metric", "funnel.type", "funnel.rows", "funnel.order_dimension"},
     "progress": {"progress.goal", "progress.color", "progress.value"},
     "gauge": {"gauge.segments"},
-    "sankey": {"sankey.source", "sankey.target", "sankey.value", "sankey.node_align", "sankey.show_edge_labels"},
+    "sankey": {"sankey.source", "sankey.target", "sankey.value", "sankey.node_align"},
     "object": TABLE,
     "map": set(),
 }  # fmt: skip

@@ -1,7 +1,8 @@
-"""Metabase's REST API, as much of it as provisioning needs: start-up, sign-in, and JSON requests that fail clearly.
+"""Metabase's REST API, as much of it as provisioning needs: start-up, sign-in, and JSON requests that fail
+clearly.
 
-No secret ever leaves this module in a message: passwords, keys and tokens are known to the client and blanked in
-everything it reports, because Metabase may echo a rejected password in its answer.
+No secret ever leaves this module in a message: passwords, keys and tokens are known to the client and
+blanked in everything it reports, because Metabase may echo a rejected password in its answer.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Json = Any
 
 
 class MetabaseError(AnalyticsError):
-    """Metabase refused a request. `status` is the HTTP status, `fields` the names Metabase complains about."""
+    """Metabase refused a request. `status`: the HTTP status; `fields`: the names it complains about."""
 
     def __init__(
         self, message: str, *, status: int | None = None, fields: frozenset[str] = frozenset()
@@ -89,7 +90,8 @@ class MetabaseClient:
     ) -> dict[str, Any]:
         """Wait for the health check and then for a stable answer of the public properties.
 
-        Health turns green before the endpoints are reliable, so two good property answers in a row are required.
+        Health turns green before the endpoints are reliable, so two good property answers in a row are
+        required.
 
         Returns:
             `GET /api/session/properties`.
@@ -165,8 +167,8 @@ class MetabaseClient:
                     "Metabase already has a user; run the command again to sign in", status=403
                 ) from None
             raise MetabaseError(
-                f"Metabase did not create the first admin {email}: {error}; METABASE_ADMIN_PASSWORD needs at least "
-                "6 characters with a digit and must not be a common one",
+                f"Metabase did not create the first admin {email}: {error}; METABASE_ADMIN_PASSWORD needs "
+                "at least 6 characters with a digit and must not be a common one",
                 status=error.status,
             ) from None
 
@@ -179,7 +181,8 @@ class MetabaseClient:
         except MetabaseError as error:
             if error.status == 401:
                 raise MetabaseError(
-                    f"Metabase rejected METABASE_ADMIN_EMAIL={email} with METABASE_ADMIN_PASSWORD; correct them in .env",
+                    f"Metabase rejected METABASE_ADMIN_EMAIL={email} with METABASE_ADMIN_PASSWORD; "
+                    "correct them in .env",
                     status=401,
                 ) from None
             raise MetabaseError(

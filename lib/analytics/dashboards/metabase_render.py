@@ -1,8 +1,10 @@
-"""What a dashboard definition looks like in Metabase: request bodies, identities, and their comparison with what is stored.
+"""What a dashboard definition looks like in Metabase: request bodies, identities, and their comparison with
+what is stored.
 
-Identity. A card carries an `entity_id` derived from its key, so it keeps its address, links and history when its
-title, SQL or dashboard changes. Dashboards and collections cannot be given one (Metabase's POST schemas have no such
-key); a dashboard is known by the last line of its description, which also tells people where it comes from.
+Identity. A card carries an `entity_id` derived from its key, so it keeps its address, links and history
+when its title, SQL or dashboard changes. Dashboards and collections cannot be given one (Metabase's POST
+schemas have no such key); a dashboard is known by the last line of its description, which also tells people
+where it comes from.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ class CardSpec:
 
 @dataclass(frozen=True)
 class Tile:
-    """One place on a dashboard: a card, or a heading/text when `card` is None. Sizes in grid cells of 24 columns."""
+    """One place on a dashboard: a card, or a heading/text when `card` is None. Sizes in grid cells of 24
+    columns."""
 
     row: int
     col: int
@@ -181,8 +184,8 @@ def card_body(
 ) -> Json:
     """The body of POST and PUT /api/card (without `entity_id`).
 
-    The query is in the legacy native form with a map of template tags: the one form that every version since 0.4x
-    reads. `fields` maps (table, column) to Metabase's field id.
+    The query is in the legacy native form with a map of template tags: the one form that every version
+    since 0.4x reads. `fields` maps (table, column) to Metabase's field id.
     """
     tags: Json = {}
     for tag in card.tags:
@@ -266,8 +269,8 @@ def dashcard_bodies(
 ) -> list[Json]:
     """The `dashcards` of PUT /api/dashboard: stored ones are updated in place, new ones get negative ids.
 
-    A stored dashcard is reused for the same card (or for the same text), so that a run which changes nothing sends
-    nothing, and one that moves a card keeps its links.
+    A stored dashcard is reused for the same card (or for the same text), so that a run which changes
+    nothing sends nothing, and one that moves a card keeps its links.
     """
     free = sorted(stored, key=lambda dashcard: dashcard["id"])
     bodies = []
@@ -334,7 +337,8 @@ def _target(card: CardSpec, name: str) -> list[Any]:
 
 
 def card_differs(wanted: Json, stored: Json) -> list[str]:
-    """Names of the parts of a card (read with `?legacy-mbql=true`) that are not as wanted; empty = unchanged."""
+    """Names of the parts of a card (read with `?legacy-mbql=true`) that are not as wanted; empty =
+    unchanged."""
     differences = [
         name
         for name in ("name", "description", "display", "collection_id")
@@ -409,7 +413,8 @@ def _covers_list(stored: list[Json], wanted: list[Json]) -> bool:
 
 
 def _parameter(parameter: Json) -> Json:
-    """Field references and targets cut to their stable part: the server may append options such as stage-number."""
+    """Field references and targets cut to their stable part: the server may append options such as
+    stage-number."""
     target = parameter.get("target")
     return {**parameter, "target": target[:2]} if isinstance(target, list) else parameter
 

@@ -1,8 +1,8 @@
 """Make Metabase show exactly the dashboards of `metabase/dashboards`, and touch nothing else there.
 
-Every step compares before it writes, so a second run sends no write at all, and a run that failed in the middle is
-mended by the next one. What we made is recognised by its identity (see `metabase_render`), never by being in our
-collection: a person may keep own cards and dashboards anywhere, also there.
+Every step compares before it writes, so a second run sends no write at all, and a run that failed in the
+middle is mended by the next one. What we made is recognised by its identity (see `metabase_render`), never
+by being in our collection: a person may keep own cards and dashboards anywhere, also there.
 """
 
 from __future__ import annotations
@@ -186,8 +186,8 @@ class _Run:
                 if not value
             ]
             raise ConfigError(
-                f"{' and '.join(missing)} not set: the administrator that provisioning signs in as (or creates on a "
-                "fresh Metabase); set both, or METABASE_API_KEY, in .env"
+                f"{' and '.join(missing)} not set: the administrator that provisioning signs in as "
+                "(or creates on a fresh Metabase); set both, or METABASE_API_KEY, in .env"
             )
         properties = self.client.wait_until_ready(timeout=READY_TIMEOUT_SECONDS, progress=self.progress)
         self._check_version((properties.get("version") or {}).get("tag"))
@@ -214,7 +214,7 @@ class _Run:
             return
         self.client.set_up(token, email, password, site_name=SITE_NAME)
         self.signed_in = True
-        # Setup always turns usage reports on (metabase/setup_rest); transcripts are private, nothing phones home.
+        # Setup turns usage reports on (metabase/setup_rest); transcripts are private: nothing phones home.
         self.client.put("/api/setting/anon-tracking-enabled", {"value": False})
 
     def _check_version(self, tag: object) -> None:
@@ -267,8 +267,8 @@ class _Run:
             held = stored.get("details") or {}
             if posixpath.basename(str(held.get("database_file"))) != posixpath.basename(path):
                 raise MetabaseError(
-                    f'Metabase has another DuckDB database named "{DATABASE_NAME}" on {held.get("database_file")}; '
-                    "rename it there, it is left alone"
+                    f'Metabase has another DuckDB database named "{DATABASE_NAME}" on '
+                    f"{held.get('database_file')}; rename it there, it is left alone"
                 )
             changed = [key for key, value in details.items() if held.get(key) != value]
             if changed:
@@ -292,22 +292,22 @@ class _Run:
                 raise
             if "engine" in error.fields:
                 raise MetabaseError(
-                    "Metabase does not know the engine duckdb: its DuckDB driver is not loaded (the jar must be "
-                    "readable in Metabase's plugins folder, and the official Alpine image cannot load it)",
+                    "Metabase does not know the engine duckdb: its DuckDB driver is not loaded (the jar must "
+                    "be readable in Metabase's plugins folder, and the official Alpine image cannot load it)",
                     status=400,
                 ) from None
             hint = (
-                "restart Metabase"
-                if "different configuration" in str(error)
-                else (
-                    "METABASE_DATABASE_PATH must be the published serving.duckdb as Metabase's container sees it"
-                )
+                "METABASE_DATABASE_PATH must be the published serving.duckdb as Metabase's container sees it"
             )
+            if "different configuration" in str(error):
+                hint = "restart Metabase"
+            elif "icu extension" in str(error):
+                hint = "driver 1.5.5.0 needs DuckDB's icu extension on disk, see docs/metabase.md"
             raise MetabaseError(f"Metabase cannot open {path}: {error}; {hint}", status=400) from None
 
     def _wait_for_columns(self, *, synced: bool) -> None:
-        """Poll the metadata until every card binds against it. A finished sync shows tables before their columns, and
-        may lose one that an earlier sync knew: it is asked again every few polls."""
+        """Poll the metadata until every card binds against it. A finished sync shows tables before their
+        columns, and may lose one that an earlier sync knew: it is asked again every few polls."""
         deadline = time.monotonic() + SYNC_TIMEOUT_SECONDS
         polls, delay = 0, 0.2
         while True:
@@ -323,8 +323,8 @@ class _Run:
             if time.monotonic() >= deadline:
                 raise MetabaseError(
                     f"Metabase's view of {DATABASE_NAME} lacks what the dashboards need after "
-                    f"{SYNC_TIMEOUT_SECONDS:.0f} s of synchronising: {problem}; publish the current marts, and restart "
-                    "Metabase if their columns changed since it started"
+                    f"{SYNC_TIMEOUT_SECONDS:.0f} s of synchronising: {problem}; publish the current marts, "
+                    "and restart Metabase if their columns changed since it started"
                 )
             if polls == 0:
                 self.progress(f"waiting for Metabase to synchronise {DATABASE_NAME}")
@@ -427,8 +427,8 @@ class _Run:
         stored = self.client.get(f"/api/card/{self.card_ids[spec.key]}", **{"legacy-mbql": True}) or {}
         if not render.holds_sql(body, stored):
             raise MetabaseError(
-                f'Metabase stored the card "{spec.name}" without its SQL; update Metabase (0.63 is tested) and run this '
-                "again"
+                f'Metabase stored the card "{spec.name}" without its SQL; update Metabase (0.63 is tested) '
+                "and run this again"
             )
 
     # Dashboards
@@ -543,16 +543,16 @@ class _Run:
         if failed:
             shown = "; ".join(failed[:3]) + (f"; and {len(failed) - 3} more" if len(failed) > 3 else "")
             raise MetabaseError(
-                f"provisioned, but {len(failed)} of {len(self.definition.cards)} cards fail in Metabase: {shown}; "
-                "restart Metabase if the marts' columns changed since it started"
+                f"provisioned, but {len(failed)} of {len(self.definition.cards)} cards fail in Metabase: "
+                f"{shown}; restart Metabase if the marts' columns changed since it started"
             )
 
 
 def _missing(definition: render.Definition, tables: list[dict[str, Any]]) -> str | None:
     """What the cards need and `tables` (Metabase's metadata) do not have, None when every card binds.
 
-    The cards' SQL is bound by DuckDB against empty tables with exactly the columns that Metabase knows, so a lost
-    column is named before any card is touched.
+    The cards' SQL is bound by DuckDB against empty tables with exactly the columns that Metabase knows, so
+    a lost column is named before any card is touched.
     """
     known = {
         (name, column["name"])
