@@ -1,0 +1,53 @@
+"""`pipeline` and `report`."""
+
+from __future__ import annotations
+
+import click
+
+from analytics.settings import load_settings
+
+
+@click.command()
+@click.option(
+    "--full-backfill", is_flag=True, help="Read every document of the source again; add what is missing."
+)
+@click.option("--full-refresh", is_flag=True, help="Load every document again and rebuild every model.")
+@click.option(
+    "--deployment",
+    metavar="NAME",
+    default="adhoc-analytics",
+    help="Name of the run folder and in the history.",
+)
+def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
+    """Run all stages as one Ploomber build and print what it found.
+
+    \b
+    claude-analytics pipeline
+    claude-analytics pipeline --full-refresh
+    claude-analytics pipeline --full-backfill --deployment full-backfill
+    """
+    from analytics import report as reports
+    from analytics.pipeline import run
+
+    settings = load_settings()
+    outcome = run(
+        settings,
+        full_backfill=full_backfill,
+        full_refresh=full_refresh,
+        deployment=deployment,
+        say=click.echo,
+    )
+    click.echo(f"{outcome}\n")
+    click.echo(reports.summary(settings))
+
+
+@click.command()
+def report() -> None:
+    """Print what the published database says.
+
+    \b
+    claude-analytics report
+    """
+    from analytics import report as reports
+
+    click.echo(reports.summary(load_settings()))

@@ -1,0 +1,117 @@
+"""What the pipeline's notebooks share: a start from any folder, and how a stage's result is shown."""
+
+from __future__ import annotations
+
+import html
+import os
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from analytics.settings import PROJECT_ROOT, Settings, load_settings
+
+# A stage's result inside an executed notebook, for programs; see `result_of`.
+RESULT_TYPE = "application/vnd.claude-analytics.result+json"
+
+# Transcripts are private: nothing that runs in a notebook may phone home.
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PLOOMBER_STATS_ENABLED": "false",
+    "PLOOMBER_VERSION_CHECK_DISABLED": "true",
+}
+
+
+def start(run_id: str = "", upstream: dict[str, str] | None = None) -> Settings:
+    """Get ready to run a stage from a notebook, print what it works on, and return the effective settings.
+
+    JupyterLab starts a notebook in its own folder; relative paths and `.env` mean the repository's root, so that
+    is where the notebook goes. Charts become SVG: they need no network, also in HTML made from the notebook.
+
+    Args:
+        run_id: the pipeline run this belongs to; empty when the notebook is run by itself.
+        upstream: stage before this one -> its executed notebook.
+    """
+    os.umask(0o077)
+    os.environ.update(NO_TELEMETRY)
+    if Path.cwd().is_relative_to(PROJECT_ROOT / "notebooks"):
+        os.chdir(PROJECT_ROOT)
+    import altair
+
+    altair.renderers.enable("svg")
+    settings = load_settings()
+    after = f", after {', '.join(upstream)}" if upstream else ""
+    print(f"{f'run {run_id}' if run_id else 'by hand'}{after}; state in {settings.data_dir}")
+    return settings
+
+
+def has_work(settings: Settings) -> bool:
+    """Whether `load` left a working copy: if not, the published database is up to date."""
+    return settings.build_path.exists()
+
+
+def show(stage: str, result: Any) -> None:
+    """Display what `stage` did; `result` is None when there was nothing to do."""
+    from IPython.display import display
+
+    summary = str(result) if result is not None else "nothing new: the published database is up to date"
+    values = asdict(result) if is_dataclass(result) and not isinstance(result, type) else {}
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(name.replace('_', ' '))}</th>"
+        f"<td style='text-align:left'>{html.escape(_text(value))}</td></tr>"
+        for name, value in values.items()
+        if not isinstance(value, dict | list | tuple) and value is not None
+    )
+    display(
+        {
+            "text/plain": summary,
+            "text/html": f"<p><b>{html.escape(stage)}</b>: {html.escape(summary)}</p><table>{rows}</table>",
+            RESULT_TYPE: {
+                "stage": stage,
+                "summary": summary,
+                "skipped": result is None or bool(getattr(result, "nothing_new", False)),
+                "result": _facts(values),
+            },
+        },
+        raw=True,
+    )
+
+
+def result_of(notebook: Any) -> dict[str, Any] | None:
+    """What `show` displayed in an executed notebook: {stage, summary, skipped, result}; None when it did not."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            found = output.get("data", {}).get(RESULT_TYPE)
+            if found:
+                return dict(found)
+    return None
+
+
+def _facts(values: dict[str, Any]) -> dict[str, Any]:
+    """The plain values of a result, one level of nesting kept, and the rows of its models."""
+    facts: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            facts[name] = {
+                key: _plain(inner) for key, inner in value.items() if not isinstance(inner, dict | list)
+            }
+        elif name == "models":
+            facts["rows"] = {
+                f"{run['schema']}.{run['name']}": run["rows"] for run in value if run.get("rows") is not None
+            }
+        elif not isinstance(value, list | tuple):
+            facts[name] = _plain(value)
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
+        return f"{value:,}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
