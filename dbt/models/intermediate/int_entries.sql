@@ -7,21 +7,42 @@ with copies as (
 
 ),
 
+-- few entries have copies: only those are ranked
+copied_keys as (
+
+    select entry_key
+    from copies
+    group by entry_key
+    having count(*) > 1
+
+),
+
 -- Resumed and forked sessions copy lines: which copy stands must not depend on the order of arrival.
-ranked as (
+later_copies as (
+
+    select document_id
+    from copies
+    where entry_key in (select entry_key from copied_keys)
+    qualify row_number() over (
+        partition by entry_key
+        order by
+            occurred_at nulls last,
+            session_id,
+            source_file nulls last,
+            document_id
+    ) > 1
+
+),
+
+final as (
 
     select
-        *,
-        row_number() over (
-            partition by entry_key
-            order by
-                occurred_at nulls last,
-                session_id,
-                source_file nulls last,
-                document_id
-        ) = 1 as is_standing
+        copies.*,
+        later_copies.document_id is null as is_standing
     from copies
+    left join later_copies
+        on copies.document_id = later_copies.document_id
 
 )
 
-select * from ranked
+select * from final
