@@ -1,23 +1,23 @@
 """The embedded default: a MongoDB-wire server of our own on the loopback, alive only while it is needed.
 
-One process at a time uses the storage (a lock the kernel drops with its holder); the server dies with its
-parent.
+One process at a time uses the storage (a lock the kernel drops with its last holder); the server dies with
+its parent. A kill at any moment leaves nothing to repair.
 https://secantusdb.readthedocs.io/
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from analytics.errors import AnalyticsError, BusyError
 from analytics.settings import Settings
@@ -25,12 +25,26 @@ from analytics.settings import Settings
 CACHE_SIZE = "256M"
 START_SECONDS = 60
 STOP_SECONDS = 30
-_PR_SET_PDEATHSIG = 1
+
+
+# What the server process runs: ask the kernel to be killed with the parent (Linux), then become the server.
+_SERVER = """
+import ctypes, os, sys
+parent = int(sys.argv.pop(1))
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9)
+    if os.getppid() != parent:
+        os._exit(1)
+from secantus.cli import main
+sys.exit(main())
+"""
 
 
 @contextlib.contextmanager
 def embedded_mongo(settings: Settings, *, wait_seconds: float = 60) -> Iterator[str]:
-    """Start the embedded server on a free loopback port, yield its URI, stop it.
+    """Start the embedded server on a free loopback port, yield its URI, tell it to stop.
+
+    Stopping is not waited for: the lock goes with the server process, so whoever comes next waits instead.
 
     Raises:
         BusyError: another process uses the storage for longer than `wait_seconds`.
@@ -39,88 +53,77 @@ def embedded_mongo(settings: Settings, *, wait_seconds: float = 60) -> Iterator[
     root = settings.mongo_storage_dir
     try:
         root.mkdir(parents=True, exist_ok=True)
+        lock = (root / "lock").open("a+")
     except OSError as error:
         raise AnalyticsError(f"DATA_DIR={settings.data_dir} cannot be written: {error.strerror}") from error
-    with _locked(root / "lock", wait_seconds), _server(root / "storage", root / "server.log") as port:
-        yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
-
-
-@contextlib.contextmanager
-def _locked(path: Path, wait_seconds: float) -> Iterator[None]:
-    with path.open("a+") as stream:
-        deadline = time.monotonic() + wait_seconds
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    stream.seek(0)
-                    holder = stream.read().strip() or "unknown"
-                    raise BusyError(
-                        f"the embedded MongoDB server under {path.parent} is in use by process {holder}; "
-                        "wait for it to end, or stop it"
-                    ) from None
-                time.sleep(0.1)
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        yield
-
-
-@contextlib.contextmanager
-def _server(storage: Path, log: Path) -> Iterator[int]:
-    """The server process: started, answering, and stopped again."""
-    storage.mkdir(parents=True, exist_ok=True)
-    process, port = _start(storage, log)
+    with lock:
+        _acquire(lock, wait_seconds)
+        process, port = _start(root / "storage", root / "server.log", lock)
     try:
-        yield port
+        yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
     finally:
-        # A clean end leaves less to recover at the next start; a killed one loses nothing either.
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
+        threading.Thread(target=_reap, args=(process,), name="embedded-mongo-stop", daemon=True).start()
+
+
+def _acquire(lock: IO[str], wait_seconds: float) -> None:
+    """Take the storage for this process, and for the server process that inherits the open file."""
+    deadline = time.monotonic() + wait_seconds
+    while True:
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                lock.seek(0)
+                holder = lock.read().strip() or "unknown"
+                raise BusyError(
+                    f"the embedded MongoDB server ({lock.name}) is in use by process {holder}; "
+                    "wait for it to end, or stop it"
+                ) from None
+            time.sleep(0.05)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
 
 
-def _start(storage: Path, log: Path) -> tuple[subprocess.Popen[bytes], int]:
-    parent = os.getpid()
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
-    def die_with_parent() -> None:
-        os.setpgid(
-            0, 0
-        )  # Ctrl-C on the terminal is for us: we stop the server when the work is at a safe point
-        if libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)
 
+def _start(storage: Path, log: Path, lock: IO[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """A server process that answers, and its port."""
+    storage.mkdir(parents=True, exist_ok=True)
+    # An empty configuration of its own, so that nobody else's secantusd.toml is found and obeyed.
+    config = storage.parent / "secantusd.toml"
+    config.write_text("")
     for _ in range(3):
         port = free_port()
         command = [
-            *(sys.executable, "-m", "secantus"),
+            *(sys.executable, "-c", _SERVER, str(os.getpid())),
+            *("--config", str(config)),
             *("--host", "127.0.0.1"),
             *("--port", str(port)),
             *("--storage-path", str(storage)),
             *("--cache-size", CACHE_SIZE),
             *("--log-level", "WARNING"),
         ]
-        with log.open("ab") as output:
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                cwd=storage.parent,  # no secantusd.toml of someone else
+                cwd=storage.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=die_with_parent,
+                pass_fds=(lock.fileno(),),
+                process_group=0,  # Ctrl-C is for us: we stop the server once the work is at a safe point
             )
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
+        while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return process, port
             time.sleep(0.02)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics import envelope
 from analytics.progress import progress_bar
@@ -163,7 +164,7 @@ class _Run:
             return envelope.SCHEMA.empty_table(), dead
         table = batch.to_arrow()
         mask = keep_new(table["_id"], self.store.stored_ids(table["_id"], self.known_files))
-        new = table.filter(mask)
+        new = table if pc.all(mask).as_py() else table.filter(mask)
         self.skipped += table.num_rows - new.num_rows
         self._see(table)
         if not new.num_rows:
@@ -361,7 +362,9 @@ def _read_collection(
     overlap = timedelta(minutes=settings.extract_overlap_minutes)
 
     if state is not None and (letters := state.waiting_dead_letters()):
-        run.take(Batch(dead=letters))
+        batch = Batch()
+        batch.add_dead(letters)
+        run.take(batch)
         state.dead_letters_stored([letter.dead_letter_id for letter in letters])
 
     filters: list[dict[str, Any]]
@@ -389,9 +392,7 @@ def _read_collection(
         return found
 
     with progress_bar("extract", source.count() if filters == [{}] else 0, "documents", run.progress) as bar:
-        for batch in (
-            _ahead(source.documents(filters, run.commit_bytes)) if filters else (Batch(is_last=True),)
-        ):
+        for batch in _ahead(source.documents(filters, run.commit_bytes)) if filters else [_nothing()]:
             run.take(
                 batch,
                 remember if batch.is_last else None,
@@ -401,6 +402,13 @@ def _read_collection(
                 run.recheck()
             bar.advance(len(batch))
     return max(filter(None, (watermark, run.newest)), default=None)
+
+
+def _nothing() -> Batch:
+    """The last batch of a source without documents."""
+    batch = Batch()
+    batch.is_last = True
+    return batch
 
 
 def _missing(run: _Run, chunks: Iterator[pa.Array]) -> tuple[pa.ChunkedArray, int]:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
-
 from analytics.embedded import free_port
 from analytics.settings import Settings, load_settings
+from pymongo import MongoClient
 
 
 class Server:

@@ -6,7 +6,6 @@ Real transcripts, a real server, a real Iceberg table: nothing here is simulated
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,17 +15,14 @@ from typing import Any
 import bson
 import pyarrow.compute as pc
 import pytest
-from pymongo import MongoClient
-
 from analytics.errors import ConfigError, SourceUnavailableError
 from analytics.extract import extract
 from analytics.raw import RawStore
 from analytics.settings import Settings
 from analytics.sync import ADDED_KEYS
+from pymongo import MongoClient
 
 Make = Callable[..., Settings]
-SAMPLES = Path(os.environ.get("ANALYTICS_SAMPLES_DIR", Path(__file__).parents[3] / "shared" / "transcripts"))
-needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no sample transcripts at {SAMPLES}")
 
 
 def entry(number: int, **more: Any) -> dict[str, Any]:
@@ -63,12 +59,11 @@ def check_counts(result: Any) -> None:
     assert result.documents_read == result.documents_stored + result.documents_skipped + result.dead_letters
 
 
-@needs_samples
 def test_three_sources_give_the_same_entries(
-    make_settings: Make, mongo_server: Any, database: str, tmp_path: Path
+    make_settings: Make, mongo_server: Any, database: str, tmp_path: Path, samples_dir: Path
 ) -> None:
-    projects = SAMPLES / "projects"
-    expected = json.loads((SAMPLES / "expected.json").read_text())
+    projects = samples_dir / "projects"
+    expected = json.loads((samples_dir / "expected.json").read_text())
     direct = make_settings(source="jsonl", claude_projects_dir=projects, data_dir=tmp_path / "jsonl")
     embedded = make_settings(claude_projects_dir=projects, data_dir=tmp_path / "embedded")
     filled = make_settings(mongo_uri=mongo_server.uri, mongo_db=database, data_dir=tmp_path / "filled")
@@ -107,8 +102,9 @@ def test_three_sources_give_the_same_entries(
     assert sum(found["filled"].values()) == expected["entries"] + 100
 
     envelope = [
-        "_id", "type", "uuid", "parent_uuid", "session_id", "project_id", "timestamp", "source_file", "machine",
-        "message_role", "message_id", "request_id", "is_sidechain", "agent_id", "version", "cwd", "git_branch",
+        "_id", "type", "uuid", "parent_uuid", "session_id", "project_id", "timestamp", "source_file",
+        "machine", "message_role", "message_id", "request_id", "is_sidechain", "agent_id", "version", "cwd",
+        "git_branch",
     ]  # fmt: skip
     key = lambda row: row["_id"]  # noqa: E731
     assert sorted(rows(direct, *envelope), key=key) == [
@@ -284,9 +280,15 @@ def test_every_id_type_and_missing_or_odd_metadata(
             collection.insert_one({"uuid": f"odd{number}", **extra})
             collection.insert_one({"_id": f"odd{number}", "uuid": f"str{number}", **extra})
         collection.insert_one(
-            {"uuid": "types", "b": b"\0", "r": bson.Regex("a", "i"), "n": float("nan"), "d": bson.Decimal128("1.5"),
-             "code": bson.Code("x")},
-        )  # fmt: skip
+            {
+                "uuid": "types",
+                "b": b"\0",
+                "r": bson.Regex("a", "i"),
+                "n": float("nan"),
+                "d": bson.Decimal128("1.5"),
+                "code": bson.Code("x"),
+            }
+        )
         total = collection.count_documents({})
         first = extract(settings, progress=False)
         check_counts(first)

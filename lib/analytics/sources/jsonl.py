@@ -83,44 +83,35 @@ def batches(
     files: list[PendingFile], machine: str, now: datetime, commit_bytes: int
 ) -> Iterator[tuple[Batch, dict[str, FileState]]]:
     """Documents of `files` -> batches of about `commit_bytes`, each with the file positions it brings."""
-    batch = Batch(machine=machine, ingested_at=now)
+    batch = Batch(machine, now)
     states: dict[str, FileState] = {}
     for file in files:
         prefix = file.source_file.encode("utf-8", "surrogateescape")
         offset = file.start
         for plain, helped, offset in read_lines(file):
-            for start, text, _ in plain:
-                batch.ids.append(fingerprint(prefix, b"%d" % start, text))
-                batch.texts.append(text)
-                batch.bytes += len(text)
+            ids = [fingerprint(prefix, b"%d" % start, text) for start, text, _ in plain]
+            batch.add(ids, [text for _, text, _ in plain], file.project_id, file.source_file)
             for line in helped:
-                _add_helped(batch, file, prefix, line)
-            added = len(batch.ids) - len(batch.files)
-            batch.files.extend([file.source_file] * added)
-            batch.projects.extend([file.project_id] * added)
+                key = fingerprint(prefix, b"%d" % line.offset, line.original)
+                if line.reason is None:
+                    batch.add([key], [line.text], file.project_id, file.source_file)
+                else:
+                    batch.add_dead([_dead_letter(key, file, line)])
             if batch.bytes >= commit_bytes:
                 states[file.source_file] = state_after(file, offset, at_end=False)
                 yield batch, states
-                batch = Batch(machine=machine, ingested_at=now)
+                batch = Batch(machine, now)
                 states = {}
         states[file.source_file] = state_after(file, offset)
     yield batch, states
 
 
-def _add_helped(batch: Batch, file: PendingFile, prefix: bytes, line: Line) -> None:
-    key = fingerprint(prefix, b"%d" % line.offset, line.original)
-    if line.reason is None:
-        batch.ids.append(key)
-        batch.texts.append(line.text)
-    else:
-        batch.dead.append(
-            DeadLetter(
-                dead_letter_id=key,
-                reason=line.reason,
-                source="jsonl",
-                original=line.original,
-                source_file=file.source_file,
-                byte_offset=line.offset,
-            )
-        )
-    batch.bytes += len(line.original)
+def _dead_letter(key: str, file: PendingFile, line: Line) -> DeadLetter:
+    return DeadLetter(
+        dead_letter_id=key,
+        reason=line.reason or "",
+        source="jsonl",
+        original=line.original,
+        source_file=file.source_file,
+        byte_offset=line.offset,
+    )

@@ -130,11 +130,9 @@ class MongoSource:
                 batch = Batch()
                 continue
             ids, texts, failures = batch_json(raw)
-            batch.ids += ids
-            batch.texts += texts
-            batch.bytes += sum(map(len, texts))
-            for key, original, reason in failures:
-                batch.dead.append(
+            batch.add(ids, texts)
+            batch.add_dead(
+                [
                     DeadLetter(
                         dead_letter_id=fingerprint(
                             b"mongodb", (key or "").encode("utf-8", "replace"), original
@@ -144,8 +142,11 @@ class MongoSource:
                         original=original,
                         document_id=key,
                     )
-                )
-                batch.bytes += len(original)
+                    for key, original, reason in failures
+                ]
+            )
+            # Not needed any more, and large: gone before the next ones are made.
+            del raw, texts
             if batch.bytes >= commit_bytes:
                 yield batch
                 batch = Batch()
