@@ -102,11 +102,11 @@ def transform(
     }
     before = _read_state(settings.build_path)
     arguments = ["build", "--no-write-json", "--vars", json.dumps(variables)]
-    arguments += ["--exclude-resource-type", "unit_test"]
-    if not test:
-        arguments += ["--exclude-resource-type", "test"]
-    if before.inputs == _inputs_fingerprint(settings):
-        arguments += ["--exclude-resource-type", "seed"]  # as they were
+    kinds = ["model", *(["test"] if test else [])]
+    if before.inputs != _inputs_fingerprint(settings):
+        kinds.append("seed")
+    for kind in kinds:
+        arguments += ["--resource-type", kind]
     if models:
         arguments += ["--select", *models.split()]
 
