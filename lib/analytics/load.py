@@ -88,9 +88,7 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
         # compaction replaced files this load has not seen and expiry deleted them: the rows are in other files now
         published, added = None, store.files_added_since(None)
     full = published is None or (added.full and added.snapshot_id is not None)
-    unchanged = (
-        not full and not added.files and published.dead_letter_snapshot_id == dead_letter_snapshot_id
-    )
+    unchanged = not full and not added.files and published.dead_letter_snapshot_id == dead_letter_snapshot_id
     remove_database(settings.build_path)
     if unchanged and not even_if_unchanged:
         return LoadResult(
@@ -213,31 +211,38 @@ def _load_files(
     except duckdb.Error as error:
         remove_database(settings.build_path)
         first_line = str(error).splitlines()[0]
-        raise AnalyticsError(f"the working copy {settings.build_path} cannot be loaded: {first_line}") from None
+        raise AnalyticsError(
+            f"the working copy {settings.build_path} cannot be loaded: {first_line}"
+        ) from None
     return documents, state
 
 
-def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
+def _lay_documents(
+    connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int
+) -> None:
     """`raw.new_documents`: the documents of this load with their JSON text."""
     from analytics import envelope
 
+    (held_as_table,) = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'new_documents'"
+    ).fetchone() or (0,)
+    connection.execute(f"drop {'table' if held_as_table else 'view'} if exists raw.new_documents")
     paths = [local_path(file) for file in files]
     if files and all(paths):
         listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         # a view: the text is read when dbt parses it, and never stored here
         connection.execute(
-            f"create or replace view raw.new_documents as"
+            f"create view raw.new_documents as"
             f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], union_by_name = true)"
         )
         return
-    connection.execute("drop view if exists raw.new_documents")
     rows: Any = envelope.SCHEMA.empty_table()
     if files:
         # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
         rows = _read_remote(store, files)
     connection.register("remote_rows", rows)
     connection.execute(
-        f"create or replace table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows"
+        f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows"
     )
     connection.unregister("remote_rows")
 
@@ -262,9 +267,7 @@ def _read_remote(store: RawStore, files: list[str]) -> Any:
 
 def _load_dead_letters(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
     """`raw.dead_letters`, all of them and without their bytes: there are few, and the bytes stay in Iceberg."""
-    fields = tuple(
-        field.name for field in store.dead_letters.schema().fields if field.name != "original"
-    )
+    fields = tuple(field.name for field in store.dead_letters.schema().fields if field.name != "original")
     rows = store.dead_letters.scan(selected_fields=fields).to_arrow()
     connection.register("dead_letter_rows", rows)
     connection.execute("create or replace table raw.dead_letters as select * from dead_letter_rows")
@@ -318,9 +321,7 @@ def stats(database: Path) -> str:
         tables = connection.sql(
             "select schema_name, table_name, column_count from duckdb_tables() order by schema_name, table_name"
         ).fetchall()
-        counts = {
-            (schema, table): _count(connection, f'"{schema}"."{table}"') for schema, table, _ in tables
-        }
+        counts = {(schema, table): _count(connection, f'"{schema}"."{table}"') for schema, table, _ in tables}
         state = connection.sql("select loaded_at, iceberg_snapshot_id from raw.load_state").fetchone()
     lines = [f"{database} ({database.stat().st_size / 1e6:.1f} MB)"]
     if state:

@@ -41,7 +41,9 @@ def lines_of(projects: Path) -> list[Line]:
     ]
 
 
-def batches_of(lines: list[Line], cuts: Iterable[float], rng: random.Random, repeated: float) -> list[list[Line]]:
+def batches_of(
+    lines: list[Line], cuts: Iterable[float], rng: random.Random, repeated: float
+) -> list[list[Line]]:
     """The lines in random order, cut at the given places; a share of each batch comes again in the next one."""
     lines = list(lines)
     rng.shuffle(lines)
@@ -119,16 +121,22 @@ def test_marts_equal_a_full_refresh_when_a_generated_history_arrives_in_any_spli
 
 
 def test_marts_equal_a_full_refresh_when_real_transcripts_arrive_in_any_split_and_order(
-    samples: Path, tmp_path: Path
+    samples_dir: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(20260901)
-    batches = batches_of(lines_of(samples / "projects"), [rng.random() for _ in range(3)], rng, repeated=0.02)
+    batches = batches_of(
+        lines_of(samples_dir / "projects"), [rng.random() for _ in range(3)], rng, repeated=0.02
+    )
     assert_incremental_equals_full(tmp_path, batches)
 
 
-def test_marts_change_when_a_day_border_moves_with_the_time_zone(samples: Path, tmp_path: Path) -> None:
+def test_marts_change_when_a_day_border_moves_with_the_time_zone(samples_dir: Path, tmp_path: Path) -> None:
     """Another ANALYTICS_TZ dates everything anew, and back gives the same rows again."""
-    shared = {"source": "jsonl", "data_dir": tmp_path / "data", "claude_projects_dir": samples / "projects"}
+    shared = {
+        "source": "jsonl",
+        "data_dir": tmp_path / "data",
+        "claude_projects_dir": samples_dir / "projects",
+    }
     run(load_settings(**shared))
     utc = tmp_path / "utc.db"
     published = load_settings(**shared).published_path
