@@ -156,9 +156,7 @@ def _load_files(
             connection.execute("create schema if not exists raw")
             _lay_documents(connection, store, files, load_id)
             if full:
-                connection.execute(
-                    "create table raw.conversations as select * exclude (entry) from raw.new_documents"
-                )
+                connection.execute("create table raw.conversations as select * exclude (entry) from raw.new_documents")
                 documents = _count(connection, "raw.conversations")
             else:
                 before = _count(connection, "raw.conversations")
@@ -175,9 +173,7 @@ def _load_files(
                 documents=_count(connection, "raw.conversations"),
                 dead_letters=_count(connection, "raw.dead_letters"),
             )
-            redacted = {
-                key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")
-            }
+            redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
             connection.execute(
                 """
                 create or replace table raw.load_state as
@@ -211,15 +207,11 @@ def _load_files(
     except duckdb.Error as error:
         remove_database(settings.build_path)
         first_line = str(error).splitlines()[0]
-        raise AnalyticsError(
-            f"the working copy {settings.build_path} cannot be loaded: {first_line}"
-        ) from None
+        raise AnalyticsError(f"the working copy {settings.build_path} cannot be loaded: {first_line}") from None
     return documents, state
 
 
-def _lay_documents(
-    connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int
-) -> None:
+def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
     """`raw.new_documents`: the documents of this load with their JSON text."""
     from analytics import envelope
 
@@ -241,9 +233,7 @@ def _lay_documents(
         # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
         rows = _read_remote(store, files)
     connection.register("remote_rows", rows)
-    connection.execute(
-        f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows"
-    )
+    connection.execute(f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows")
     connection.unregister("remote_rows")
 
 

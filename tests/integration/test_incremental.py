@@ -6,6 +6,7 @@ session would leave rows behind that only the next full refresh corrects.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -16,15 +17,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-
 from analytics.extract import extract
 from analytics.generator import generate
 from analytics.load import load
 from analytics.settings import Settings, load_settings
 from analytics.transform import transform
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.slow
 
@@ -41,15 +41,13 @@ def lines_of(projects: Path) -> list[Line]:
     ]
 
 
-def batches_of(
-    lines: list[Line], cuts: Iterable[float], rng: random.Random, repeated: float
-) -> list[list[Line]]:
+def batches_of(lines: list[Line], cuts: Iterable[float], rng: random.Random, repeated: float) -> list[list[Line]]:
     """The lines in random order, cut at the given places; a share of each batch comes again in the next one."""
     lines = list(lines)
     rng.shuffle(lines)
     places = sorted({0, len(lines), *(int(cut * len(lines)) for cut in cuts)})
-    batches = [lines[start:end] for start, end in zip(places, places[1:], strict=False)]
-    for earlier, later in zip(list(batches), batches[1:], strict=False):
+    batches = [lines[start:end] for start, end in itertools.pairwise(places)]
+    for earlier, later in itertools.pairwise(list(batches)):
         later += rng.sample(earlier, int(repeated * len(earlier)))
     return batches
 
@@ -124,9 +122,7 @@ def test_marts_equal_a_full_refresh_when_real_transcripts_arrive_in_any_split_an
     samples_dir: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(20260901)
-    batches = batches_of(
-        lines_of(samples_dir / "projects"), [rng.random() for _ in range(3)], rng, repeated=0.02
-    )
+    batches = batches_of(lines_of(samples_dir / "projects"), [rng.random() for _ in range(3)], rng, repeated=0.02)
     assert_incremental_equals_full(tmp_path, batches)
 
 
