@@ -388,11 +388,14 @@ def _tag(tag: Json) -> Json:
 
 
 def _settings(settings: Json | None) -> Json:
-    """Settings with the keys of `column_settings` decoded: they are JSON texts whose spacing may change."""
+    """Settings in a form that compares: `column_settings` keys are JSON texts whose spacing may change, and of a
+    heading's virtual card only the kind is ours, the server may fill in the rest."""
     settings = dict(settings or {})
     columns = settings.get("column_settings")
     if isinstance(columns, dict):
         settings["column_settings"] = {json.dumps(json.loads(key)): value for key, value in columns.items()}
+    if isinstance(settings.get("virtual_card"), dict):
+        settings["virtual_card"] = settings["virtual_card"].get("display")
     return settings
 
 
