@@ -26,8 +26,8 @@ NO_TELEMETRY = {
 def start(run_id: str = "", upstream: dict[str, str] | None = None) -> Settings:
     """Get ready to run a stage from a notebook, print what it works on, and return the effective settings.
 
-    JupyterLab starts a notebook in its own folder; relative paths and `.env` mean the repository's root, so that
-    is where the notebook goes. Charts become SVG: they need no network, also in HTML made from the notebook.
+    JupyterLab starts a notebook in its own folder; relative paths and `.env` mean the repository's root, so
+    that is where the notebook goes. Charts become SVG: they need no network, also in HTML made from it.
 
     Args:
         run_id: the pipeline run this belongs to; empty when the notebook is run by itself.
@@ -79,7 +79,7 @@ def show(stage: str, result: Any) -> None:
 
 
 def result_of(notebook: Any) -> dict[str, Any] | None:
-    """What `show` displayed in an executed notebook: {stage, summary, skipped, result}; None when it did not."""
+    """What `show` displayed in an executed notebook: {stage, summary, skipped, result}; else None."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             found = output.get("data", {}).get(RESULT_TYPE)

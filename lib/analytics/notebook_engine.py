@@ -1,11 +1,12 @@
 """A papermill engine that runs every notebook in this process, each in a fresh namespace.
 
-A kernel per notebook costs about 1.5 s to start and imports pandas, DuckDB and dbt again: five times. Here all
-notebooks of a run share one process that has them imported already. What a notebook leaves behind is what a kernel
-leaves: streams, tables, charts, updates of a display and errors with their traceback land in the executed copy.
+A kernel per notebook costs about 1.5 s to start and imports pandas, DuckDB and dbt again: five times. Here
+all notebooks of a run share one process that has them imported already. What a notebook leaves behind is what
+a kernel leaves: streams, tables, charts, updates of a display and errors with their traceback land in the
+executed copy.
 
-`papermill --engine analytics notebook.ipynb out.ipynb` uses it by name; `analytics.pipeline` makes it the default
-for the time of a run. Everything works with papermill's own engine as well, only slower.
+`papermill --engine analytics notebook.ipynb out.ipynb` uses it by name; `analytics.pipeline` makes it the
+default for the time of a run. Everything works with papermill's own engine as well, only slower.
 
 Engines: https://papermill.readthedocs.io/en/latest/extending-entry-points.html
 """

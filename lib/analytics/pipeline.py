@@ -1,8 +1,7 @@
 """All stages as one Ploomber build, with a lock, a run folder and an outcome.
 
 Ploomber decides what runs and in which order (`pipeline.yaml`), papermill executes the notebooks, and
-`analytics.notebook_engine` spares a kernel for each. Where the time of a run without new data went, and goes, is in
-docs/decisions.md.
+`analytics.notebook_engine` spares a kernel for each. Where the time goes is in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -59,8 +58,9 @@ def run(
 
     Raises:
         BusyError: another run is active; this one left nothing behind.
-        AnalyticsError: a stage failed (or one of its kinds: ConfigError, ValidationFailedError, …); one line naming
-            stage, reason and executed notebook. The run folder says the same; the published data is untouched.
+        AnalyticsError: a stage failed (or one of its kinds: ConfigError, ValidationFailedError, …); one line
+            naming stage, reason and executed notebook. run.json says the same; the published data is
+            untouched.
     """
     with run_lock(settings, holder=f"pipeline ({deployment})"):
         record = runs.begin(
@@ -103,8 +103,8 @@ def run(
 
 def _build(record: Run, watch: _Watch) -> None:
     """The Ploomber build of pipeline.yaml with this run's parameters."""
-    # jsonschema (through nbformat) builds a grammar for checking IRIs when this package can be imported, which takes
-    # 0.9 s; nothing here has an IRI to check. Without it jsonschema just leaves that format unchecked.
+    # jsonschema (through nbformat) builds a grammar for checking IRIs when this package is there: 0.9 s.
+    # Nothing here has an IRI to check, and without it jsonschema just leaves that format unchecked.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from papermill.engines import papermill_engines
     from ploomber.exceptions import DAGBuildError
@@ -118,7 +118,7 @@ def _build(record: Run, watch: _Watch) -> None:
         "full_backfill": record.parameters["full_backfill"],
         "full_refresh": record.parameters["full_refresh"],
     }
-    # Ploomber cannot name another papermill engine in pipeline.yaml, so for this build it becomes the default one.
+    # Ploomber cannot name another papermill engine in pipeline.yaml: for this build it becomes the default.
     default = papermill_engines.get_engine(None)
     papermill_engines.register(None, InProcessEngine)
     try:

@@ -34,7 +34,7 @@ def bars_on(stream: TextIO) -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) -> Iterator[Progress]:
-    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown). `shown`: default, whether there is a terminal."""
+    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown). `shown`: default, on a terminal."""
     terminal = _terminal or sys.stderr
     plain = _Plain(what, total, unit)
     if not (terminal.isatty() if shown is None else shown):

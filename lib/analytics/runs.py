@@ -8,7 +8,7 @@
 
     version            1
     run_id             the folder's name, such as 20261123T120000Z-adhoc-analytics; sorts by start
-    deployment         which deployment ran: adhoc-analytics, hourly-analytics, daily-full-refresh, full-backfill, …
+    deployment         what ran: adhoc-analytics, hourly-analytics, daily-full-refresh, full-backfill, …
     started_at         ISO 8601, UTC
     finished_at        the same; null while it runs
     duration_seconds   null while it runs

@@ -1,0 +1,159 @@
+# Claude Code analytics. `make` alone lists what there is.
+#
+# Every target installs what it needs into .venv first; nothing is installed anywhere else. Settings are
+# environment variables or lines of .env, also on the command line: make pipeline SOURCE=jsonl
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+RUN := $(VENV)/bin/python -m analytics.cli
+COMPOSE := docker compose
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+##@ Start here
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(INSTALLED) ## Install everything into .venv (needs Python 3.11, 3.12 or 3.13)
+
+.PHONY: pipeline
+pipeline: $(INSTALLED) ## Read your transcripts, build and publish the numbers, print them
+	@$(RUN) pipeline $(ARGS)
+
+.PHONY: demo
+demo: $(INSTALLED) ## The same on a generated history, kept apart in data/demo
+	@$(DEMO_ENV) $(RUN) demo $(ARGS)
+	@$(DEMO_ENV) $(RUN) pipeline --deployment demo
+
+# Nothing of the demo touches what is configured for the real thing; a MongoDB that is configured is not read either.
+DEMO_DIR := data/demo
+DEMO_ENV = DATA_DIR=$(DEMO_DIR) DUCKDB_PATH=$(DEMO_DIR)/analytics.db CLAUDE_PROJECTS_DIR=$(DEMO_DIR)/projects \
+  SOURCE=$(if $(MONGO_URI)$(shell grep -s '^ *MONGO_URI *=.' .env),jsonl,mongodb)
+
+##@ Look at the results
+
+.PHONY: report
+report: $(INSTALLED) ## Print the numbers of the published database again
+	@$(RUN) report
+
+.PHONY: lab
+lab: $(INSTALLED) ## JupyterLab on http://localhost:8888, with the pipeline's and the exploration notebooks
+	@$(VENV)/bin/jupyter lab --ip 127.0.0.1 --port 8888
+
+.PHONY: docs
+docs: $(INSTALLED) ## dbt documentation of every table and column on http://localhost:8080
+	@$(VENV)/bin/python -c "from analytics.settings import load_settings; from analytics.transform import docs; docs(load_settings())"
+
+.PHONY: dashboards
+dashboards: $(INSTALLED) ## Create or update the dashboards in Metabase (METABASE_URL)
+	@$(RUN) dashboards $(or $(ARGS),provision)
+
+##@ Run it regularly
+
+.PHONY: deploy
+deploy: $(INSTALLED) ## Write the schedules into your crontab (ARGS=--print shows them, ARGS=--remove removes them)
+	@$(RUN) deploy $(ARGS)
+
+.PHONY: status
+status: $(INSTALLED) ## Schedules, next times and the last runs
+	@$(RUN) status $(ARGS)
+
+.PHONY: run-adhoc
+run-adhoc: $(INSTALLED) ## One run now, by the name adhoc-analytics
+	@$(RUN) pipeline --deployment adhoc-analytics
+
+.PHONY: run-backfill
+run-backfill: $(INSTALLED) ## Look at every document of the source again and add what is missing
+	@$(RUN) pipeline --full-backfill --deployment full-backfill
+
+.PHONY: run-daily
+run-daily: $(INSTALLED) ## The nightly run now: look at everything again, rebuild every table
+	@$(RUN) pipeline --full-backfill --full-refresh --deployment daily-full-refresh
+
+.PHONY: worker-local
+worker-local: $(INSTALLED) ## Run the schedules in the foreground, without cron
+	@$(RUN) deploy --foreground
+
+##@ Containers
+
+.PHONY: env
+env: $(INSTALLED) ## Write .env with random secrets for the containers (an existing .env is kept)
+	@$(RUN) deploy --make-env
+
+.PHONY: up
+up: env ## Start everything: MongoDB, scheduler, JupyterLab, Metabase, documentation
+	$(COMPOSE) --profile full up --detach --build
+
+.PHONY: up-core
+up-core: env ## Start scheduler and JupyterLab only
+	$(COMPOSE) up --detach --build
+
+.PHONY: down
+down: ## Stop the containers; data is kept
+	$(COMPOSE) --profile full down
+
+.PHONY: logs
+logs: ## Follow the containers' logs
+	$(COMPOSE) --profile full logs --follow
+
+.PHONY: shell
+shell: ## A shell in the scheduler's container
+	$(COMPOSE) exec scheduler bash
+
+##@ Develop
+
+.PHONY: test
+test: $(INSTALLED) ## Run all tests (ARGS="-k lock" some of them)
+	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),2) --dist worksteal $(ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style and formatting
+	@$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
+
+.PHONY: bench
+bench: $(INSTALLED) ## Measure: benchmarks/ (takes minutes)
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+.PHONY: chaos
+chaos: $(INSTALLED) ## Kill, starve and confuse the pipeline for a long time, and compare every number
+	@$(VENV)/bin/python -m pytest tests/chaos --long $(ARGS)
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve requirements.lock again from pyproject.toml (fetches uv)
+	@$(VENV)/bin/pip install --quiet uv
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	  --extra test --extra build --no-emit-index-url --no-header --annotation-style line \
+	  pyproject.toml --output-file requirements.lock
+	@sed -i '1i # Every dependency, pinned with hashes, for Python 3.11 to 3.13. Made by `make lock`.' requirements.lock
+
+.PHONY: clean
+clean: ## Remove .venv and what tools left behind; data/ stays
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis dbt/target dbt/logs logs gx/uncommitted
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
+	rm -rf lib/*.egg-info
+
+# What is installed depends on the lock and on the package's own metadata.
+$(INSTALLED): requirements.lock pyproject.toml
+	@supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; \
+	if ! $(VENV)/bin/python -c "$$supported" 2>/dev/null; then \
+	  for python in python3.11 python3.12 python3.13 python3 none; do \
+	    "$$python" -c "$$supported" 2>/dev/null && break; done; \
+	  if [ $$python = none ]; then \
+	    echo "error: no Python 3.11, 3.12 or 3.13 on the PATH (python3: $$(python3 --version 2>&1)); install one" >&2; \
+	    exit 2; fi; \
+	  $$python -m venv --clear $(VENV) || { \
+	    echo "error: $$python cannot make a virtual environment; Debian and Ubuntu: apt install $$python-venv" >&2; \
+	    exit 2; }; \
+	fi; \
+	echo "installing into $(VENV) for $$($(VENV)/bin/python --version), once: a minute or two ..."
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
