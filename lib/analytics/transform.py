@@ -33,6 +33,11 @@ PROJECT_NAME = "claude_code_analytics"
 # Transcripts are private: dbt's own switch, and the one other tools agree on.
 _ENVIRONMENT = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
 
+_NO_NETWORK = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self' 'unsafe-inline' "
+    "'unsafe-eval' data: blob:\">"
+)
+
 # dbt selectors. A working copy holds the JSON of the documents of its load only, so staging, which keeps what
 # was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
 _STAGING = "path:models/staging"
@@ -169,6 +174,9 @@ def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
     with dbt_session(settings, database=database, read_only=True) as (_, invoke):
         invoke(arguments)
     page = _target_dir(settings) / "static_index.html"
+    # dbt's page carries a usage tracker. It is off (send_anonymous_usage_stats), and now has no way out either.
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("<head>", f"<head>{_NO_NETWORK}", 1), encoding="utf-8")
     if serve:
         _serve(page, port)
     return page
@@ -244,9 +252,7 @@ def _files_fingerprint() -> str:
 
 def _inputs_fingerprint(settings: Settings) -> str:
     prices = [row.as_strings() for row in read_overrides(settings.pricing_overrides)]
-    return hashlib.sha256(
-        json.dumps([_files_fingerprint(), settings.analytics_tz, prices]).encode()
-    ).hexdigest()
+    return hashlib.sha256(json.dumps([_files_fingerprint(), settings.analytics_tz, prices]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -275,9 +281,7 @@ def _fingerprint(manifest: Manifest, layers: tuple[str, ...], extra: str) -> str
     nodes = [
         node
         for node in manifest.nodes.values()
-        if node.resource_type == "model"
-        and node.fqn[1] in layers
-        and node.config.materialized == "incremental"
+        if node.resource_type == "model" and node.fqn[1] in layers and node.config.materialized == "incremental"
     ]
     own = {key: macro for key, macro in manifest.macros.items() if macro.package_name == PROJECT_NAME}
     used: set[str] = set()
@@ -464,9 +468,7 @@ def _serve(page: Path, port: int) -> None:
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     except OSError as error:
-        raise AnalyticsError(
-            f"cannot serve the docs on port {port}: {error.strerror}; choose another port"
-        ) from None
+        raise AnalyticsError(f"cannot serve the docs on port {port}: {error.strerror}; choose another port") from None
     with server:
         print(f"dbt docs: http://127.0.0.1:{port}/ (Ctrl-C stops)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -85,14 +85,9 @@ def test_transform_builds_every_mart_when_history_is_empty(settings: Settings) -
 def test_transform_warns_and_leaves_cost_null_when_a_model_has_no_price(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     result = transform(settings, as_of=AS_OF)
-    assert result.warnings == [
-        "no price for model glm-5: 1 responses have no cost; add it to PRICING_OVERRIDES"
-    ]
+    assert result.warnings == ["no price for model glm-5: 1 responses have no cost; add it to PRICING_OVERRIDES"]
     assert rows(settings, "select cost_usd, unpriced_response_count from marts.dim_sessions") == [(30, 1)]
-    quality = (
-        "select check_value, check_text, status from marts.agg_data_quality"
-        " where check_name = 'unpriced_models'"
-    )
+    quality = "select check_value, check_text, status from marts.agg_data_quality where check_name = 'unpriced_models'"
     assert rows(settings, quality) == [(1.0, "glm-5: 1", "warn")]
 
 
@@ -217,6 +212,8 @@ def test_docs_are_one_page_with_lineage_from_source_to_exposure(settings: Settin
     text = page.read_text()
     assert "source.claude_code_analytics.raw.new_documents" in text
     assert "exposure.claude_code_analytics." in text
+    assert '"send_anonymous_usage_stats": false' in text
+    assert "Content-Security-Policy" in text.partition("<script")[0]
 
 
 def _marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
