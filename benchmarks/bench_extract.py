@@ -88,9 +88,7 @@ def documents(count: int, seed: int = 1) -> Any:
             entry["requestId"] = f"req_{key()}"
         else:
             result = text(size * 2)
-            content = [
-                {"type": "tool_result", "tool_use_id": f"toolu_{key()}", "content": result, "is_error": False}
-            ]
+            content = [{"type": "tool_result", "tool_use_id": f"toolu_{key()}", "content": result, "is_error": False}]
             entry["message"] = {"role": "user", "content": content}
             entry["toolUseResult"] = {"stdout": result, "stderr": "", "interrupted": False, "isImage": False}
         yield entry
@@ -194,9 +192,7 @@ def timed_extract(**settings: Any) -> dict[str, Any]:
         "print(json.dumps({'seconds': result.duration_seconds, 'peak_mib': peak}))"
     )
     arguments = json.dumps({key: str(value) for key, value in settings.items()})
-    found = subprocess.run(
-        [sys.executable, "-c", code, arguments], check=True, capture_output=True, text=True
-    )
+    found = subprocess.run([sys.executable, "-c", code, arguments], check=True, capture_output=True, text=True)
     return json.loads(found.stdout)
 
 
@@ -206,9 +202,7 @@ def tree_bytes(root: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--only", choices=["mongodb", "jsonl"])
     parser.add_argument("--json", type=Path, help="also write the figures there")
@@ -224,9 +218,7 @@ def main() -> None:
         size = write_transcripts(root / "projects", options.documents)
         figures["jsonl_mb"] = size / 1e6
         if options.only != "mongodb":
-            found = timed_extract(
-                source="jsonl", claude_projects_dir=root / "projects", data_dir=root / "jsonl"
-            )
+            found = timed_extract(source="jsonl", claude_projects_dir=root / "projects", data_dir=root / "jsonl")
             figures["jsonl_seconds"] = found["seconds"]
             figures["jsonl_mb_per_second"] = size / 1e6 / found["seconds"]
             figures["jsonl_peak_mib"] = found["peak_mib"]
@@ -238,9 +230,7 @@ def main() -> None:
                     lot: list[dict[str, Any]] = []
                     now = datetime.now(UTC)
                     for entry in documents(options.documents):
-                        lot.append(
-                            {**entry, "projectId": "-home-dev", "sourceFile": "a.jsonl", "ingestedAt": now}
-                        )
+                        lot.append({**entry, "projectId": "-home-dev", "sourceFile": "a.jsonl", "ingestedAt": now})
                         if len(lot) == 1000:
                             collection.insert_many(lot, ordered=False)
                             lot = []

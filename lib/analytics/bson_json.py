@@ -16,6 +16,7 @@ https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import logging
 import math
@@ -69,7 +70,8 @@ def may_hold_non_finite(raw: bytes) -> bool:
     Such a double ends in a byte 0xF0..0xFF followed by 0x7F or 0xFF, which UTF-8 text never contains.
     """
     array = np.frombuffer(raw, np.uint8)
-    return bool(((array[:-1] >= 0xF0) & ((array[1:] & 0x7F) == 0x7F)).any())
+    ends = np.concatenate([np.flatnonzero(array == 0x7F), np.flatnonzero(array == 0xFF)])
+    return bool((array[ends - 1] >= 0xF0).any())
 
 
 def _spell_non_finite(value: Any) -> Any:
@@ -119,12 +121,18 @@ def batch_json(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | Non
     One bad document never takes its neighbours with it: when the batch as a whole fails, each is tried alone.
     """
     if not may_hold_non_finite(raw):
+        # What is decoded is dropped again at once: looking for cycles in it costs a third of the time.
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             documents = bson.decode_all(raw, CODEC)
             texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
             return [id_text(document.get("_id")) for document in documents], texts, []
         except Exception as error:
             logger.debug("a batch is decoded one by one: %s", error)
+        finally:
+            if collecting:
+                gc.enable()
     ids: list[str] = []
     texts = []
     failures: list[tuple[str | None, bytes, str]] = []

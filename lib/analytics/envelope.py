@@ -111,8 +111,8 @@ _ENVELOPE = f"""
     checked as (
         select
             * exclude (ingested_at),
-            case when year(entry_at) between 1 and 9999 then entry_at end as timestamp,
-            case when year(stored_at) between 1 and 9999 then stored_at end as ingested_at,
+            case when entry_at between '0001-01-01' and '9999-12-31 23:59:59.999999' then entry_at end as timestamp,
+            case when stored_at between '0001-01-01' and '9999-12-31 23:59:59.999999' then stored_at end as ingested_at,
             $extracted_at::timestamptz as extracted_at
         from instants
     )
@@ -155,9 +155,7 @@ def engine() -> duckdb.DuckDBPyConnection:
     """The in-memory DuckDB of this process: UTC, bounded memory, rows kept in order."""
     import duckdb
 
-    connection = duckdb.connect(
-        ":memory:", config={"memory_limit": "512MB", "preserve_insertion_order": True}
-    )
+    connection = duckdb.connect(":memory:", config={"memory_limit": "512MB", "preserve_insertion_order": True})
     connection.execute("set timezone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
     return connection

@@ -8,6 +8,7 @@ what it had stored is recognised by `_id`.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import queue
 import threading
 import time
@@ -102,9 +103,7 @@ def extract(
 class _Run:
     """One extract: takes batches, stores what is new, counts everything."""
 
-    def __init__(
-        self, settings: Settings, full_backfill: bool, progress: bool | None, commit_bytes: int
-    ) -> None:
+    def __init__(self, settings: Settings, full_backfill: bool, progress: bool | None, commit_bytes: int) -> None:
         self.settings = settings
         self.full_backfill = full_backfill
         self.progress = progress
@@ -169,7 +168,7 @@ class _Run:
         self._see(table)
         if not new.num_rows:
             return envelope.SCHEMA.empty_table(), dead
-        new = self._redact(new)
+        new = new.set_column(1, "entry", self._redact(new["entry"]))
         try:
             rows = envelope.to_envelope(new, self.now)
         except Exception:
@@ -202,8 +201,20 @@ class _Run:
         if newest is not None and (self.newest is None or newest > self.newest):
             self.newest = newest
 
-    def _redact(self, table: pa.Table) -> pa.Table:
-        return table
+    def _redact(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """`texts` with secrets replaced, counted by kind."""
+        if not self.settings.redact_secrets or importlib.util.find_spec("analytics.redact") is None:
+            return texts
+        from analytics.redact import redact_batch
+
+        chunks = []
+        for chunk in texts.chunks:
+            clean, counts = redact_batch(chunk)
+            chunks.append(clean)
+            for kind, count in counts.items():
+                self.redacted[kind] = self.redacted.get(kind, 0) + count
+                self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
+        return pa.chunked_array(chunks, pa.string())
 
     def _dead_letters(self, dead: list[DeadLetter]) -> pa.Table:
         """Dead letters not stored yet, as rows."""
@@ -225,11 +236,13 @@ class _Run:
         ]
         table = pa.Table.from_pylist(rows, schema=DEAD_LETTER_SCHEMA)
         ids = table["dead_letter_id"]
-        return table.filter(keep_new(ids, self.store.stored_dead_letter_ids(ids)))
+        table = table.filter(keep_new(ids, self.store.stored_dead_letter_ids(ids)))
+        # Originals are bytes of any kind: Latin-1 maps each byte to a character and back.
+        texts = pa.chunked_array([[item.decode("latin-1") for item in table["original"].to_pylist()]], pa.string())
+        originals = [text.encode("latin-1", "replace") for text in self._redact(texts).to_pylist()]
+        return table.set_column(table.schema.get_field_index("original"), table.schema.field("original"), [originals])
 
-    def result(
-        self, source: str, watermark: datetime | None = None, sync: SyncResult | None = None
-    ) -> ExtractResult:
+    def result(self, source: str, watermark: datetime | None = None, sync: SyncResult | None = None) -> ExtractResult:
         """The counts so far."""
         return ExtractResult(
             source=source,

@@ -119,9 +119,7 @@ class SyncState:
         rows = self._db.execute("select source_file, state from files where root = ?", [str(root)])
         return {name: FileState(*orjson.loads(state)) for name, state in rows}
 
-    def save(
-        self, root: Path, states: dict[str, FileState], dead: list[DeadLetter], facts: dict[str, str]
-    ) -> None:
+    def save(self, root: Path, states: dict[str, FileState], dead: list[DeadLetter], facts: dict[str, str]) -> None:
         """Remember progress, dead letters and facts, all or nothing."""
         self._db.execute("begin immediate")
         self._db.executemany(
@@ -155,9 +153,7 @@ class SyncState:
 
     def waiting_dead_letters(self) -> list[DeadLetter]:
         """Dead letters no extract has stored yet."""
-        rows = self._db.execute(
-            "select dead_letter_id, reason, source_file, byte_offset, original from dead_letters"
-        )
+        rows = self._db.execute("select dead_letter_id, reason, source_file, byte_offset, original from dead_letters")
         return [
             DeadLetter(
                 dead_letter_id=key,
@@ -206,9 +202,7 @@ def pending_files(settings: Settings, state: SyncState) -> list[PendingFile]:
     return pending(root, state.files(root))
 
 
-def sync(
-    settings: Settings, *, client: MongoClient[Any] | None = None, progress: bool | None = None
-) -> SyncResult:
+def sync(settings: Settings, *, client: MongoClient[Any] | None = None, progress: bool | None = None) -> SyncResult:
     """Copy new transcript lines into MongoDB (the configured server, else the embedded one).
 
     Args:
@@ -367,9 +361,7 @@ def _parse_line(text: bytes) -> Any:
     return orjson.loads(text)
 
 
-def encode_document(
-    key: str, document: dict[str, Any], added: dict[str, Any]
-) -> tuple[bytes | None, str | None]:
+def encode_document(key: str, document: dict[str, Any], added: dict[str, Any]) -> tuple[bytes | None, str | None]:
     """A line's object as BSON with what the sync adds -> (BSON, None), or (None, why it cannot be).
 
     What BSON lacks is kept as close as it can be: integers beyond 64 bits and numbers beyond a double as
@@ -377,9 +369,7 @@ def encode_document(
     `_original_<key>`.
     """
     if not document.keys().isdisjoint(ADDED_KEYS):
-        document = {
-            (f"_original_{name}" if name in ADDED_KEYS else name): item for name, item in document.items()
-        }
+        document = {(f"_original_{name}" if name in ADDED_KEYS else name): item for name, item in document.items()}
     try:
         encoded = bson.encode({"_id": key, **document, **added})
     except RecursionError:
@@ -422,9 +412,7 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
     """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there."""
     for attempt in range(mongo.RETRIES + 1):
         try:
-            found = collection.insert_many(
-                [RawBSONDocument(item.encoded) for item in documents], ordered=False
-            )
+            found = collection.insert_many([RawBSONDocument(item.encoded) for item in documents], ordered=False)
             return len(found.inserted_ids) or len(documents), []
         except BulkWriteError as error:
             failed = [

@@ -134,9 +134,7 @@ class MongoSource:
             batch.add_dead(
                 [
                     DeadLetter(
-                        dead_letter_id=fingerprint(
-                            b"mongodb", (key or "").encode("utf-8", "replace"), original
-                        ),
+                        dead_letter_id=fingerprint(b"mongodb", (key or "").encode("utf-8", "replace"), original),
                         reason=reason,
                         source="mongodb",
                         original=original,
@@ -153,9 +151,7 @@ class MongoSource:
         batch.is_last = True
         yield batch
 
-    def _drain(
-        self, filters: list[dict[str, Any]], projection: dict[str, int] | None
-    ) -> Iterator[bytes | None]:
+    def _drain(self, filters: list[dict[str, Any]], projection: dict[str, int] | None) -> Iterator[bytes | None]:
         """Raw batches of all `filters`, fetched ahead by a thread; None: that filter starts again.
 
         Raises:
@@ -179,9 +175,7 @@ class MongoSource:
                 for query in filters:
                     while True:
                         try:
-                            cursor = self._collection.find_raw_batches(
-                                query, projection, batch_size=CURSOR_BATCH
-                            )
+                            cursor = self._collection.find_raw_batches(query, projection, batch_size=CURSOR_BATCH)
                             with cursor:
                                 for raw in cursor:
                                     if raw and not put(raw):
@@ -229,9 +223,7 @@ def recent_filters(since: datetime | None, read_since: datetime, has_undated: bo
     filters: list[dict[str, Any]] = [{"ingestedAt": {"$gte": since or datetime(1, 1, 1, tzinfo=UTC)}}]
     if has_undated:
         oldest = ObjectId.from_datetime(max(read_since, epoch))
-        filters.append(
-            {"_id": {"$type": "objectId", "$gte": oldest}, "ingestedAt": {"$not": {"$type": "date"}}}
-        )
+        filters.append({"_id": {"$type": "objectId", "$gte": oldest}, "ingestedAt": {"$not": {"$type": "date"}}})
     return filters
 
 

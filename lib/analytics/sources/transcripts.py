@@ -245,9 +245,7 @@ def rescue(original: bytes, offset: int) -> list[Line]:
             # Offsets count bytes of the file: with invalid UTF-8 the replaced text is longer, so map back.
             first = len(text[:at].encode()) if text.isascii() or "\ufffd" not in text else at
             piece = text[at:end]
-            found.append(
-                Line(offset + start + first, _clean(document, piece), piece.encode("utf-8", "replace"))
-            )
+            found.append(Line(offset + start + first, _clean(document, piece), piece.encode("utf-8", "replace")))
             at = end
             while at < len(text) and text[at] in " \t\r\0":
                 at += 1

@@ -1,0 +1,121 @@
+"""If this is wrong, values change on their way from MongoDB, or two documents get one id."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import bson
+import pytest
+from analytics.bson_json import batch_json, document_json, id_text, id_value, may_hold_non_finite, split_documents
+from bson.binary import Binary
+from bson.datetime_ms import DatetimeMS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+IDS: list[Any] = [
+    bson.ObjectId("0123456789abcdef01234567"),
+    "0123456789abcdef01234567",
+    "0123456789ABCDEF01234567",
+    "plain",
+    "",
+    '{"_id": {"$numberInt": "5"}}',
+    '"quoted"',
+    5,
+    bson.Int64(5),
+    5.0,
+    "5",
+    True,
+    None,
+    {"a": 1},
+    {"$oid": "0123456789abcdef01234567"},
+    datetime(2026, 1, 1, tzinfo=UTC),
+    Binary(b"\0"),
+    Binary(b"\0", 4),
+    bson.Decimal128("5"),
+    bson.Timestamp(1, 2),
+    bson.MinKey(),
+    bson.MaxKey(),
+]
+
+
+def test_ids_of_different_type_never_become_the_same_text() -> None:
+    texts = [id_text(value) for value in IDS]
+    assert len(set(texts)) == len(IDS)
+
+
+@pytest.mark.parametrize("value", IDS[:12] + IDS[13:14] + IDS[15:], ids=repr)
+def test_an_id_comes_back_from_its_text(value: Any) -> None:
+    back = id_value(id_text(value))
+    assert bson.encode({"_id": back}) == bson.encode({"_id": value})
+
+
+def test_types_json_lacks_are_written_as_documented() -> None:
+    document = {
+        "_id": bson.ObjectId("0123456789abcdef01234567"),
+        "at": datetime(2026, 1, 2, 3, 4, 5, 678000, UTC),
+        "far": DatetimeMS(10**15),
+        "exact": bson.Decimal128("12345678901234567890.5"),
+        "bytes": b"ab",
+        "when": bson.Timestamp(1, 2),
+        "like": bson.Regex("a", "i"),
+        "long": bson.Int64(2**53 + 1),
+        "nan": math.nan,
+        "infinite": [-math.inf],
+    }
+    key, text = document_json(bson.encode(document))
+    assert key == "0123456789abcdef01234567"
+    assert b'"exact":12345678901234567890.5' in text
+    found = json.loads(text)
+    assert found["at"] == "2026-01-02T03:04:05.678Z"
+    assert found["far"] == {"$date": {"$numberLong": str(10**15)}}
+    assert found["bytes"] == {"$binary": {"base64": "YWI=", "subType": "00"}}
+    assert found["when"] == {"$timestamp": {"t": 1, "i": 2}}
+    assert found["like"] == {"$regularExpression": {"pattern": "a", "options": "i"}}
+    assert found["long"] == 2**53 + 1
+    assert found["nan"] == {"$numberDouble": "NaN"}
+    assert found["infinite"] == [{"$numberDouble": "-Infinity"}]
+
+
+def test_a_broken_document_is_isolated_with_its_bytes() -> None:
+    broken = bson.encode({"_id": "x", "t": "abcd"}).replace(b"abcd", b"\xff\xff\xff\xff")
+    good = [bson.encode({"_id": n, "x": "é🙂"}) for n in range(3)]
+    ids, texts, failures = batch_json(good[0] + broken + good[1] + good[2])
+    assert [json.loads(text)["_id"] for text in texts] == [0, 1, 2]
+    assert len(ids) == 3
+    ((key, original, reason),) = failures
+    assert (key, original) == ("x", broken)
+    assert "utf-8" in reason
+
+
+def test_deep_documents_are_written() -> None:
+    value: Any = 1
+    for _ in range(400):
+        value = {"a": value}
+    _, (text,), failures = batch_json(bson.encode({"_id": 1, "v": value}))
+    assert not failures
+    assert text.count(b"{") == 401
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True), st.text(), st.integers(-(2**63), 2**63 - 1))
+@settings(max_examples=200, deadline=None)
+def test_no_double_that_is_not_finite_escapes(number: float, text: str, integer: int) -> None:
+    try:
+        raw = bson.encode({"_id": integer, "t": text, "n": number, "last": 1})
+    except (UnicodeEncodeError, bson.errors.InvalidDocument):
+        return
+    if not math.isfinite(number):
+        assert may_hold_non_finite(raw)
+    _, (encoded,), failures = batch_json(raw)
+    assert not failures
+    found = json.loads(encoded)
+    assert found["t"] == text
+    assert found["n"] == number if math.isfinite(number) else isinstance(found["n"], dict)
+
+
+def test_documents_are_split_where_they_end() -> None:
+    parts = [bson.encode({"n": n}) for n in range(4)]
+    assert split_documents(b"".join(parts)) == parts
+    assert split_documents(parts[0] + b"\x07") == [parts[0], b"\x07"]
