@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.errors import AnalyticsError
 from analytics.files import copy_database, remove_database
+from analytics.inputs import Inputs, current_inputs
 from analytics.raw import RawStore, local_path
 from analytics.settings import Settings
 
@@ -63,32 +64,44 @@ class _State:
     dead_letter_snapshot_id: int | None
     documents: int
     dead_letters: int
+    inputs: Inputs
 
 
 def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: bool = False) -> LoadResult:
     """Load what Iceberg holds beyond the published database into `settings.build_path`.
 
     Args:
-        full_refresh: start from an empty database and load every document.
-        even_if_unchanged: make the working copy although there is nothing new (prices or models changed).
+        full_refresh: start from an empty database and load every document. So it does by itself when the models
+            that parse documents have changed.
+        even_if_unchanged: make the working copy although there is nothing new. So it does by itself when prices,
+            time zone or models have changed.
 
     Raises:
         AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
+        ConfigError: PRICING_OVERRIDES cannot be read.
     """
     started = time.perf_counter()
+    inputs = current_inputs(settings)
     store = RawStore(settings)
     dead_letters = store.dead_letters.current_snapshot()
     dead_letter_snapshot_id = dead_letters.snapshot_id if dead_letters else None
 
     published = None if full_refresh else _read_state(settings.published_path)
-    if published is not None and published.raw_version != RAW_VERSION:
+    if published is not None and (
+        published.raw_version != RAW_VERSION or published.inputs.reading != inputs.reading
+    ):
         published = None
     added = store.files_added_since(published.snapshot_id if published else None)
     if published and not added.full and not all(map(_exists, added.files)):
         # compaction replaced files this load has not seen and expiry deleted them: the rows are in other files now
         published, added = None, store.files_added_since(None)
     full = published is None or (added.full and added.snapshot_id is not None)
-    unchanged = not full and not added.files and published.dead_letter_snapshot_id == dead_letter_snapshot_id
+    unchanged = (
+        not full
+        and not added.files
+        and published.dead_letter_snapshot_id == dead_letter_snapshot_id
+        and published.inputs == inputs
+    )
     remove_database(settings.build_path)
     if unchanged and not even_if_unchanged:
         return LoadResult(
@@ -118,7 +131,14 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
 
     load_id = _next_load_id(settings, published)
     documents, state = _load_files(
-        settings, store, added.files, added.snapshot_id, dead_letter_snapshot_id, load_id=load_id, full=full
+        settings,
+        store,
+        added.files,
+        added.snapshot_id,
+        dead_letter_snapshot_id,
+        inputs,
+        load_id=load_id,
+        full=full,
     )
     return LoadResult(
         nothing_new=False,
@@ -141,6 +161,7 @@ def _load_files(
     files: list[str],
     snapshot_id: int | None,
     dead_letter_snapshot_id: int | None,
+    inputs: Inputs,
     *,
     load_id: int,
     full: bool,
@@ -172,6 +193,7 @@ def _load_files(
                 dead_letter_snapshot_id=dead_letter_snapshot_id,
                 documents=_count(connection, "raw.conversations"),
                 dead_letters=_count(connection, "raw.dead_letters"),
+                inputs=inputs,
             )
             redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
             connection.execute(
@@ -184,6 +206,8 @@ def _load_files(
                     ?::bigint as dead_letter_snapshot_id,
                     ?::bigint as documents,
                     ?::bigint as dead_letters,
+                    ?::varchar as reading_inputs,
+                    ?::varchar as building_inputs,
                     ?::timestamptz as loaded_at,
                     ?::boolean as full_refresh
                 """,
@@ -194,6 +218,8 @@ def _load_files(
                     state.dead_letter_snapshot_id,
                     state.documents,
                     state.dead_letters,
+                    state.inputs.reading,
+                    state.inputs.building,
                     datetime.now(UTC),
                     full,
                 ],
@@ -273,12 +299,12 @@ def _read_state(database: Path) -> _State | None:
     try:
         with duckdb.connect(str(database.resolve()), read_only=True) as connection:
             row = connection.execute(
-                "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters"
-                " from raw.load_state"
+                "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters,"
+                " reading_inputs, building_inputs from raw.load_state"
             ).fetchone()
     except duckdb.Error:
         return None
-    return _State(*row) if row else None
+    return _State(*row[:-2], Inputs(*row[-2:])) if row else None
 
 
 def _next_load_id(settings: Settings, published: _State | None) -> int:

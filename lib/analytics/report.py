@@ -1,8 +1,248 @@
-"""What the published database says, for people."""
+"""What the published database says, in one screen."""
 
 from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics import runs
+from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 
+if TYPE_CHECKING:
+    import duckdb
 
-def summary(settings: Settings) -> str:
-    return ""
+MODELS_SHOWN = 12
+TOOLS_SHOWN = 5
+# A tool that was called a few times says nothing about how often it fails.
+CALLS_FOR_A_RATE = 10
+
+
+def summary(settings: Settings, *, terminal: bool | None = None) -> str:
+    """Documents, sessions, prompts, tokens and cost by model, tool errors, and where everything is.
+
+    Args:
+        terminal: use colours and lines of a terminal; default: whether standard output is one.
+
+    Raises:
+        AnalyticsError: nothing is published yet.
+    """
+    import duckdb
+
+    if not settings.published_path.exists():
+        raise AnalyticsError(
+            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` (make pipeline)"
+        )
+    with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
+        numbers = _Numbers.read(connection)
+    if not numbers.documents:
+        return _no_transcripts(settings)
+    wide = sys.stdout.isatty() if terminal is None else terminal
+    render = _rich_table if wide else _plain_table
+    blocks = [_headline(numbers), render(*_models(numbers)), _tools(numbers)]
+    notes = _notes(numbers)
+    return "\n\n".join(filter(None, [*blocks, notes, _places(settings), _next(settings)]))
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Everything the summary needs, read at once."""
+
+    documents: int
+    dead_letters: int
+    first_day: str
+    last_day: str
+    totals: dict[str, Any]
+    models: list[tuple[Any, ...]]  # model, responses, the four kinds of tokens, cost, is_priced
+    tools: list[tuple[str, int, int, int]]  # tool, finished calls, errors, rejected
+    unpriced: list[tuple[str, int]]
+
+    @classmethod
+    def read(cls, connection: duckdb.DuckDBPyConnection) -> _Numbers:
+        def rows(query: str) -> list[tuple[Any, ...]]:
+            return connection.sql(query).fetchall()
+
+        totals = connection.sql("""
+            select
+                count(*) as sessions,
+                count(distinct project_id) as projects,
+                coalesce(sum(prompt_count), 0) as prompts,
+                coalesce(sum(queued_prompt_count), 0) as queued_prompts,
+                coalesce(sum(response_count), 0) as responses,
+                coalesce(sum(tool_call_count), 0) as tool_calls,
+                coalesce(sum(cost_usd), 0) as cost_usd,
+                coalesce(sum(lower_bound_response_count), 0) as lower_bound_responses
+            from marts.dim_sessions
+        """)
+        first_day, last_day = rows("select min(date_key), max(date_key) from marts.agg_daily_summary")[0]
+        return cls(
+            documents=rows("select count(*) from raw.conversations")[0][0],
+            dead_letters=rows("select count(*) from raw.dead_letters")[0][0],
+            first_day=str(first_day),
+            last_day=str(last_day),
+            totals=dict(zip(totals.columns, totals.fetchall()[0], strict=True)),
+            models=rows("""
+                select
+                    model,
+                    sum(response_count),
+                    sum(input_tokens),
+                    sum(output_tokens),
+                    sum(cache_write_5m_tokens + cache_write_1h_tokens),
+                    sum(cache_read_tokens),
+                    sum(cost_usd)
+                from marts.agg_daily_usage
+                group by model
+                order by sum(cost_usd) desc nulls last, sum(response_count) desc, model
+            """),
+            tools=rows("""
+                select tool_name, call_count - pending_count, error_count, rejected_count
+                from marts.agg_tool_efficiency
+                order by tool_name
+            """),
+            unpriced=rows("""
+                select model, sum(unpriced_response_count)
+                from marts.agg_daily_usage
+                group by model
+                having sum(unpriced_response_count) > 0
+                order by 2 desc, 1
+            """),
+        )
+
+
+def _headline(numbers: _Numbers) -> str:
+    totals = numbers.totals
+    queued = f" ({totals['queued_prompts']:,} queued)" if totals["queued_prompts"] else ""
+    return (
+        f"{numbers.documents:,} documents, {_count(numbers.dead_letters, 'dead letter')}, "
+        f"{numbers.first_day} to {numbers.last_day}\n"
+        f"{_count(totals['sessions'], 'session')} in {_count(totals['projects'], 'project')}, "
+        f"{_count(totals['prompts'], 'prompt')}{queued}, {_count(totals['responses'], 'response')}, "
+        f"{_count(totals['tool_calls'], 'tool call')}, ${totals['cost_usd']:,.2f} at list prices"
+    )
+
+
+def _models(numbers: _Numbers) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table of models; the last row is the sum."""
+    shown, rest = numbers.models[:MODELS_SHOWN], numbers.models[MODELS_SHOWN:]
+    lines = [list(row) for row in shown]
+    if rest:
+        lines.append([f"{len(rest)} more", *_sums(rest)])
+    lines.append(["total", *_sums(numbers.models)])
+    header = ["model", "responses", "input", "output", "cache writes", "cache reads", "cost $"]
+    return header, [
+        [str(line[0] or "(none)"), *(f"{value:,}" for value in line[1:6]), _dollars(line[6])] for line in lines
+    ]
+
+
+def _sums(rows: list[tuple[Any, ...]]) -> list[Any]:
+    costs = [row[6] for row in rows if row[6] is not None]
+    return [sum(row[column] for row in rows) for column in range(1, 6)] + [sum(costs) if costs else None]
+
+
+def _tools(numbers: _Numbers) -> str:
+    finished = sum(row[1] for row in numbers.tools)
+    if not finished:
+        return ""
+    errors = sum(row[2] for row in numbers.tools)
+    rejected = sum(row[3] for row in numbers.tools)
+    text = f"tool errors: {errors / finished:.1%} of {finished:,} finished calls"
+    if rejected:
+        text += f", another {rejected:,} rejected by you"
+    worst = sorted(
+        (row for row in numbers.tools if row[2] and row[1] >= CALLS_FOR_A_RATE),
+        key=lambda row: (-row[2] / row[1], row[0]),
+    )[:TOOLS_SHOWN]
+    if worst:
+        listed = ", ".join(f"{tool} {failed / calls:.0%} of {calls:,}" for tool, calls, failed, _ in worst)
+        text += f"\nworst: {listed}"
+    return text
+
+
+def _notes(numbers: _Numbers) -> str:
+    lines = []
+    if numbers.unpriced:
+        listed = ", ".join(f"{model} ({_count(count, 'response')})" for model, count in numbers.unpriced)
+        lines.append(f"warning: no price for {listed}: not in any cost; add prices with PRICING_OVERRIDES")
+    lower_bound = numbers.totals["lower_bound_responses"]
+    if lower_bound:
+        lines.append(
+            f"note: {_count(lower_bound, 'response')} never got a final output count in the transcript: "
+            "output tokens and cost are at least these"
+        )
+    if numbers.dead_letters:
+        lines.append(
+            f"note: {_count(numbers.dead_letters, 'document')} could not be stored, for the reasons in raw.dead_letters"
+        )
+    return "\n".join(lines)
+
+
+def _places(settings: Settings) -> str:
+    places: list[tuple[str, Path]] = [("database", settings.published_path)]
+    last = next(iter(runs.history(settings, limit=1)), None)
+    if last:
+        places.append(("notebooks", last.folder))
+    data_docs = settings.data_docs_dir / "index.html"
+    if data_docs.exists():
+        places.append(("data docs", data_docs))
+    return "\n".join(f"{name:10} {_short(path)}" for name, path in places)
+
+
+def _next(settings: Settings) -> str:
+    return (
+        "next: make lab (notebooks/explore), make docs (every table and column), or any DuckDB client:\n"
+        f"      duckdb -readonly {_short(settings.published_path)} \"from marts.agg_daily_summary\""
+    )
+
+
+def _no_transcripts(settings: Settings) -> str:
+    if settings.source == "mongodb" and settings.mongo_uri is not None:
+        found = f"no documents in {settings.mongo_db}.{settings.mongo_collection} on the server of MONGO_URI"
+        hint = "check MONGO_DB and MONGO_COLLECTION, or fill it with `claude-analytics sync`"
+    else:
+        found = f"no transcripts in {settings.claude_projects_dir}"
+        hint = "use Claude Code first, or set CLAUDE_PROJECTS_DIR to where its projects folder is"
+    return f"{found}: {hint}.\nTo see it work on a generated history: make demo"
+
+
+def _short(path: Path) -> str:
+    """Relative to here when it is below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _dollars(value: Any) -> str:
+    return "no price" if value is None else f"{value:,.2f}"
+
+
+def _plain_table(header: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(line[column]) for line in [header, *rows]) for column in range(len(header))]
+    align: list[Callable[[str, int], str]] = [str.ljust] + [str.rjust] * (len(header) - 1)
+    return "\n".join(
+        "  ".join(put(text, width) for put, text, width in zip(align, line, widths, strict=True)).rstrip()
+        for line in [header, *rows]
+    )
+
+
+def _rich_table(header: list[str], rows: list[list[str]]) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(header[0])
+    for name in header[1:]:
+        table.add_column(name, justify="right")
+    for row in rows[:-1]:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*rows[-1], style="bold")
+    out = io.StringIO()
+    Console(file=out, force_terminal=True).print(table)
+    return out.getvalue().strip("\n")
