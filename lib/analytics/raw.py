@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from analytics import envelope
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.settings import Settings
+from analytics.settings import Settings, mask_uri
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -66,8 +66,8 @@ _TABLE_PROPERTIES = {
     # Old metadata files go as new ones are written; files that nothing refers to are `expire`'s.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
-    "commit.retry.num-retries": "10",
-    "commit.retry.total-timeout-ms": "60000",
+    # PyIceberg's own retry would commit the properties of the first attempt over those of whoever was faster.
+    "commit.retry.num-retries": "0",
 }
 
 # Compaction merges the files of a day smaller than this into files of about this size.
@@ -230,11 +230,11 @@ class RawStore:
 
         if configured := Config().get_catalog_config(CATALOG_NAME):
             try:
-                return load_catalog(CATALOG_NAME)
+                return load_catalog(CATALOG_NAME, **configured)
             except Exception as error:
-                shown = {key: configured[key] for key in ("type", "uri") if key in configured}
+                shown = mask_uri(str(configured.get("uri", configured.get("type", ""))))
                 raise ConfigError(
-                    f"the Iceberg catalog 'default' {shown} cannot be opened: {type(error).__name__}: {error}"
+                    f"the Iceberg catalog 'default' ({shown}) cannot be opened: {type(error).__name__}"
                 ) from error
         directory = self.settings.warehouse_dir
         try:

@@ -1,0 +1,169 @@
+"""If this is wrong, the warehouse reads too little, too much, or files that are gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from analytics.envelope import BATCH_SCHEMA, to_envelope
+from analytics.raw import RawStore, keep_new, local_path
+from analytics.settings import Settings
+
+Make = Callable[..., Settings]
+
+
+def rows(*ids: str, day: int = 1) -> pa.Table:
+    """Documents of one day."""
+    batch = [{"_id": key, "entry": f'{{"timestamp":"2026-01-{day:02d}T00:00:00Z","uuid":"{key}"}}'} for key in ids]
+    return to_envelope(pa.Table.from_pylist(batch, schema=BATCH_SCHEMA), datetime.now(UTC))
+
+
+def ids_in(files: list[str]) -> list[str]:
+    paths = [str(local_path(file)) for file in files]
+    if not paths:
+        return []
+    found = duckdb.sql(f'select "_id" from read_parquet({paths!r}) order by 1').fetchall()
+    return [row[0] for row in found]
+
+
+def stored(store: RawStore) -> list[str]:
+    return sorted(store.conversations.scan(selected_fields=("_id",)).to_arrow()["_id"].to_pylist())
+
+
+def test_an_empty_store_has_no_snapshot(make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    assert store.current_snapshot_id() is None
+    added = store.files_added_since(None)
+    assert (added.files, added.snapshot_id, added.full) == ([], None, True)
+    assert store.data_files() == []
+    assert [table.rows for table in store.info()] == [0, 0]
+
+
+def test_files_added_since_gives_exactly_the_new_rows(make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    first = store.append(rows("a", "b"))
+    second = store.append(rows("c"))
+    store.append(rows("d", day=2))
+    everything = store.files_added_since(None)
+    assert everything.full
+    assert ids_in(everything.files) == ["a", "b", "c", "d"]
+    since_first = store.files_added_since(first)
+    assert not since_first.full
+    assert ids_in(since_first.files) == ["c", "d"]
+    assert ids_in(store.files_added_since(second).files) == ["d"]
+    nothing = store.files_added_since(store.current_snapshot_id())
+    assert (nothing.files, nothing.full) == ([], False)
+    unknown = store.files_added_since(12345)
+    assert unknown.full
+    assert ids_in(unknown.files) == ["a", "b", "c", "d"]
+
+
+def test_compaction_changes_no_row_and_no_reader(make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    store.append(rows("a0"), properties={"watermark": "w"})
+    seen = store.append(rows("a1"))
+    store.append(rows("b1", day=2))
+    unread = store.append(rows("a2"))
+    before = store.data_files()
+    result = store.compact()
+    assert (result.files_before, result.files_after) == (3, 1)
+    assert stored(store) == ["a0", "a1", "a2", "b1"]
+    assert ids_in(store.data_files()) == ["a0", "a1", "a2", "b1"]
+    assert store.properties() == {"watermark": "w", "compaction": "true"} or store.properties()["watermark"] == "w"
+    assert ids_in(store.files_added_since(seen).files) == ["a2", "b1"]
+    assert not store.files_added_since(seen).full
+    assert store.files_added_since(unread).files == []
+    # A reader that planned before still finds its files; so does one after expiry within the grace period.
+    store.expire(older_than=timedelta(0))
+    assert ids_in(before) == ["a0", "a1", "a2", "b1"]
+    assert store.compact().days == 0
+    last = store.append(rows("c"))
+    assert store.properties() == {"watermark": "w"}
+    assert store.files_added_since(last).files == []
+
+
+def test_expiry_deletes_only_what_nothing_refers_to(make_settings: Make) -> None:
+    settings = make_settings()
+    store = RawStore(settings)
+    first = store.append(rows("a"))
+    store.append(rows("b"))
+    store.compact()
+    stray = Path(str(local_path(store.conversations.location()))) / "data" / "stray.parquet"
+    stray.write_bytes(b"left by a run that was killed")
+    long_ago = time.time() - 48 * 3600
+    for folder, _, names in os.walk(settings.warehouse_dir):
+        for name in names:
+            os.utime(Path(folder, name), (long_ago, long_ago))
+    keeps_all = store.expire(older_than=timedelta(days=7))
+    assert keeps_all.snapshots_expired == 0
+    assert not stray.exists()
+    assert ids_in(store.data_files(first)) == ["a"]
+    result = store.expire(older_than=timedelta(0))
+    assert result.snapshots_expired >= 2
+    assert result.files_deleted >= 2
+    fresh = RawStore(settings)
+    assert stored(fresh) == ["a", "b"]
+    assert len(fresh.data_files()) == 1
+    assert fresh.files_added_since(first).full
+    fresh.append(rows("c"))
+    assert stored(fresh) == ["a", "b", "c"]
+
+
+def test_rows_removed_by_another_tool_mean_a_full_load(make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    first = store.append(rows("a", "b"))
+    store.conversations.delete("uuid == 'a'")
+    added = store.files_added_since(first)
+    assert added.full
+    assert ids_in(added.files) == ["b"]
+
+
+def test_two_writers_at_once_both_succeed(make_settings: Make) -> None:
+    settings = make_settings()
+    RawStore(settings).append(rows("start"), properties={"n": "0"})
+    failures: list[Exception] = []
+
+    def write(name: str) -> None:
+        try:
+            store = RawStore(settings)
+            for number in range(4):
+                store.append(rows(f"{name}{number}"), properties=lambda now: {"n": str(int(now["n"]) + 1)})
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "xy"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    store = RawStore(settings)
+    assert len(stored(store)) == 9
+    assert store.properties() == {"n": "8"}
+
+
+def test_stored_ids_and_repetitions_are_recognised(make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    store.append(rows("a", "b"))
+    candidates = pa.chunked_array([["a", "x"], ["x", "b", "y"]], pa.string())
+    known = store.stored_ids(candidates)
+    assert sorted(known.to_pylist()) == ["a", "b"]
+    assert keep_new(candidates, known).to_pylist() == [False, True, False, False, True]
+
+
+def test_the_users_own_catalog_is_used_when_configured(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = make_settings()
+    monkeypatch.setenv("PYICEBERG_CATALOG__DEFAULT__URI", f"sqlite:///{tmp_path / 'theirs.db'}")
+    monkeypatch.setenv("PYICEBERG_CATALOG__DEFAULT__WAREHOUSE", (tmp_path / "theirs").as_uri())
+    RawStore(settings).append(rows("a"))
+    assert (tmp_path / "theirs.db").exists()
+    assert not settings.warehouse_dir.exists()
