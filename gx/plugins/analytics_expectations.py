@@ -1,0 +1,701 @@
+"""Expectations on the layers of the database, each one set-based SQL query over all the tables it concerns.
+
+A query returns the rows that should not be there. Its first column, `table_name`, says which table they are
+about. It is run once: the number of failing rows comes back with the first examples. Which tables and columns
+an expectation looks at stands in the suites (expectations/*.json), as does its severity: `critical` stops a run
+before it publishes, `warning` is reported.
+
+Queries pass through Python's `str.format` and SQLAlchemy's `text`: no braces, no single colons.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from great_expectations.compatibility import pydantic
+from great_expectations.expectations import UnexpectedRowsExpectation
+
+# Rows shown of what failed.
+EXAMPLES = 20
+
+
+class ExpectNoFailingRows(UnexpectedRowsExpectation):
+    """Base: passes when the query returns nothing."""
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
+    query: ClassVar[str] = ""
+
+    unexpected_rows_query: str = ""
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        """The query of failing rows for these attributes."""
+        return cls.query
+
+    @pydantic.root_validator(pre=True)
+    def _set_query(cls, values: dict[str, Any]) -> dict[str, Any]:
+        failing = cls.build_query(values)
+        values["unexpected_rows_query"] = (
+            f"with failing as (\n{failing}\n)\nselect *, count(*) over () as failing_rows from failing limit {EXAMPLES}"
+        )
+        return values
+
+    @pydantic.validator("unexpected_rows_query")
+    def _validate_query(cls, query: str) -> str:
+        return query  # names its tables itself, so it needs no {batch}
+
+    def _validate(
+        self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None
+    ) -> dict[str, Any]:
+        rows = [dict(row) for row in metrics["unexpected_rows_query.table"]]
+        count = rows[0]["failing_rows"] if rows else 0
+        for row in rows:
+            del row["failing_rows"]
+        details = {"details": {"unexpected_rows": rows}} if rows else {}
+        return {"success": not rows, "result": {"observed_value": count, **details}}
+
+
+def _union(queries: list[str]) -> str:
+    # an empty list of tables is an expectation that holds
+    return "\nunion all by name\n".join(queries) or "select null as table_name where false"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+class ExpectTablesToExist(ExpectNoFailingRows):
+    """Every table that the layer promises is there."""
+
+    tables: list[str]
+    description: str = "Every table of the layer is there."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        listed = ", ".join(map(_text, values["tables"]))
+        return f"""
+            select expected.table_name
+            from (select unnest([{listed}]) as table_name) as expected
+            anti join (
+                select table_schema || '.' || table_name as table_name
+                from information_schema.tables
+            ) as existing using (table_name)
+        """
+
+
+class ExpectKeysToBeUnique(ExpectNoFailingRows):
+    """One row per key, and no row without one."""
+
+    keys: dict[str, str]  # table -> key column
+    description: str = "Keys are unique and not null: one row per thing counted."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        # hashes are compared first: grouping a million numbers is several times cheaper than grouping texts
+        return _union(
+            [
+                f"""
+                select
+                    '{table}' as table_name,
+                    '{key}' as column_name,
+                    cast({key} as varchar) as key_value,
+                    count(*) as copies
+                from {table}
+                where
+                    {key} is null
+                    or hash({key}) in (select hash({key}) from {table} group by 1 having count(*) > 1)
+                group by {key}
+                having {key} is null or count(*) > 1
+                """
+                for table, key in values["keys"].items()
+            ]
+        )
+
+
+class ExpectValuesToBePresent(ExpectNoFailingRows):
+    """Columns nothing can be counted without are never null."""
+
+    columns: dict[str, list[str]]  # table -> columns
+    description: str = "Columns that nothing can be counted without are never null."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        return _union(
+            [
+                f"""
+                select
+                    '{table}' as table_name,
+                    concat_ws(', ', {", ".join(f"case when {c} is null then '{c}' end" for c in columns)})
+                        as null_columns,
+                    count(*) as null_rows
+                from {table}
+                where {" or ".join(f"{c} is null" for c in columns)}
+                group by all
+                """
+                for table, columns in values["columns"].items()
+            ]
+        )
+
+
+class ExpectValuesToBeKnown(ExpectNoFailingRows):
+    """Categories are among those that dashboards and definitions know."""
+
+    values: dict[str, dict[str, list[str]]]  # table -> column -> allowed values, null is always allowed
+    description: str = "Categories are among those that the definitions know."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        return _union(
+            [
+                f"""
+                select
+                    '{table}' as table_name,
+                    '{column}' as column_name,
+                    {column} as unknown_value,
+                    count(*) as in_rows
+                from {table}
+                where {column} not in ({", ".join(map(_text, allowed))})
+                group by {column}
+                """
+                for table, columns in values["values"].items()
+                for column, allowed in columns.items()
+            ]
+        )
+
+
+class ExpectNumbersToBeInRange(ExpectNoFailingRows):
+    """Counts, tokens, durations and prices are never negative, rates lie between 0 and 1."""
+
+    keys: dict[str, str]  # table -> column that names a row
+    not_negative: dict[str, list[str]]  # table -> columns
+    rates: dict[str, list[str]] = {}  # table -> columns between 0 and 1  # noqa: RUF012  # pydantic copies it
+    description: str = "Counts, tokens, costs and durations are never negative; rates lie between 0 and 1."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        rates = values.get("rates", {})
+        queries = []
+        for table, key in values["keys"].items():
+            wrong = {column: f"{column} < 0" for column in values["not_negative"].get(table, [])}
+            wrong |= {column: f"not {column} between 0 and 1" for column in rates.get(table, [])}
+            found = ", ".join(f"case when {test} then '{c} = ' || {c} end" for c, test in wrong.items())
+            queries.append(
+                f"""
+                select
+                    '{table}' as table_name,
+                    cast({key} as varchar) as key_value,
+                    concat_ws(', ', {found}) as out_of_range
+                from {table}
+                where {" or ".join(wrong.values())}
+                """
+            )
+        return _union(queries)
+
+
+class ExpectReferencesToExist(ExpectNoFailingRows):
+    """What a column names is a row of the table it refers to."""
+
+    references: dict[str, str]  # schema.table.column -> schema.table.column
+    description: str = "No orphans: what a column refers to is there."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        queries = []
+        for source, target in values["references"].items():
+            table, column = source.rsplit(".", 1)
+            parent, parent_column = target.rsplit(".", 1)
+            # a reference that is used twice is checked once: two of them would need two names in the suite
+            queries.append(
+                f"""
+                select
+                    '{table}' as table_name,
+                    '{column}' as column_name,
+                    cast(child.{column} as varchar) as key_value,
+                    '{parent}' as missing_in,
+                    count(*) as in_rows
+                from {table} as child
+                anti join {parent} as parent on child.{column} = parent.{parent_column}
+                where child.{column} is not null
+                group by child.{column}
+                """
+            )
+        return _union(queries)
+
+
+class ExpectRowsWhereThereAreConversations(ExpectNoFailingRows):
+    """A layer is not empty when the history is not."""
+
+    tables: list[str]
+    description: str = (
+        "Tables have rows as soon as there is one user or assistant entry; with no history they have none."
+    )
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        counts = _union([f"select '{t}' as table_name, count(*) as table_rows from {t}" for t in values["tables"]])
+        return f"""
+            select
+                table_name,
+                table_rows,
+                (select count(*) from raw.conversations) as documents
+            from ({counts})
+            where
+                table_rows = 0
+                and exists (
+                    from raw.conversations
+                    where type in ('user', 'assistant') and session_id is not null
+                )
+        """
+
+
+class ExpectLoadStateToMatchTables(ExpectNoFailingRows):
+    """The one row that says what was loaded tells the truth."""
+
+    description: str = (
+        "raw.load_state is one row, and the documents and dead letters it says were loaded are in the tables."
+    )
+    query: ClassVar[str] = """
+        with counted as (
+            select
+                (select count(*) from raw.load_state) as states,
+                (select count(*) from raw.conversations) as documents,
+                (select count(*) from raw.dead_letters) as dead_letters,
+                (select max(load_id) from raw.conversations) as newest_load_id
+        )
+        select 'raw.load_state' as table_name, 'rows' as measure, 1 as stated, states as found
+        from counted where states <> 1
+        union all
+        select 'raw.conversations', 'documents', state.documents, counted.documents
+        from counted, raw.load_state as state where state.documents <> counted.documents
+        union all
+        select 'raw.dead_letters', 'dead_letters', state.dead_letters, counted.dead_letters
+        from counted, raw.load_state as state where state.dead_letters <> counted.dead_letters
+        union all
+        select 'raw.conversations', 'load_id', state.load_id, counted.newest_load_id
+        from counted, raw.load_state as state where state.load_id < counted.newest_load_id
+    """
+
+
+class ExpectTimesToBePlausible(ExpectNoFailingRows):
+    """Entries are neither older than Claude nor from the future."""
+
+    columns: dict[str, str]  # table -> column
+    keys: dict[str, str]  # table -> column that names a row
+    description: str = "Times lie between 2023 and tomorrow: a wrong clock puts usage on the wrong day."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        return _union(
+            [
+                f"""
+                select
+                    '{table}' as table_name,
+                    cast({values["keys"][table]} as varchar) as key_value,
+                    {column} as implausible
+                from {table}
+                where {column} not between timestamptz '2023-01-01' and now() + interval 1 day
+                """
+                for table, column in values["columns"].items()
+            ]
+        )
+
+
+class ExpectEntriesToFollowTheirParents(ExpectNoFailingRows):
+    """Along a session's chain time does not run backwards."""
+
+    tolerance_seconds: int = 60
+    description: str = (
+        "Within a session no entry is more than a minute older than the entry it answers (parentUuid); parallel "
+        "tool results differ by less."
+    )
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        seconds = int(values.get("tolerance_seconds", cls.__fields__["tolerance_seconds"].default))
+        return f"""
+            select
+                'raw.conversations' as table_name,
+                child.uuid as key_value,
+                child.session_id,
+                child.timestamp as entry_at,
+                parent.timestamp as parent_at
+            from raw.conversations as child
+            join raw.conversations as parent
+                on child.parent_uuid = parent.uuid
+                and child.session_id = parent.session_id
+                and child.source_file = parent.source_file
+            where child.timestamp < parent.timestamp - interval {seconds} second
+        """
+
+
+class ExpectEveryDocumentToBeParsedOnce(ExpectNoFailingRows):
+    """What was loaded is what was parsed."""
+
+    description: str = "Every document of raw.conversations is parsed exactly once, and nothing else is."
+    query: ClassVar[str] = """
+        select
+            'staging.stg_entries' as table_name,
+            coalesce(documents._id, entries.document_id) as key_value,
+            case when entries.document_id is null then 'not parsed' else 'not in raw' end as problem
+        from raw.conversations as documents
+        full join staging.stg_entries as entries on documents._id = entries.document_id
+        where documents._id is null or entries.document_id is null
+    """
+
+
+class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
+    """The usage that counts is the largest over all lines of a response, once."""
+
+    description: str = (
+        "Every API response stands once, with the largest usage any of its lines carries: not the first line's, "
+        "not the sum."
+    )
+    query: ClassVar[str] = """
+        with lines as (
+            select
+                response_key,
+                max(
+                    input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens
+                    + cache_read_tokens
+                ) as tokens
+            from staging.stg_entries
+            where entry_type = 'assistant' and has_message and session_id is not null
+            group by response_key
+        ),
+        responses as (
+            select
+                response_key,
+                sum(
+                    input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens
+                    + cache_read_tokens
+                ) as tokens
+            from intermediate.int_response_usage
+            group by response_key
+        )
+        select
+            'intermediate.int_response_usage' as table_name,
+            coalesce(lines.response_key, responses.response_key) as key_value,
+            lines.tokens as tokens_in_lines,
+            responses.tokens as tokens_counted
+        from lines
+        full join responses using (response_key)
+        where lines.tokens is distinct from responses.tokens
+    """
+
+
+class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
+    """Tool calls are the distinct tool_use ids, no more and no fewer."""
+
+    description: str = "Every tool_use id in the entries is one tool call, however often its line was copied."
+    query: ClassVar[str] = """
+        with used as (
+            select distinct block.tool_use_id
+            from (
+                select unnest(tool_blocks) as block
+                from staging.stg_entries
+                where len(tool_blocks) > 0 and session_id is not null
+            )
+            where block.block_type = 'tool_use' and block.tool_use_id is not null
+        )
+        select
+            'intermediate.int_tool_calls' as table_name,
+            coalesce(used.tool_use_id, calls.tool_use_id) as key_value,
+            case when calls.tool_use_id is null then 'no call' else 'no tool_use' end as problem
+        from used
+        full join intermediate.int_tool_calls as calls on used.tool_use_id = calls.tool_use_id
+        where used.tool_use_id is null or calls.tool_use_id is null
+    """
+
+
+class ExpectAtMostOneResultPerToolUse(ExpectNoFailingRows):
+    """A tool call has one outcome."""
+
+    description: str = (
+        "A tool_use has at most one result: copies of it agree on whether it is an error and on its length."
+    )
+    query: ClassVar[str] = """
+        select
+            'staging.stg_entries' as table_name,
+            block.tool_use_id as key_value,
+            count(distinct block.is_error) as outcomes,
+            count(distinct block.result_length) as lengths
+        from (
+            select unnest(tool_blocks) as block
+            from staging.stg_entries
+            where has_tool_result
+        )
+        where block.block_type = 'tool_result' and block.tool_use_id is not null
+        group by block.tool_use_id
+        having min(block.is_error) <> max(block.is_error) or min(block.result_length) <> max(block.result_length)
+    """
+
+
+class ExpectToolNamesToBeValid(ExpectNoFailingRows):
+    """Names as the API allows them; MCP names split into server and tool."""
+
+    description: str = "Tool names are letters, digits, _ and -; mcp__server__tool names have a server and a tool."
+    query: ClassVar[str] = """
+        select
+            'marts.dim_tools' as table_name,
+            tool_name as key_value,
+            mcp_server,
+            mcp_tool
+        from marts.dim_tools
+        where
+            not regexp_full_match(tool_name, '[a-zA-Z0-9_-]+')
+            or is_mcp <> (mcp_server is not null)
+            or is_mcp <> (mcp_tool is not null)
+    """
+
+
+class ExpectTimesToBeOrdered(ExpectNoFailingRows):
+    """What starts before it ends."""
+
+    pairs: dict[str, list[str]]  # table -> [earlier, later]
+    keys: dict[str, str]  # table -> column that names a row
+    description: str = "Nothing ends before it started."
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        return _union(
+            [
+                f"""
+                select
+                    '{table}' as table_name,
+                    cast({values["keys"][table]} as varchar) as key_value,
+                    {earlier} as earlier,
+                    {later} as later
+                from {table}
+                where {later} < {earlier}
+                """
+                for table, (earlier, later) in values["pairs"].items()
+            ]
+        )
+
+
+class ExpectCostExactlyWherePriced(ExpectNoFailingRows):
+    """Unknown is null, never zero."""
+
+    description: str = (
+        "A response has a cost, never a negative one, exactly when its model has a price; it is null where there "
+        "is none. User messages have neither tokens nor cost."
+    )
+    query: ClassVar[str] = """
+        select
+            'marts.fct_messages' as table_name,
+            message_key as key_value,
+            message_kind,
+            model,
+            is_priced,
+            cost_usd
+        from marts.fct_messages
+        where
+            cost_usd < 0
+            or (message_kind = 'response' and is_priced <> (cost_usd is not null))
+            or (message_kind <> 'response' and (cost_usd is not null or input_tokens is not null))
+    """
+
+
+class ExpectTotalsToAgree(ExpectNoFailingRows):
+    """Base: totals of several tables against those of the facts."""
+
+    totals: ClassVar[dict[str, str]] = {}  # table -> select list of totals; the same name means the same number
+    facts: ClassVar[dict[str, str]] = {}  # `from` clause of the facts -> select list
+
+    @classmethod
+    def build_query(cls, values: dict[str, Any]) -> str:
+        def longer(table: str, relation: str, columns: str) -> str:
+            return f"""
+                unpivot (
+                    select '{table}' as table_name, columns(*)::decimal(38, 9)
+                    from (select {columns} from {relation})
+                )
+                on columns(* exclude (table_name)) into name measure value total
+            """
+
+        in_facts = _union([f"({longer('facts', *item)})" for item in cls.facts.items()])
+        in_tables = _union([f"({longer(table.split()[0], table, c)})" for table, c in cls.totals.items()])
+        return f"""
+            select
+                in_tables.table_name,
+                in_tables.measure,
+                in_tables.total as total_in_table,
+                in_facts.total as total_in_facts
+            from ({in_tables}) as in_tables
+            join ({in_facts}) as in_facts using (measure)
+            where in_tables.total <> in_facts.total
+        """
+
+
+_TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
+
+
+def _sums(*columns: str, suffix: str = "", where: str = "") -> str:
+    """A select list of sums, each named as its column plus `suffix`; nothing to sum is 0."""
+    only = f" filter ({where})" if where else ""
+    return ", ".join(f"coalesce(sum({c}){only}, 0) as {c}{suffix}" for c in columns)
+
+
+def _count(name: str, where: str) -> str:
+    return f"count(*) filter ({where}) as {name}"
+
+
+_RESPONSE = "message_kind = 'response'"
+_PROMPT = "message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued"
+_RESPONSE_SUMS = _sums("response_count", *_TOKENS, "cost_usd", "unpriced_response_count")
+_DATED_SUMS = _sums("response_count", *_TOKENS, "cost_usd", "unpriced_response_count", suffix="_dated")
+
+
+class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
+    """The same tokens and dollars in every layer."""
+
+    description: str = (
+        "Responses, each kind of token and cost are the same in sum in the intermediate responses, the message "
+        "facts, sessions, projects, days, models and billing blocks."
+    )
+    facts: ClassVar[dict[str, str]] = {
+        "marts.fct_messages": ", ".join(
+            [
+                _count("response_count", _RESPONSE),
+                _sums(*_TOKENS, "cost_usd", where=_RESPONSE),
+                _count("unpriced_response_count", f"{_RESPONSE} and cost_usd is null"),
+            ]
+        ),
+        "marts.fct_messages where created_date_key is not null": ", ".join(
+            [
+                _count("response_count_dated", _RESPONSE),
+                _sums(*_TOKENS, "cost_usd", suffix="_dated", where=_RESPONSE),
+                _count("unpriced_response_count_dated", f"{_RESPONSE} and cost_usd is null"),
+            ]
+        ),
+    }
+    totals: ClassVar[dict[str, str]] = {
+        "intermediate.int_response_usage where not is_synthetic": f"count(*) as response_count, {_sums(*_TOKENS)}",
+        "marts.dim_sessions": _RESPONSE_SUMS,
+        "marts.dim_projects": _RESPONSE_SUMS,
+        "marts.agg_daily_usage": _DATED_SUMS,
+        "marts.agg_daily_summary": _DATED_SUMS,
+        "marts.agg_billing_blocks": _DATED_SUMS,
+    }
+
+
+class ExpectCountsToReconcile(ExpectTotalsToAgree):
+    """The same prompts, calls and errors in every aggregate."""
+
+    description: str = (
+        "Prompts, responses, tool calls, errors, rejections and commits are the same in sum in the facts, sessions, "
+        "projects, tools, days and hours."
+    )
+    facts: ClassVar[dict[str, str]] = {
+        "marts.fct_messages": ", ".join(
+            [
+                "count(*) as message_count",
+                _count("prompt_count", _PROMPT),
+                _count("prompt_count_dated", f"{_PROMPT} and created_date_key is not null"),
+                _count("response_count", _RESPONSE),
+                _count("response_count_dated", f"{_RESPONSE} and created_date_key is not null"),
+            ]
+        ),
+        "marts.fct_tool_calls": ", ".join(
+            [
+                "count(*) as tool_call_count",
+                "count(called_date_key) as tool_call_count_dated",
+                _count("tool_error_count", "status = 'error'"),
+                _count("tool_error_count_dated", "status = 'error' and called_date_key is not null"),
+                _count("rejected_tool_call_count", "status = 'rejected'"),
+                _count("success_count", "status = 'success'"),
+                _count("pending_count", "status = 'pending'"),
+                _count("commits", "is_git_commit"),
+                _count("pull_requests", "is_pull_request"),
+                _count("commits_dated", "is_git_commit and called_date_key is not null"),
+            ]
+        ),
+    }
+    totals: ClassVar[dict[str, str]] = {
+        "marts.dim_sessions": _sums(
+            "message_count",
+            "prompt_count",
+            "response_count",
+            "tool_call_count",
+            "tool_error_count",
+            "rejected_tool_call_count",
+            "commits",
+            "pull_requests",
+        ),
+        "marts.dim_projects": _sums("prompt_count", "response_count", "tool_call_count"),
+        "marts.agg_session_metrics": _sums("prompt_count", "response_count", "tool_call_count"),
+        "marts.agg_daily_summary": _sums(
+            "prompt_count", "response_count", "tool_call_count", "tool_error_count", "commits", suffix="_dated"
+        ),
+        "marts.agg_hourly_activity": _sums("prompt_count", "response_count", "tool_call_count", suffix="_dated"),
+        "marts.agg_tool_efficiency": ", ".join(
+            [
+                "coalesce(sum(call_count), 0) as tool_call_count",
+                "coalesce(sum(error_count), 0) as tool_error_count",
+                "coalesce(sum(rejected_count), 0) as rejected_tool_call_count",
+                _sums("success_count", "pending_count"),
+            ]
+        ),
+        "intermediate.int_tool_calls": "count(*) as tool_call_count",
+        "intermediate.int_messages": "count(*) as message_count",
+    }
+
+
+class ExpectLinesToReconcile(ExpectTotalsToAgree):
+    """The same lines of code in every aggregate."""
+
+    description: str = (
+        "Lines added and removed by successful file operations are the same in sum in sessions, days and languages."
+    )
+    facts: ClassVar[dict[str, str]] = {
+        "marts.fct_file_operations where status = 'success'": _sums("lines_added", "lines_removed"),
+        "marts.fct_file_operations where status = 'success' and operated_date_key is not null": _sums(
+            "lines_added", "lines_removed", suffix="_dated"
+        ),
+    }
+    totals: ClassVar[dict[str, str]] = {
+        "marts.dim_sessions": _sums("lines_added", "lines_removed"),
+        "marts.agg_daily_summary": _sums("lines_added", "lines_removed", suffix="_dated"),
+        "marts.agg_code_changes": _sums("lines_added", "lines_removed", suffix="_dated"),
+    }
+
+
+class ExpectCalendarsToBeComplete(ExpectNoFailingRows):
+    """Charts over time have no holes."""
+
+    description: str = (
+        "Every day from the first to the last has a row in agg_daily_summary, every hour of the week one."
+    )
+    query: ClassVar[str] = """
+        select
+            'marts.agg_daily_summary' as table_name,
+            date_diff('day', min(date_key), max(date_key)) + 1 as expected_rows,
+            count(*) as found_rows
+        from marts.agg_daily_summary
+        having date_diff('day', min(date_key), max(date_key)) + 1 <> count(*)
+        union all
+        select 'marts.agg_hourly_activity', 168, count(*)
+        from marts.agg_hourly_activity
+        having count(*) <> 168
+    """
+
+
+class ExpectMartsToBeFresh(ExpectNoFailingRows):
+    """The newest entry that was loaded has reached the marts."""
+
+    description: str = "The newest user or assistant entry in raw.conversations is within a session of the marts."
+    query: ClassVar[str] = """
+        select
+            'marts.dim_sessions' as table_name,
+            newest.loaded_at as newest_entry_loaded,
+            newest.counted_at as newest_entry_counted
+        from (
+            select
+                (
+                    select max(timestamp) from raw.conversations
+                    where type in ('user', 'assistant') and session_id is not null
+                ) as loaded_at,
+                (select max(ended_at) from marts.dim_sessions) as counted_at
+        ) as newest
+        where newest.counted_at < newest.loaded_at
+    """
