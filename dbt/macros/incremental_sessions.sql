@@ -9,8 +9,8 @@
 {% macro entry_links() -%}
     {#-
         The 64-bit keys by which an entry hangs together with entries of other sessions: its own identity, the
-        response it is a line of, the calls and results it holds, and the entry a summary names. A collision only
-        makes a run do more than it must.
+        response it is a line of, the calls and results it holds, the entry a summary names and the transcript it stands
+        in. A collision only makes a run do more than it must.
     -#}
     list_distinct(
         list_filter(
@@ -18,6 +18,7 @@
                 hash('entry', entry_key),
                 case when leaf_uuid is not null then hash('entry', leaf_uuid) end,
                 case when response_key is not null then hash('response', response_key) end,
+                case when {{ is_main_transcript('source_file') }} then hash('transcript', source_file) end,
             ] || [hash('call', b.tool_use_id) for b in tool_blocks],
             lambda link: link is not null
         )

@@ -138,3 +138,9 @@
 {% macro last_folder(path) -%}
     nullif(regexp_extract(rtrim({{ path }}, '/\'), '([^/\\]+)$', 1), '')
 {%- endmacro %}
+
+{% macro is_main_transcript(source_file) -%}
+    {#- A session's own transcript, not a sub-agent's. -#}
+    {{ source_file }} is not null
+    and not regexp_matches({{ source_file }}, '(?:[/\\]subagents[/\\]|(?:^|[/\\])agent-[^/\\]*$)')
+{%- endmacro %}

@@ -51,6 +51,7 @@ entry_measures as (
             count(*) filter (where system_subtype = 'compact_boundary'),
             count(*) filter (where is_compact_summary)
         ) as compactions,
+        coalesce(bool_or(is_resume_hook), false) as is_resume_hook,
         coalesce(bool_or(starts_with(entrypoint, 'sdk') or prompt_source = 'sdk'), false) as is_automated
     from entries
     group by session_id
@@ -58,16 +59,37 @@ entry_measures as (
 
 ),
 
--- carried on elsewhere: the session's lines stand in more than one main transcript
+-- A session that carries on another one stands behind it in one transcript, or a hook says so.
+transcript_sessions as (
+
+    select
+        source_file,
+        session_id,
+        min(occurred_at) as started_at
+    from copies
+    where
+        occurred_at is not null
+        and {{ is_main_transcript('source_file') }}
+    group by
+        source_file,
+        session_id
+
+),
+
 transcripts as (
 
     select
         session_id,
-        count(distinct source_file) > 1 as is_resumed
-    from copies
-    where
-        source_file is not null
-        and not regexp_matches(source_file, '(?:[/\\]subagents[/\\]|(?:^|[/\\])agent-[^/\\]*$)')
+        bool_or(position > 1) as is_behind_another
+    from (
+        select
+            session_id,
+            row_number() over (
+                partition by source_file
+                order by started_at, session_id
+            ) as position
+        from transcript_sessions
+    )
     group by session_id
 
 ),
@@ -196,7 +218,7 @@ final as (
         entry_measures.machine,
         entry_measures.entrypoint,
         entry_measures.compactions,
-        coalesce(transcripts.is_resumed, false) as is_resumed,
+        entry_measures.is_resume_hook or coalesce(transcripts.is_behind_another, false) as is_resumed,
         entry_measures.is_automated
     from entry_measures
     left join session_projects

@@ -211,6 +211,7 @@ final as (
         is_meta,
         is_compact_summary,
         is_api_error_message,
+        coalesce(coalesce(e.attachment.hookName, e.data.hookName) = 'SessionStart:resume', false) as is_resume_hook,
         entry_type = 'attachment'
         and e.attachment.type is not distinct from 'queued_command'
         and e.attachment.commandMode is not distinct from 'prompt' as is_queued_command,
