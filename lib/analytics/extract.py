@@ -238,9 +238,14 @@ class _Run:
         ids = table["dead_letter_id"]
         table = table.filter(keep_new(ids, self.store.stored_dead_letter_ids(ids)))
         # Originals are bytes of any kind: Latin-1 maps each byte to a character and back.
-        texts = pa.chunked_array([[item.decode("latin-1") for item in table["original"].to_pylist()]], pa.string())
-        originals = [text.encode("latin-1", "replace") for text in self._redact(texts).to_pylist()]
-        return table.set_column(table.schema.get_field_index("original"), table.schema.field("original"), [originals])
+        texts = [[item.decode("latin-1") for item in table["original"].to_pylist()]]
+        originals = [
+            text.encode("latin-1", "replace") for text in self._redact(pa.chunked_array(texts, pa.string())).to_pylist()
+        ]
+        field = table.schema.field("original")
+        field = DEAD_LETTER_SCHEMA.field("original")
+        position = DEAD_LETTER_SCHEMA.get_field_index("original")
+        return table.set_column(position, field, pa.array(originals, field.type))
 
     def result(self, source: str, watermark: datetime | None = None, sync: SyncResult | None = None) -> ExtractResult:
         """The counts so far."""
