@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import nbformat
+from ipykernel.compiler import XCachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.getipython import get_ipython
@@ -39,9 +40,7 @@ class Observer(Protocol):
     def started(self, output_path: str) -> None:
         """The notebook that will be written to `output_path` starts."""
 
-    def finished(
-        self, output_path: str, notebook: nbformat.NotebookNode, error: BaseException | None
-    ) -> None:
+    def finished(self, output_path: str, notebook: nbformat.NotebookNode, error: BaseException | None) -> None:
         """It ended; `error` is what stopped it."""
 
     def scrub(self, text: str) -> str:
@@ -66,18 +65,14 @@ class InProcessEngine(Engine):
     """Runs the cells in an IPython shell of this process."""
 
     @classmethod
-    def execute_notebook(
-        cls, nb: nbformat.NotebookNode, kernel_name: str, **options: Any
-    ) -> nbformat.NotebookNode:
+    def execute_notebook(cls, nb: nbformat.NotebookNode, kernel_name: str, **options: Any) -> nbformat.NotebookNode:
         """As papermill's, without its own bar when somebody else reports progress."""
         if _observer:
             options["progress_bar"] = False
         return super().execute_notebook(nb, kernel_name, **options)
 
     @classmethod
-    def execute_managed_notebook(
-        cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any
-    ) -> None:
+    def execute_managed_notebook(cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any) -> None:
         """Run all cells; stop at the first that fails, its error being the cell's last output.
 
         Raises:
@@ -110,7 +105,7 @@ def _run_cells(shell: _Shell, nb_man: NotebookExecutionManager) -> BaseException
             continue
         count += 1
         nb_man.cell_start(cell, index)
-        cell.execution_count = shell.execution_count = count
+        cell.execution_count = shell.execution_count = shell.outputs.count = count
         cell.outputs = shell.outputs.cells = []
         with contextlib.redirect_stdout(_Stream(shell.outputs, "stdout")):  # noqa: SIM117
             with _redirected_stderr(shell.outputs):
@@ -136,6 +131,7 @@ class _Outputs:
 
     def __init__(self) -> None:
         self.cells: list[Any] = []
+        self.count = 0  # the running cell's number
         self._displays: dict[str, list[Any]] = {}
         self._clear_at_next = False
 
@@ -162,9 +158,7 @@ class _Outputs:
     def result(self, data: dict[str, Any], metadata: dict[str, Any], count: int) -> None:
         self._clear_if_asked()
         self.cells.append(
-            nbformat.v4.new_output(
-                "execute_result", data=_storable(data), metadata=metadata, execution_count=count
-            )
+            nbformat.v4.new_output("execute_result", data=_storable(data), metadata=metadata, execution_count=count)
         )
 
     def error(self, name: str, value: str, traceback: list[str]) -> None:
@@ -229,7 +223,7 @@ class _DisplayHook(DisplayHook):
         pass
 
     def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-        self.shell.outputs.result(format_dict, md_dict or {}, self.shell.execution_count)
+        self.shell.outputs.result(format_dict, md_dict or {}, self.shell.outputs.count)
 
     def finish_displayhook(self) -> None:
         pass
@@ -260,6 +254,7 @@ class _Shell(InteractiveShell):
 
     displayhook_class = Type(_DisplayHook)
     display_pub_class = Type(_DisplayPublisher)
+    compiler_class = Type(XCachingCompiler)  # names cells as a kernel does, so tracebacks show them alike
 
     def __init__(self, **options: Any) -> None:
         self.outputs = _Outputs()
