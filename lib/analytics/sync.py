@@ -27,7 +27,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, Oper
 
 from analytics.embedded import embedded_mongo
 from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
-from analytics.progress import progress_bar
+from analytics.progress import Progress, progress_bar
 from analytics.settings import Settings
 from analytics.sources import DeadLetter, fingerprint
 from analytics.sources import mongodb as mongo
@@ -141,7 +141,7 @@ class SyncState:
     def forget(self) -> None:
         """The target is not what it was: look at everything again. Dead letters stay."""
         self._db.execute("delete from files")
-        self._db.execute("delete from facts")
+        self._db.execute("delete from facts where name = 'probe'")
 
     def save_facts(self, facts: dict[str, str]) -> None:
         """Remember `facts`."""
@@ -235,102 +235,130 @@ def _sync(
     progress: bool | None,
     started: float,
 ) -> SyncResult:
-    collection = client[settings.mongo_db][settings.mongo_collection]
-    root = projects_dir(settings)
-    try:
-        probe = state.fact("probe")
-        if probe is not None and collection.find_one({"_id": probe}, {"_id": 1}) is None:
-            # The collection was dropped or restored from an older backup.
-            state.forget()
+    copy = _Copy(settings, state, client[settings.mongo_db][settings.mongo_collection])
+    probe = state.fact("probe")
+    keys = [probe] if probe else []
+    looked_into = len(files)
+    for attempt in range(mongo.RETRIES + 1):
+        try:
+            if not copy.holds(keys):
+                # The collection was dropped, restored from a backup, or its server lost what it had acknowledged
+                # when it was killed: look at everything again, duplicate keys do the rest.
+                state.forget()
+                files = pending_files(settings, state)
+            with progress_bar("sync", sum(file.size - file.start for file in files), "B", progress) as bar:
+                copy.run(files, bar)
+            keys = copy.flushed
+            if copy.holds(keys):
+                break
+        except AutoReconnect as error:
+            if attempt == mongo.RETRIES:
+                raise _unavailable(settings, error) from error
+            time.sleep(min(0.2 * 2**attempt, 5))
+            keys = copy.flushed or keys
             files = pending_files(settings, state)
-        return _copy(settings, state, root, files, collection, progress, started)
-    except PyMongoError as error:
-        uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else "mongodb://127.0.0.1"
-        raise mongo.unavailable(uri, error) from error
+        except PyMongoError as error:
+            raise _unavailable(settings, error) from error
+    there = copy.read - copy.inserted - copy.refused
+    seconds = time.monotonic() - started
+    return SyncResult(looked_into, copy.read, copy.inserted, there, copy.refused, copy.bytes_read, seconds)
 
 
-def _copy(
-    settings: Settings,
-    state: SyncState,
-    root: Path,
-    files: list[PendingFile],
-    collection: Collection[Any],
-    progress: bool | None,
-    started: float,
-) -> SyncResult:
-    # ingestedAt never runs backwards, so that a clock set back hides nothing from the next extract.
-    last = state.fact("last_ingested_at")
-    now = max(datetime.now(UTC), datetime.fromisoformat(last)) if last else datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+def _unavailable(settings: Settings, error: PyMongoError) -> SourceUnavailableError:
+    uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else "mongodb://127.0.0.1"
+    return mongo.unavailable(uri, error)
 
-    read = inserted = refused = bytes_read = 0
-    waiting: list[_Document] = []
-    waiting_bytes = 0
-    dead: list[DeadLetter] = []
-    states: dict[str, FileState] = {}
 
-    def flush() -> None:
-        nonlocal inserted, refused, waiting_bytes
-        facts = {"last_ingested_at": now.isoformat()}
-        if waiting:
-            # Said before the first document is there: an extract must never believe that nothing is new.
-            state.save_facts({"unextracted": "yes"})
-            new, failed = _insert(collection, waiting)
-            inserted += new
-            dead.extend(failed)
-            facts["probe"] = waiting[-1].key
-        refused += len(dead)
-        state.save(root, states, dead, facts)
-        waiting.clear()
-        dead.clear()
-        states.clear()
-        waiting_bytes = 0
+class _Copy:
+    """Lines on their way into one collection, and what is remembered once they are there."""
 
-    with progress_bar("sync", sum(file.size - file.start for file in files), "B", progress) as bar:
+    def __init__(self, settings: Settings, state: SyncState, collection: Collection[Any]) -> None:
+        self._state = state
+        self._collection = collection
+        self._root = projects_dir(settings)
+        self._machine = settings.machine_name
+        # ingestedAt never runs backwards, so that a clock set back hides nothing from the next extract.
+        last = state.fact("last_ingested_at")
+        now = max(datetime.now(UTC), datetime.fromisoformat(last)) if last else datetime.now(UTC)
+        self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._waiting: list[_Document] = []
+        self._dead: list[DeadLetter] = []
+        self._states: dict[str, FileState] = {}
+        self._size = 0
+        self.read = self.inserted = self.refused = self.bytes_read = 0
+        self.flushed: list[str] = []  # the last id of every insert
+
+    def holds(self, keys: list[str]) -> bool:
+        """Whether the collection has all documents with these ids."""
+        for start in range(0, len(keys), mongo.IDS_PER_QUERY):
+            some = list(set(keys[start : start + mongo.IDS_PER_QUERY]))
+            if len(list(self._collection.find({"_id": {"$in": some}}, {"_id": 1}))) < len(some):
+                return False
+        return True
+
+    def run(self, files: list[PendingFile], bar: Progress) -> None:
+        """Copy what is new in `files`."""
+        self._waiting, self._dead, self._states, self._size, self.flushed = [], [], {}, 0, []
         for file in files:
-            prefix = file.source_file.encode("utf-8", "surrogateescape")
+            offset = file.start
+            for plain, helped, next_offset in read_lines(file, _parse_line):
+                for start, text, document in plain:
+                    self._add(file, start, text, document)
+                for line in helped:
+                    document = None if line.reason else parse(line.text)
+                    self._add(file, line.offset, line.original, document, line.reason)
+                self.bytes_read += next_offset - offset
+                bar.advance(next_offset - offset)
+                offset = next_offset
+                self._states[file.source_file] = state_after(file, offset, at_end=False)
+            self._states[file.source_file] = state_after(file, offset)
+        self._flush()
+
+    def _add(
+        self,
+        file: PendingFile,
+        offset: int,
+        original: bytes,
+        document: dict[str, Any] | None,
+        reason: str | None = None,
+    ) -> None:
+        key = fingerprint(file.source_file.encode(), b"%d" % offset, original)
+        encoded = None
+        if document is not None:
             added = {
                 "projectId": file.project_id,
                 "sourceFile": file.source_file,
-                "ingestedAt": now,
-                "machine": settings.machine_name,
+                "ingestedAt": self._now,
+                "machine": self._machine,
             }
-            offset = file.start
-            for plain, helped, next_offset in read_lines(file, _parse_line):
-                lines = [(start, text, text, document, None) for start, text, document in plain]
-                lines += [
-                    (
-                        line.offset,
-                        line.original,
-                        line.text,
-                        None if line.reason else parse(line.text),
-                        line.reason,
-                    )
-                    for line in helped
-                ]
-                for start, original, _, document, reason in lines:
-                    key = fingerprint(prefix, b"%d" % start, original)
-                    encoded: bytes | None = None
-                    if document is not None:
-                        encoded, reason = encode_document(key, document, added)
-                    item = _Document(key, encoded or b"", original, file.source_file, start)
-                    if encoded is None:
-                        dead.append(item.dead_letter(reason or "not a document"))
-                        continue
-                    waiting.append(item)
-                    waiting_bytes += len(encoded)
-                    if waiting_bytes >= INSERT_BYTES or len(waiting) >= INSERT_DOCUMENTS:
-                        flush()
-                read += len(lines)
-                bytes_read += next_offset - offset
-                bar.advance(next_offset - offset)
-                offset = next_offset
-                states[file.source_file] = state_after(file, offset, at_end=False)
-            states[file.source_file] = state_after(file, offset)
-        if waiting or dead or states:
-            flush()
-    there = read - inserted - refused
-    return SyncResult(len(files), read, inserted, there, refused, bytes_read, time.monotonic() - started)
+            encoded, reason = encode_document(key, document, added)
+        item = _Document(key, encoded or b"", original, file.source_file, offset)
+        if encoded is None:
+            self._dead.append(item.dead_letter(reason or "not a document"))
+            return
+        self._waiting.append(item)
+        self._size += len(encoded)
+        if self._size >= INSERT_BYTES or len(self._waiting) >= INSERT_DOCUMENTS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Insert what waits; only then remember that it was read."""
+        facts = {"last_ingested_at": self._now.isoformat()}
+        self.read += len(self._waiting) + len(self._dead)
+        if self._waiting:
+            # Said before the first document is there: an extract must never believe that nothing is new.
+            self._state.save_facts({"unextracted": "yes"})
+            new, failed = _insert(self._collection, self._waiting)
+            self.inserted += new
+            self._dead += failed
+            refused = {letter.dead_letter_id for letter in failed}
+            stored = [item.key for item in self._waiting if item.key not in refused]
+            if stored:
+                facts["probe"] = stored[-1]
+                self.flushed.append(stored[-1])
+        self.refused += len(self._dead)
+        self._state.save(self._root, self._states, self._dead, facts)
+        self._waiting, self._dead, self._states, self._size = [], [], {}, 0
 
 
 @dataclass(frozen=True)
@@ -410,32 +438,26 @@ def _decimal(text: str) -> Decimal128 | str:
 
 def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[int, list[DeadLetter]]:
     """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there."""
-    for attempt in range(mongo.RETRIES + 1):
-        try:
-            found = collection.insert_many([RawBSONDocument(item.encoded) for item in documents], ordered=False)
-            return len(found.inserted_ids) or len(documents), []
-        except BulkWriteError as error:
-            failed = [
-                documents[item["index"]].dead_letter(f"refused by MongoDB: {item['errmsg']}"[:500])
-                for item in error.details["writeErrors"]
-                if item["code"] != _DUPLICATE_KEY
-            ]
-            return error.details["nInserted"], failed
-        except AutoReconnect:
-            if attempt == mongo.RETRIES:
-                raise
-            time.sleep(min(0.2 * 2**attempt, 5))
-        except (OperationFailure, DocumentTooLarge, InvalidBSON) as error:
-            if isinstance(error, OperationFailure) and error.code in _NOT_THE_DOCUMENT:
-                raise
-            # Something in this lot is refused as a whole: find out which document it is.
-            if len(documents) == 1:
-                return 0, [documents[0].dead_letter(f"refused by MongoDB: {error}"[:500])]
-            middle = len(documents) // 2
-            first, first_failed = _insert(collection, documents[:middle])
-            second, second_failed = _insert(collection, documents[middle:])
-            return first + second, first_failed + second_failed
-    raise AssertionError("unreachable")
+    try:
+        collection.insert_many([RawBSONDocument(item.encoded) for item in documents], ordered=False)
+        return len(documents), []
+    except BulkWriteError as error:
+        failed = [
+            documents[item["index"]].dead_letter(f"refused by MongoDB: {item['errmsg']}"[:500])
+            for item in error.details["writeErrors"]
+            if item["code"] != _DUPLICATE_KEY
+        ]
+        return error.details["nInserted"], failed
+    except (OperationFailure, DocumentTooLarge, InvalidBSON) as error:
+        if isinstance(error, OperationFailure) and error.code in _NOT_THE_DOCUMENT:
+            raise
+        # Something in this lot is refused as a whole: find out which document it is.
+        if len(documents) == 1:
+            return 0, [documents[0].dead_letter(f"refused by MongoDB: {error}"[:500])]
+        middle = len(documents) // 2
+        first, first_failed = _insert(collection, documents[:middle])
+        second, second_failed = _insert(collection, documents[middle:])
+        return first + second, first_failed + second_failed
 
 
 def watch(settings: Settings, *, every: timedelta = timedelta(seconds=5)) -> Iterator[SyncResult]:

@@ -10,9 +10,7 @@ from analytics.settings import load_settings
 
 
 @click.command()
-@click.option(
-    "--watch", is_flag=True, help="Keep running and copy new lines as they are written (Ctrl-C ends it)."
-)
+@click.option("--watch", is_flag=True, help="Keep running and copy new lines as they are written (Ctrl-C ends it).")
 @click.option("--every", default=5.0, show_default=True, help="Seconds between looks, with --watch.")
 def sync(watch: bool, every: float) -> None:
     """Copy new transcript lines into MongoDB (MONGO_URI, else the embedded server)."""
@@ -36,8 +34,11 @@ def sync(watch: bool, every: float) -> None:
 def extract(full_backfill: bool) -> None:
     """Read new documents from the source into Iceberg."""
     from analytics import extract as work
+    from analytics.lock import run_lock
 
-    result = work.extract(load_settings(), full_backfill=full_backfill)
+    settings = load_settings()
+    with run_lock(settings, holder="extract"):
+        result = work.extract(settings, full_backfill=full_backfill)
     if result.sync is not None:
         click.echo(f"sync: {result.sync}")
     click.echo(f"extract: {result}")
@@ -80,19 +81,23 @@ def snapshots() -> None:
 @iceberg.command()
 def compact() -> None:
     """Merge the small files of each day."""
+    from analytics.lock import run_lock
     from analytics.raw import RawStore
 
-    click.echo(RawStore(load_settings()).compact())
+    settings = load_settings()
+    with run_lock(settings, holder="iceberg compact"):
+        click.echo(RawStore(settings).compact())
 
 
 @iceberg.command()
 @click.option("--older-than-days", type=float, help="Default: SNAPSHOT_RETENTION_DAYS.")
-@click.option(
-    "--grace-hours", type=float, default=24, show_default=True, help="Keep unreachable files this long."
-)
+@click.option("--grace-hours", type=float, default=24, show_default=True, help="Keep unreachable files this long.")
 def expire(older_than_days: float | None, grace_hours: float) -> None:
     """Expire old snapshots and delete files nothing refers to."""
+    from analytics.lock import run_lock
     from analytics.raw import RawStore
 
+    settings = load_settings()
     age = None if older_than_days is None else timedelta(days=older_than_days)
-    click.echo(RawStore(load_settings()).expire(older_than=age, grace=timedelta(hours=grace_hours)))
+    with run_lock(settings, holder="iceberg expire"):
+        click.echo(RawStore(settings).expire(older_than=age, grace=timedelta(hours=grace_hours)))

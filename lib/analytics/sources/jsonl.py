@@ -86,7 +86,7 @@ def batches(
     batch = Batch(machine, now)
     states: dict[str, FileState] = {}
     for file in files:
-        prefix = file.source_file.encode("utf-8", "surrogateescape")
+        prefix = file.source_file.encode()
         offset = file.start
         for plain, helped, offset in read_lines(file):
             ids = [fingerprint(prefix, b"%d" % start, text) for start, text, _ in plain]
