@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations import UnexpectedRowsExpectation
+from great_expectations.render import LegacyDiagnosticRendererType, RenderedTableContent
+from great_expectations.render.renderer.renderer import renderer
 
 # Rows shown of what failed.
 EXAMPLES = 20
@@ -53,6 +55,23 @@ class ExpectNoFailingRows(UnexpectedRowsExpectation):
             del row["failing_rows"]
         details = {"details": {"unexpected_rows": rows}} if rows else {}
         return {"success": not rows, "result": {"observed_value": count, **details}}
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.OBSERVED_VALUE)
+    def _show_count(cls, configuration: Any = None, result: Any = None, **_: Any) -> str:
+        count = result.result.get("observed_value") if result and result.result else None
+        if count is None:
+            return "not evaluated"
+        return f"{count:,} failing {'row' if count == 1 else 'rows'}"
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
+    def _show_rows(cls, configuration: Any = None, result: Any = None, **_: Any) -> list[RenderedTableContent] | None:
+        rows = (result.result.get("details") or {}).get("unexpected_rows") if result and result.result else None
+        if not rows:
+            return None
+        shown = [["null" if value is None else str(value) for value in row.values()] for row in rows]
+        return [RenderedTableContent(content_block_type="table", table=shown, header_row=list(rows[0]))]
 
 
 def _union(queries: list[str]) -> str:

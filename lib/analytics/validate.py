@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics import data_docs
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
 from analytics.settings import PROJECT_ROOT, Settings
 
@@ -133,22 +134,22 @@ def validate(
     with _gx_environment(settings, database), _gx_context() as context:
         import_seconds = time.perf_counter() - started
         outcome = _run(context, checkpoint, documents)
-        docs_path = None
         if build_docs:
             _prune_runs(settings)
             context.build_data_docs()
-            docs_path = settings.data_docs_dir / "index.html"
     layers = [definition.name for definition in outcome.checkpoint_config.validation_definitions]
     by_layer = {result.suite_name: result.results for result in outcome.run_results.values()}
     result = ValidationResult(
         checkpoint=checkpoint,
         database=database,
         checks=[_check(layer, item) for layer in layers for item in by_layer[layer]],
-        docs_path=docs_path,
+        docs_path=settings.data_docs_dir / "index.html" if build_docs else None,
         duration_seconds=round(time.perf_counter() - started, 3),
         import_seconds=round(import_seconds, 3),
         notes=notes,
     )
+    if build_docs:
+        data_docs.finish(settings.data_docs_dir, result, GX_DIR / "plugins")
     if raise_on_failure:
         result.raise_if_failed()
     return result
@@ -281,7 +282,7 @@ def _check(layer: str, item: ExpectationValidationResult) -> Check:
     return Check(
         layer=layer,
         expectation=config.type,
-        description=config.description or "",
+        description=config.description or _class_description(config.type),
         severity=str(getattr(config.severity, "value", config.severity) or "critical"),
         success=bool(item.success),
         tables=tables or [_ASSETS.get(layer, layer)],
@@ -298,6 +299,14 @@ _ASSETS = {
     "intermediate": "intermediate.int_messages",
     "marts": "marts.fct_messages",
 }
+
+
+def _class_description(expectation: str) -> str:
+    """What the expectation's class says about itself."""
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    described = get_expectation_impl(expectation).__fields__["description"].default
+    return str(described or "")
 
 
 def _exception(info: Any) -> str | None:
