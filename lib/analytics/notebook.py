@@ -57,10 +57,11 @@ def show(stage: str, result: Any) -> None:
 
     summary = str(result) if result is not None else "nothing new: the published database is up to date"
     values = asdict(result) if is_dataclass(result) and not isinstance(result, type) else {}
+    shown = {name: getattr(result, name) for name in values}
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(name.replace('_', ' '))}</th>"
         f"<td style='text-align:left'>{html.escape(_text(value))}</td></tr>"
-        for name, value in values.items()
+        for name, value in shown.items()
         if not isinstance(value, dict | list | tuple) and value is not None
     )
     display(
@@ -93,9 +94,7 @@ def _facts(values: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            facts[name] = {
-                key: _plain(inner) for key, inner in value.items() if not isinstance(inner, dict | list)
-            }
+            facts[name] = {key: _plain(inner) for key, inner in value.items() if not isinstance(inner, dict | list)}
         elif name == "models":
             facts["rows"] = {
                 f"{run['schema']}.{run['name']}": run["rows"] for run in value if run.get("rows") is not None

@@ -31,13 +31,8 @@ from analytics.settings import PROJECT_ROOT, Settings
 
 logger = logging.getLogger(__name__)
 
-# What goes into a run's log. Ploomber repeats at each level what the executed notebook shows anyway.
-_LOG_LEVELS = {
-    "": logging.WARNING,
-    "analytics": logging.INFO,
-    "papermill": logging.WARNING,
-    "ploomber": logging.CRITICAL,
-}
+# Ploomber and papermill log at length what the executed notebook shows anyway.
+_QUIET = {"papermill": logging.ERROR, "ploomber": logging.CRITICAL}
 
 
 def run(
@@ -62,6 +57,7 @@ def run(
             naming stage, reason and executed notebook. run.json says the same; the published data is
             untouched.
     """
+    os.umask(0o077)
     with run_lock(settings, holder=f"pipeline ({deployment})"):
         record = runs.begin(
             settings,
@@ -131,9 +127,7 @@ def _build(record: Run, watch: _Watch) -> None:
         raise failure from error
     finally:
         papermill_engines.register(None, default)
-        for leftover in record.folder.glob(
-            ".*.metadata"
-        ):  # what Ploomber compares code with; every run is a new one
+        for leftover in record.folder.glob(".*.metadata"):  # what Ploomber compares code with; every run is a new one
             leftover.unlink()
 
 
@@ -164,16 +158,12 @@ class _Watch:
         if error is not None:
             stage.status = "failed"
             self._error = (type(error).__name__, self.scrub(_first_line(error)))
-            logger.error(
-                "%s failed after %.1f s: %s", stage.name, stage.duration_seconds, ": ".join(self._error)
-            )
+            logger.error("%s failed after %.1f s: %s", stage.name, stage.duration_seconds, ": ".join(self._error))
         else:
             stage.status = "skipped" if shown and shown["skipped"] else "succeeded"
             self._current = None
             self._say(f"{stage.name:10}{stage.duration_seconds:6.1f} s  {stage.summary}")
-            logger.info(
-                "%s %s in %.1f s: %s", stage.name, stage.status, stage.duration_seconds, stage.summary
-            )
+            logger.info("%s %s in %.1f s: %s", stage.name, stage.status, stage.duration_seconds, stage.summary)
         self._record.save()
 
     def scrub(self, text: str) -> str:
@@ -197,18 +187,14 @@ class _Watch:
         known = isinstance(kind, type) and issubclass(kind, AnalyticsError)
         reason = message if known and hasattr(errors, name) else f"{name}: {message}"
         notebook = self._record.folder / self._record.stage(self._current).notebook
-        return (kind if known else AnalyticsError)(
-            f"{self._current} failed: {reason}; executed notebook: {notebook}"
-        )
+        return (kind if known else AnalyticsError)(f"{self._current} failed: {reason}; executed notebook: {notebook}")
 
 
 def _conclude(record: Run, watch: _Watch) -> None:
     """The outcome of a build that ran through."""
     unfinished = [stage.name for stage in record.stages if stage.status not in ("succeeded", "skipped")]
     if unfinished:
-        raise AnalyticsError(
-            f"Ploomber did not run {', '.join(unfinished)}; log: {record.folder / 'run.log'}"
-        )
+        raise AnalyticsError(f"Ploomber did not run {', '.join(unfinished)}; log: {record.folder / 'run.log'}")
     record.snapshot_id = record.stage("extract").result.get("snapshot_id")
     published = record.stage("publish")
     if published.status == "skipped":
@@ -224,9 +210,7 @@ def _failure(error: BaseException, record: Run, watch: _Watch) -> AnalyticsError
         return error
     during = f" during {watch.current}" if watch.current else ""
     if isinstance(error, KeyboardInterrupt):
-        return AnalyticsError(
-            f"interrupted{during}; the published data is untouched, the next run starts over"
-        )
+        return AnalyticsError(f"interrupted{during}; the published data is untouched, the next run starts over")
     logger.error("run %s failed", record.run_id, exc_info=error)
     return AnalyticsError(
         f"the pipeline failed{during}: {watch.scrub(_first_line(error))}; log: {record.folder / 'run.log'}"
@@ -284,8 +268,9 @@ def _log_to(path: Path, scrub: Callable[[str], str]) -> Iterator[None]:
 
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
-    levels = {name: logging.getLogger(name).level for name in _LOG_LEVELS}
-    for name, level in _LOG_LEVELS.items():
+    handler.addFilter(lambda log: log.levelno >= logging.WARNING or log.name.startswith("analytics"))
+    levels = {name: logging.getLogger(name).level for name in (*_QUIET, "analytics")}
+    for name, level in {**_QUIET, "analytics": logging.INFO}.items():
         logging.getLogger(name).setLevel(level)
     root = logging.getLogger()
     root.addHandler(handler)
