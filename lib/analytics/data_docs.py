@@ -98,7 +98,8 @@ def _row(check: Check) -> str:
     return (
         f"<tr><td>{_sign(check)}</td>"
         f'<td class="whole"><a href="expectations/{escape(check.layer)}.html">{escape(check.layer)}</a></td>'
-        f"<td>{escape(check.description)}</td><td class="whole"><code>{escape(check.expectation)}</code></td>"
+        f"<td>{escape(check.description)}</td>"
+        f'<td class="whole"><code>{escape(check.expectation)}</code></td>'
         f'<td class="whole">{consequence}</td><td class="number">{check.failing_rows:,}</td></tr>'
     )
 
