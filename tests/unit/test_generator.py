@@ -1,0 +1,97 @@
+"""The generator: the same arguments give the same bytes, and a history has the features the counting rules are about."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from analytics.generator import Truth, generate
+
+END = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    directory = tmp_path_factory.mktemp("history")
+    return directory, generate(directory, seed=3, entries=20_000, end=END)
+
+
+def documents(directory: Path) -> list[dict]:
+    return [
+        json.loads(line)
+        for path in sorted(directory.rglob("*.jsonl"))
+        for line in path.read_bytes().split(b"\n")
+        if line
+    ]
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*.jsonl"))}
+
+
+def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        generate(tmp_path / name, seed=7, entries=500, end=END, hostile=True)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    generate(tmp_path / "three", seed=8, entries=500, end=END)
+    assert contents(tmp_path / "one") != contents(tmp_path / "three")
+
+
+def test_every_line_is_a_document_when_not_hostile(history: tuple[Path, Truth]) -> None:
+    directory, truth = history
+    assert len(documents(directory)) == truth.documents >= 20_000
+    assert truth.malformed == 0
+
+
+def test_histories_have_every_type_of_entry(history: tuple[Path, Truth]) -> None:
+    types = Counter(document["type"] for document in documents(history[0]))
+    expected = {
+        *("assistant", "user", "progress", "attachment", "system", "file-history-snapshot", "summary", "ai-title"),
+        *("custom-title", "last-prompt", "pr-link", "permission-mode", "cost-state", "future-thing"),
+    }
+    assert expected <= set(types)
+    assert types["assistant"] > types["user"] > types["system"]
+
+
+def test_histories_have_the_features_that_are_counted(history: tuple[Path, Truth]) -> None:
+    truth = history[1]
+    assert set(truth.status) == {"success", "error", "rejected", "interrupted", "pending"}
+    assert set(truth.messages_by_kind) == {
+        *("prompt", "slash_command", "tool_result", "command_output", "meta", "compact_summary", "interrupt"),
+        *("subagent_prompt", "response", "api_error"),
+    }
+    assert set(truth.error_classes) == {
+        *("command_failed", "file_not_read_first", "string_not_found", "file_not_found", "timeout", "network"),
+        *("validation", "cancelled_parallel_call", "blocked_by_hook", "other", "permission_denied"),
+    }
+    for count in (truth.queued_prompts, truth.retries, truth.commits, truth.pull_requests, truth.unpriced_responses):
+        assert count > 0
+    sessions = truth.sessions.values()
+    assert any(session.is_resumed for session in sessions)
+    assert any(session.is_automated for session in sessions)
+    assert any(session.compactions for session in sessions)
+    assert any(session.subagents for session in sessions)
+
+
+def test_frequencies_follow_real_transcripts(history: tuple[Path, Truth]) -> None:
+    """Real transcripts: about two lines a response, a call a response, 97 % of calls answered, 5 % failing."""
+    directory, truth = history
+    lines = sum(document["type"] == "assistant" for document in documents(directory))
+    assert 1.2 < lines / truth.responses < 2.2
+    assert 0.7 < truth.tool_calls / truth.responses < 1.2
+    assert truth.status["pending"] / truth.tool_calls < 0.03
+    assert 0.02 < truth.status["error"] / truth.tool_calls < 0.1
+    assert truth.tokens["cache_read"] > 5 * truth.tokens["cache_write_1h"] > 0
+
+
+def test_histories_end_where_they_should(history: tuple[Path, Truth]) -> None:
+    stamps = [document["timestamp"] for document in documents(history[0]) if "timestamp" in document]
+    assert min(stamps) >= "2026-10-20"
+    assert max(stamps) < "2026-11-21T12"
+
+
+def test_truth_is_json_ready(history: tuple[Path, Truth]) -> None:
+    assert json.loads(json.dumps(history[1].to_json()))["responses"] == history[1].responses
