@@ -1,0 +1,102 @@
+"""Redaction: its rate against parsing the same bytes as JSON, once per document with orjson.
+
+    python benchmarks/bench_redact.py --megabytes 200 --json out.json
+
+The history is made up, shaped like Claude Code's; `--projects DIR` measures real transcripts instead. Secrets are
+planted in one document of `--secret-every`, so that the slow path, which only rows under suspicion take, is seen too.
+The ratio is what counts: redaction must stay far below the rest of an extract, which parses every document more than once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+from analytics.redact import redact_batch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def texts(megabytes: int, projects: Path | None, secret_every: int) -> list[str]:
+    """JSON texts, about `megabytes` of them."""
+    found: list[str] = []
+    size = 0
+    if projects is None:
+        from bench_extract import documents
+
+        source = (json.dumps(document, default=str) for document in documents(megabytes * 2000))
+    else:
+        lines = [
+            line
+            for path in sorted(projects.rglob("*.jsonl"))
+            for line in path.read_text(errors="replace").split("\n")
+            if line.startswith("{")
+        ]
+        source = (line for _ in range(1000) for line in lines)
+    rng = random.Random(1)
+    for number, text in enumerate(source):
+        if secret_every and number % secret_every == 0:
+            token = "gh" + "p_" + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=36))
+            text = text[:-1] + f', "planted": "GITHUB_TOKEN={token}"}}'
+        found.append(text)
+        size += len(text)
+        if size >= megabytes * 1e6:
+            break
+    return found
+
+
+def best_of(times: int, work: Callable[[], object]) -> float:
+    """Seconds of the quickest of `times` calls."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--projects", type=Path)
+    parser.add_argument("--secret-every", type=int, default=500, metavar="N", help="0: none")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args()
+
+    rows = texts(options.megabytes, options.projects, options.secret_every)
+    array = pa.array(rows, pa.large_string())
+    size = sum(len(row.encode("utf-8", "replace")) for row in rows)
+    encoded = [row.encode("utf-8", "replace") for row in rows]
+
+    def parse() -> None:
+        for row in encoded:
+            try:
+                orjson.loads(row)
+            except orjson.JSONDecodeError:
+                continue
+
+    parsing = best_of(2, parse)
+    redacting = best_of(3, lambda: redact_batch(array))
+    counts = redact_batch(array)[1]
+    figures = {
+        "documents": len(rows),
+        "megabytes": round(size / 1e6, 1),
+        "json_mb_per_s": round(size / 1e6 / parsing),
+        "redact_mb_per_s": round(size / 1e6 / redacting),
+        "redact_to_json_time": round(redacting / parsing, 3),
+        "redacted": counts,
+    }
+    print(json.dumps(figures, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
