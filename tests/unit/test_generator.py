@@ -1,4 +1,4 @@
-"""The generator: the same arguments give the same bytes, and a history has the features the counting rules are about."""
+"""The generator: the same arguments give the same bytes, and a history has the features that are counted."""
 
 from __future__ import annotations
 
