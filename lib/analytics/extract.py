@@ -28,10 +28,14 @@ from analytics.sources import Batch, DeadLetter, fingerprint
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
+    from analytics.sources.transcripts import FileState
     from analytics.sync import SyncResult, SyncState
 
 # JSON text per commit: bounds memory (each byte exists a few times on its way) against the number of files.
 COMMIT_BYTES = 64 * 2**20
+
+# Text that is decoded, redacted and parsed as one piece while the next one is on its way.
+BATCH_BYTES = 16 * 2**20
 
 # Reading single documents by `_id` beats reading everything while fewer than this share is missing.
 FEW_MISSING = 0.3
@@ -117,25 +121,49 @@ class _Run:
         self.newest: datetime | None = None
         self.redacted: dict[str, int] = {}
         self._uncommitted: dict[str, int] = {}
+        self._pending: list[pa.Table] = []
+        self._pending_dead: list[DeadLetter] = []
+        self._pending_bytes = 0
 
     def recheck(self) -> None:
         """From here on documents of this very run may come again."""
         self.known_files = self.store.data_files()
 
-    def take(
-        self, batch: Batch, properties: Callable[[], dict[str, str]] | None = None, *, force: bool = False
-    ) -> bool:
-        """Store what is new in `batch` -> whether raw.conversations got a commit.
+    @property
+    def batch_bytes(self) -> int:
+        """How much text a source should hand over at once."""
+        return min(BATCH_BYTES, self.commit_bytes)
 
-        `properties` (asked for once the rows are known) go into the same commit. Without new rows there is no
-        commit, unless `force`, or unless this run stored something before (its end has to be remembered).
-        """
+    @property
+    def is_full(self) -> bool:
+        """Whether enough waits for a commit."""
+        return self._pending_bytes >= self.commit_bytes
+
+    def absorb(self, batch: Batch) -> None:
+        """Make rows of what is new in `batch`, to be committed later."""
         self.read += len(batch) + len(batch.dead)
         rows, dead = self._rows(batch)
-        letters = self._dead_letters(dead)
+        if rows.num_rows:
+            self._pending.append(rows)
+        self._pending_dead += dead
+        self._pending_bytes += batch.bytes
+
+    def commit(self, properties: Callable[[], dict[str, str]] | None = None, *, force: bool = False) -> bool:
+        """Store what was absorbed -> whether raw.conversations got a commit.
+
+        `properties` go into the same commit. Without new rows there is no commit, unless `force`, or unless this
+        run stored something before: its end has to be remembered.
+        """
+        rows = pa.concat_tables(self._pending) if self._pending else envelope.SCHEMA.empty_table()
+        first = keep_new(rows["_id"], pa.chunked_array([], pa.string()))
+        if not pc.all(first).as_py():
+            rows = rows.filter(first)
+        letters = self._dead_letters(self._pending_dead)
+        self.skipped += sum(part.num_rows for part in self._pending) - rows.num_rows
+        self.skipped += len(self._pending_dead) - letters.num_rows
         self.dead += letters.num_rows
-        self.skipped += len(dead) - letters.num_rows
         self.stored += rows.num_rows
+        self._pending, self._pending_dead, self._pending_bytes = [], [], 0
         wanted = bool(rows.num_rows) or (properties is not None and (force or self.stored > 0))
         if wanted or letters.num_rows:
             update = self._update(properties() if properties else {}) if wanted else None
@@ -309,19 +337,24 @@ def _from_jsonl(run: _Run) -> ExtractResult:
     positions = jsonl.ReadPositions(run.settings, run.properties)
     files = positions.pending(everything=run.full_backfill)
     total = sum(file.size - file.start for file in files)
-    produced = jsonl.batches(files, run.settings.machine_name, run.now, run.commit_bytes)
+    produced = jsonl.batches(files, run.settings.machine_name, run.now, run.batch_bytes)
+    read: dict[str, FileState] = {}
     with progress_bar("extract", total, "B", run.progress) as bar:
         for batch, states in _ahead(produced) if files else ():
+            run.absorb(batch)
+            read.update(states)
+            bar.advance(batch.bytes)
+            if not (run.is_full or batch.is_last):
+                continue
             # Positions first, under the name of a commit that does not exist yet: they count only if it
             # succeeds.
-            token = positions.prepare(states)
-            committed = run.take(
-                batch,
+            token = positions.prepare(read)
+            committed = run.commit(
                 lambda token=token: {positions.key: token},
-                force=positions.token is None and run.read + len(batch) > 0,
+                force=positions.token is None and run.read > 0,
             )
             positions.settle(token if committed else positions.token)
-            bar.advance(batch.bytes)
+            read = {}
     return run.result("jsonl")
 
 
@@ -381,7 +414,8 @@ def _read_collection(
     if state is not None and (letters := state.waiting_dead_letters()):
         batch = Batch()
         batch.add_dead(letters)
-        run.take(batch)
+        run.absorb(batch)
+        run.commit()
         state.dead_letters_stored([letter.dead_letter_id for letter in letters])
 
     filters: list[dict[str, Any]]
@@ -409,15 +443,13 @@ def _read_collection(
         return found
 
     with progress_bar("extract", source.count() if filters == [{}] else 0, "documents", run.progress) as bar:
-        for batch in _ahead(source.documents(filters, run.commit_bytes)) if filters else [_nothing()]:
-            run.take(
-                batch,
-                remember if batch.is_last else None,
-                force=read_at is None and run.read + len(batch) > 0,
-            )
+        for batch in _ahead(source.documents(filters, run.batch_bytes)) if filters else [_nothing()]:
+            run.absorb(batch)
+            bar.advance(len(batch))
+            if run.is_full or batch.is_last or batch.is_restart:
+                run.commit(remember if batch.is_last else None, force=read_at is None and run.read > 0)
             if batch.is_restart:
                 run.recheck()
-            bar.advance(len(batch))
     return max(filter(None, (watermark, run.newest)), default=None)
 
 

@@ -80,9 +80,9 @@ class ReadPositions:
 
 
 def batches(
-    files: list[PendingFile], machine: str, now: datetime, commit_bytes: int
+    files: list[PendingFile], machine: str, now: datetime, batch_bytes: int
 ) -> Iterator[tuple[Batch, dict[str, FileState]]]:
-    """Documents of `files` -> batches of about `commit_bytes`, each with the file positions it brings."""
+    """Documents of `files` -> batches of about `batch_bytes`, each with the file positions it brings."""
     batch = Batch(machine, now)
     states: dict[str, FileState] = {}
     for file in files:
@@ -97,12 +97,13 @@ def batches(
                     batch.add([key], [line.text], file.project_id, file.source_file)
                 else:
                     batch.add_dead([_dead_letter(key, file, line)])
-            if batch.bytes >= commit_bytes:
+            if batch.bytes >= batch_bytes:
                 states[file.source_file] = state_after(file, offset, at_end=False)
                 yield batch, states
                 batch = Batch(machine, now)
                 states = {}
         states[file.source_file] = state_after(file, offset)
+    batch.is_last = True
     yield batch, states
 
 

@@ -114,8 +114,8 @@ class MongoSource:
             if raw is not None:
                 yield pa.array([id_text(document["_id"]) for document in decode_all(raw, CODEC)], pa.string())
 
-    def documents(self, filters: list[dict[str, Any]], commit_bytes: int) -> Iterator[Batch]:
-        """Documents that match `filters`, one after the other, in batches of about `commit_bytes` of text.
+    def documents(self, filters: list[dict[str, Any]], batch_bytes: int) -> Iterator[Batch]:
+        """Documents that match `filters`, one after the other, in batches of about `batch_bytes` of text.
 
         The last batch is marked (it may be empty), and so is one after which the query had to start again.
 
@@ -145,7 +145,7 @@ class MongoSource:
             )
             # Not needed any more, and large: gone before the next ones are made.
             del raw, texts
-            if batch.bytes >= commit_bytes:
+            if batch.bytes >= batch_bytes:
                 yield batch
                 batch = Batch()
         batch.is_last = True
