@@ -4,7 +4,7 @@
 
 The history is made up, shaped like Claude Code's; `--projects DIR` measures real transcripts instead. Secrets are
 planted in one document of `--secret-every`, so that the slow path, which only rows under suspicion take, is seen too.
-The ratio is what counts: redaction must stay far below the rest of an extract, which parses every document more than once.
+The ratio is what counts: redaction must stay far below the rest of an extract, which parses each document too.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("huggingface_token", "api_org_", r"api_org_[A-Za-z0-9]{30,}"),
     ("sendgrid_key", "SG.", rf"SG\.{_W}{{16,32}}\.{_W}{{16,64}}"),
     ("twilio_key", "SK", r"SK[0-9a-f]{32}(?![A-Za-z0-9])"),
-    ("telegram_bot_token", ":", rf"[0-9]{{8,10}}:A{_W}{{34}}(?![A-Za-z0-9_-])"),
+    ("telegram_bot_token", ":A", rf"[0-9]{{8,10}}:A{_W}{{34}}(?![A-Za-z0-9_-])"),
     ("azure_client_secret", "8Q~", r"[A-Za-z0-9_~.-]{3}8Q~[A-Za-z0-9_~.-]{31,34}"),
     ("digitalocean_token", "_v1_", r"do[opr]_v1_[a-f0-9]{64}"),
     ("databricks_token", "dapi", r"dapi[a-f0-9]{32}(?:-[0-9])?(?![A-Za-z0-9])"),
@@ -120,13 +120,13 @@ _FORMAT_TRIGGER = "|".join(
         r"hf_[A-Za-z0-9]{12}|api_org_[A-Za-z0-9]",
         rf"SG\.{_W}{{8}}",
         r"SK[0-9a-f]{12}",
-        rf"[0-9]{{8}}:A{_W}{{8}}",
+        rf"[0-9]:A{_W}{{8}}",
         r"8Q~",
-        r"do[opr]_v1_|dapi[a-f0-9]{8}|shp(?:at|ca|pa|ss)_|key-[a-f0-9]{8}|[a-f0-9]{8}-us[0-9]",
+        r"do[opr]_v1_|dapi[a-f0-9]{8}|shp(?:at|ca|pa|ss)_|key-[a-f0-9]{8}|-us[0-9]",
         r"sq0[a-z]{3}-|lin_api_|ntn_[A-Za-z0-9]{8}|secret_[A-Za-z0-9]{16}|PMAK-|glsa_|glc_[A-Za-z0-9]{8}|sntry[su]_",
         r"dp\.(?:pt|st|ct|sa|scim|audit)\.|hv[sb]\.[A-Za-z0-9_-]{8}|\.atlasv1\.|AGE-SECRET-KEY-1",
         r"gsk_[A-Za-z0-9]{8}|xai-[A-Za-z0-9]{8}|r8_[A-Za-z0-9]{8}|pplx-|sbp_|sb_secret_|nfp_[A-Za-z0-9]|pscale_",
-        r"dckr_[po]at_|ATATT3|figd_|pat[A-Za-z0-9]{14}\.[a-f0-9]{4}|NRAK-|rubygems_[a-f0-9]|tskey-|lsv2_",
+        r"dckr_[po]at_|ATATT3|figd_|pat[A-Za-z0-9]{14}\.|NRAK-|rubygems_[a-f0-9]|tskey-|lsv2_",
         r"LTAI[A-Za-z0-9]{8}",
         r"eyJ[A-Za-z0-9_-]{10,}\.eyJ",
     )
@@ -140,29 +140,32 @@ _QUOTES = r"""\\*["'`]?"""
 _ASSIGN = rf"{_QUOTES}\s{{0,4}}(?:=>|:=|[=:])\s{{0,4}}(?:\\+[nt])?\s{{0,4}}"
 _VALUE = r"[^\s\"'`\\,;<>(){}\[\]|]"
 _ENV_WORD = "KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD"
-_ENV_SUFFIX = "_BASE|_PROD|_PRODUCTION|_DEV|_DEVELOPMENT|_STAGING|_TEST|_LIVE|_MAIN|_OLD|_NEW|_HASH_SALT|_?[0-9]{1,2}"
-# The name's beginning is looked up backwards from here: a pattern that starts with any name is slow to search.
-_ENV = re.compile(rf"((?:{_ENV_WORD})(?:{_ENV_SUFFIX})?)({_ASSIGN})({_QUOTES})({_VALUE}{{6,512}})")
-_NAME_BEFORE = re.compile(r"[A-Z0-9_]*\Z")
+_ENV_SUFFIX = "_BASE|_PROD|_PRODUCTION|_DEV|_DEVELOPMENT|_STAGING|_TEST|_LIVE|_MAIN|_OLD|_NEW|_?[0-9]{1,2}"
 _CODE_WORD = (
-    r"api[_-]?key|apikey|secret[_-]?key|access[_-]?key|secret[_-]?access[_-]?key|account[_-]?key|"
-    r"encryption[_-]?key|shared[_-]?access[_-]?key|access[_-]?token|auth[_-]?token|refresh[_-]?token|"
-    r"bearer[_-]?token|bot[_-]?token|private[_-]?token|session[_-]?token|client[_-]?secret|api[_-]?secret|"
-    r"app[_-]?secret|webhook[_-]?secret|signing[_-]?secret|jwt[_-]?secret|password|passwd|passphrase"
+    r"api[_-]?key|apikey|secret[_-]?key|access[_-]?key|account[_-]?key|encryption[_-]?key|access[_-]?token|"
+    r"auth[_-]?token|refresh[_-]?token|bearer[_-]?token|bot[_-]?token|private[_-]?token|session[_-]?token|"
+    r"client[_-]?secret|api[_-]?secret|app[_-]?secret|webhook[_-]?secret|signing[_-]?secret|jwt[_-]?secret|"
+    r"password|passwd|passphrase"
 )
-_CODE = re.compile(rf"((?i:{_CODE_WORD}))({_ASSIGN})({_QUOTES})({_VALUE}{{8,512}})")
+# The names' last words; their beginnings are looked up backwards from there. Patterns that start with any name, or
+# ignore case, are slow to search in Python: no first character to look for.
+_ASSIGNMENT = re.compile(
+    r"([KTSPktsp](?:EY|OKEN|ECRET|ASS(?:WORD|WD|PHRASE)?|WD|ey|oken|ecret|ass(?:word|wd|phrase))"
+    rf"(?:{_ENV_SUFFIX})?)({_ASSIGN})({_QUOTES})({_VALUE}{{6,512}})"
+)
+_CAPITALS_BEFORE = re.compile(r"[A-Z0-9_]*\Z")
+_CODE_NAME = re.compile(rf"(?:{_CODE_WORD})\Z", re.IGNORECASE)
 _FLAG = re.compile(
     r"(--(?:[a-z]+-)?(?:api-key|token|password|secret|passphrase))([ =])(\\*[\"'])?" + rf"({_VALUE}{{8,512}})"
 )
 
 _AUTHORIZATION = re.compile(
-    rf"(?i:(authorization){_ASSIGN}\\*[\"'`]?\s?(basic|bearer|token|apikey|digest)\s+)([A-Za-z0-9._~+/=:-]{{8,}})"
+    rf"([Aa](?:uthorization|UTHORIZATION){_ASSIGN}\\*[\"'`]?\s?"
+    r"([Bb]asic|BASIC|[Bb]earer|BEARER|[Tt]oken|[Aa]pi[Kk]ey)\s+)([A-Za-z0-9._~+/=:-]{8,})"
 )
-_BEARER = re.compile(r"\b([Bb]earer|BEARER) ([A-Za-z0-9._~+/=-]{16,})")
+_BEARER = re.compile(r"([Bb](?:earer|EARER)) ([A-Za-z0-9._~+/=-]{16,})")
 # user may be empty (redis://:password@host); the password ends at the last @ before the path.
-_CONNECTION = re.compile(
-    r"([a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s:@/\"'\\<>()\[\]]{0,128}:)([^\s/\"'\\<>`]{1,256})(@(?=[A-Za-z0-9\[$]))"
-)
+_CONNECTION = re.compile(r"(://[^\s:@/\"'\\<>()\[\]]{0,128}:)([^\s/\"'\\<>`]{1,256})(@(?=[A-Za-z0-9\[$]))")
 _ADO = re.compile(r"(;\s?(?:Password|Pwd|PWD|password|pwd|AccountKey|SharedAccessKey)\s?=\s?)([^;\s\"'\\<>]{4,256})")
 
 _ENV_TRIGGER = (
@@ -173,8 +176,7 @@ _ENV_TRIGGER = (
 _TRIGGERS = {
     "format": _FORMAT_TRIGGER,
     "private_key": r"PRIVATE KEY(?: BLOCK)?-----",
-    "env": _ENV_TRIGGER,
-    "code": rf"(?i:{_CODE_WORD}){_ASSIGN}{_QUOTES}{_VALUE}{{8}}",
+    "assignment": rf"{_ENV_TRIGGER}|(?i:{_CODE_WORD}){_ASSIGN}{_QUOTES}{_VALUE}{{8}}",
     "flag": r"--(?:[a-z]+-)?(?:api-key|token|password|secret|passphrase)[ =]",
     "authorization": r"(?i:authorization)\\*[\"'`]?\s*[=:]|(?:[Bb]earer|BEARER) [A-Za-z0-9._~+/=-]{16}",
     "connection": r"://[^\s:@/\"'\\<>()\[\]]*:[^\s/\"'\\<>`]+@",
@@ -182,7 +184,7 @@ _TRIGGERS = {
 }
 _ANY_TRIGGER = "|".join(_TRIGGERS.values())
 
-# Rows are looked at in slices of about this many bytes, on all cores.
+# Rows are looked at in slices of at least this many bytes, one for each core.
 _SLICE_BYTES = 4 * 2**20
 
 # How much of a key block is looked at when its end is missing, in characters.
@@ -217,9 +219,7 @@ _NO_SECRET_NAME = re.compile(
     r"ENV|COLUMN|FIELD|HEADER|METADATA|MAX|MIN|NUM|COUNT|EVENT|STATE|FEATURE|FLAG|ANON)_"
     r"(?:KEY|TOKEN|PASS)|_?(?:MAX|NEXT|EOS|BOS|PAD|SEP|CLS|MASK|UNK)_TOKEN|(?:^|_)(?:BY|TWO|FIRST|ONE)_?PASS|NEXT_PUBLIC_"
 )
-_STRONG_NAME = re.compile(
-    r"(?i)api|secret|token|pass|pwd|access|auth|private|encryp|sign|master|jwt|bot"
-)
+_STRONG_NAME = re.compile(r"(?i)api|secret|token|pass|pwd|access|auth|private|encryp|sign|master|jwt|bot")
 
 
 def redact_batch(texts: pa.Array) -> tuple[pa.Array, dict[str, int]]:
@@ -264,10 +264,8 @@ def _redact(text: str, groups: set[str], counts: dict[str, int]) -> str:
     if "authorization" in groups:
         text = _AUTHORIZATION.sub(_authorization_replacer(counts), text)
         text = _BEARER.sub(_value_replacer("authorization", counts, 2, _looks_random), text)
-    if "env" in groups:
-        text = _ENV.sub(_env_replacer(counts), text)
-    if "code" in groups:
-        text = _CODE.sub(_code_replacer(counts), text)
+    if "assignment" in groups:
+        text = _ASSIGNMENT.sub(_assignment_replacer(counts), text)
     if "flag" in groups:
         text = _FLAG.sub(_value_replacer("assigned_secret", counts, 4, _looks_random), text)
     return text
@@ -275,11 +273,13 @@ def _redact(text: str, groups: set[str], counts: dict[str, int]) -> str:
 
 def _hits(texts: pa.Array) -> pa.Array:
     """Mask of the rows that may hold a secret."""
-    size = max(1, int(_SLICE_BYTES * len(texts) / max(1, texts.nbytes)))
+    # Each slice builds its automaton anew: few of them.
+    workers = max(1, min(os.cpu_count() or 1, texts.nbytes // _SLICE_BYTES))
+    size = -(-len(texts) // workers) or 1
     slices = [texts.slice(start, size) for start in range(0, len(texts), size)]
     if len(slices) <= 1:
         return _match(texts, _ANY_TRIGGER)
-    with ThreadPoolExecutor(max_workers=min(len(slices), os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         return pa.concat_arrays(list(pool.map(lambda part: _match(part, _ANY_TRIGGER), slices)))
 
 
@@ -379,39 +379,35 @@ def _authorization_replacer(counts: dict[str, int]) -> Callable[[re.Match[str]],
     return replace
 
 
-def _env_replacer(counts: dict[str, int]) -> Callable[[re.Match[str]], str]:
+def _assignment_replacer(counts: dict[str, int]) -> Callable[[re.Match[str]], str]:
     def replace(match: re.Match[str]) -> str:
-        last, assign = match.group(1, 2)
-        start = match.start()
-        before = match.string[max(0, start - 80) : start]
-        prefix = _NAME_BEFORE.search(before).group()
-        rest = before[: len(before) - len(prefix)]
-        # `myKEY=` is no such name; `\nAPI_KEY=` is one. `MONKEY`, `COMPASS` are words, APIKEY is not.
-        if rest and rest[-1].isalnum() and not _LEFT_EDGE.search(rest):
+        last, assign, quote, value = match.groups()
+        name = _assigned_name(match)
+        is_quoted = bool(quote.strip("\\"))
+        # Punctuation that ends a sentence or a statement is none of the value's.
+        secret = value if is_quoted else value.rstrip(".:!?&")
+        if not name or not _is_assigned_secret(name, secret, is_quoted=is_quoted):
             return match.group()
-        if not prefix:
-            if not (last.startswith(("TOKEN", "SECRET", "PASSW", "PASSP")) and assign.lstrip("\\\"'` ")[0] in "=:"):
-                return match.group()
-        elif not prefix.endswith(("_", "API", "AUTH", "ACCESS", "SECRET", "DB", "CLIENT")):
-            return match.group()
-        return _replaced(match, prefix + last, counts)
+        return last + assign + quote + _mark("assigned_secret", counts) + value[len(secret) :]
 
     return replace
 
 
-def _code_replacer(counts: dict[str, int]) -> Callable[[re.Match[str]], str]:
-    return lambda match: _replaced(match, match.group(1), counts)
-
-
-def _replaced(match: re.Match[str], name: str, counts: dict[str, int]) -> str:
-    """The assignment `match` with its value replaced if that is a secret."""
-    last, assign, quote, value = match.groups()
-    is_quoted = bool(quote.strip("\\"))
-    # Punctuation that ends a sentence or a statement is none of the value's.
-    secret = value if is_quoted else value.rstrip(".:!?&")
-    if not _is_assigned_secret(name, secret, is_quoted=is_quoted):
-        return match.group()
-    return last + assign + quote + _mark("assigned_secret", counts) + value[len(secret) :]
+def _assigned_name(match: re.Match[str]) -> str | None:
+    """The name that `match`, an assignment found by its name's last word, assigns to; None if it is no such name."""
+    last, start = match.group(1), match.start()
+    before = match.string[max(0, start - 80) : start]
+    if not last.isupper():
+        word = _CODE_NAME.search(before[-20:] + last)
+        return word.group() if word else None
+    prefix = _CAPITALS_BEFORE.search(before).group()
+    rest = before[: len(before) - len(prefix)]
+    # `myKEY=` is no such name; `\nAPI_KEY=` is one. `MONKEY` and `COMPASS` are words, APIKEY is not.
+    if rest and rest[-1].isalnum() and not _LEFT_EDGE.search(rest):
+        return None
+    if prefix:
+        return prefix + last if prefix.endswith(("_", "API", "AUTH", "ACCESS", "SECRET", "DB", "CLIENT")) else None
+    return last if last.startswith(("TOKEN", "SECRET", "PASSW", "PASSP")) else None
 
 
 def _is_assigned_secret(name: str, value: str, *, is_quoted: bool) -> bool:
