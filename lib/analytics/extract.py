@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics import envelope
+from analytics.errors import AnalyticsError
 from analytics.progress import progress_bar
 from analytics.raw import DEAD_LETTER_SCHEMA, RawStore, keep_new
 from analytics.settings import Settings
@@ -95,12 +97,19 @@ def extract(
         SourceUnavailableError: the server cannot be reached or stays away.
         AnalyticsError: the warehouse cannot be written.
     """
-    run = _Run(settings, full_backfill, progress, commit_bytes)
-    if settings.source == "jsonl":
-        return _from_jsonl(run)
-    if settings.mongo_uri is None:
-        return _from_embedded(run)
-    return _from_mongodb(run, client)
+    try:
+        run = _Run(settings, full_backfill, progress, commit_bytes)
+        if settings.source == "jsonl":
+            return _from_jsonl(run)
+        if settings.mongo_uri is None:
+            return _from_embedded(run)
+        return _from_mongodb(run, client)
+    except (OSError, sqlite3.Error) as error:
+        # A full disk, a directory that turned read-only: what was committed stays, the next run goes on from there.
+        raise AnalyticsError(
+            f"extract cannot write under DATA_DIR={settings.data_dir}: {error}; stored documents are safe, "
+            "run it again once this is solved"
+        ) from error
 
 
 class _Run:

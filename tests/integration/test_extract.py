@@ -15,7 +15,7 @@ from typing import Any
 import bson
 import pyarrow.compute as pc
 import pytest
-from analytics.errors import ConfigError, SourceUnavailableError
+from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.extract import extract
 from analytics.raw import RawStore
 from analytics.settings import Settings
@@ -122,9 +122,7 @@ def test_appended_lines_are_the_only_new_ones(make_settings: Make, write_transcr
 
 
 @pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_half_a_line_waits_and_a_whole_one_is_taken(
-    make_settings: Make, write_transcript: Any, source: str
-) -> None:
+def test_half_a_line_waits_and_a_whole_one_is_taken(make_settings: Make, write_transcript: Any, source: str) -> None:
     settings = make_settings(source=source)
     write_transcript("-p/a.jsonl", entry(1), entry(2), end=b"")
     write_transcript("-p/b.jsonl", entry(3), b'{"type":"us', end=b"")
@@ -140,9 +138,7 @@ def test_half_a_line_waits_and_a_whole_one_is_taken(
 
 
 @pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_odd_lines_are_stored_or_dead_lettered_once(
-    make_settings: Make, write_transcript: Any, source: str
-) -> None:
+def test_odd_lines_are_stored_or_dead_lettered_once(make_settings: Make, write_transcript: Any, source: str) -> None:
     settings = make_settings(source=source)
     stored = [
         entry(1),
@@ -261,9 +257,7 @@ def test_a_run_cut_off_between_commits_is_completed_by_the_next(
     assert not extract(settings, progress=False).is_new
 
 
-def test_every_id_type_and_missing_or_odd_metadata(
-    make_settings: Make, mongo_server: Any, database: str
-) -> None:
+def test_every_id_type_and_missing_or_odd_metadata(make_settings: Make, mongo_server: Any, database: str) -> None:
     settings = make_settings(mongo_uri=mongo_server.uri, mongo_db=database)
     now = datetime.now(UTC)
     ids: list[Any] = [
@@ -392,9 +386,7 @@ def test_an_unreachable_server_is_one_clear_line(make_settings: Make) -> None:
 
 
 @pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_a_missing_projects_directory_names_the_setting_and_the_demo(
-    make_settings: Make, source: str
-) -> None:
+def test_a_missing_projects_directory_names_the_setting_and_the_demo(make_settings: Make, source: str) -> None:
     with pytest.raises(ConfigError, match=r"CLAUDE_PROJECTS_DIR=.*make demo"):
         extract(make_settings(source=source), progress=False)
 
@@ -419,3 +411,34 @@ def test_switching_the_source_adds_nothing_twice(make_settings: Make, write_tran
     assert third.documents_read == 0
     ids = RawStore(make_settings()).conversations.scan(selected_fields=("_id",)).to_arrow()["_id"]
     assert pc.count_distinct(ids).as_py() == 5
+
+
+def test_a_data_directory_that_cannot_be_written_is_one_clear_line(
+    make_settings: Make, write_transcript: Any, tmp_path: Path
+) -> None:
+    write_transcript("-p/a.jsonl", entry(1))
+    (tmp_path / "file").write_text("in the way")
+    for source in ("jsonl", "mongodb"):
+        with pytest.raises(AnalyticsError) as caught:
+            extract(make_settings(source=source, data_dir=tmp_path / "file" / "data"), progress=False)
+        assert str(tmp_path / "file") in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_secrets_are_replaced_before_they_are_stored_and_counted(make_settings: Make, write_transcript: Any) -> None:
+    settings = make_settings(source="jsonl")
+    key = "sk-ant-api03-" + "Ab1Cd2Ef3Gh4" * 8
+    write_transcript("-p/a.jsonl", entry(1, text=f"the key is {key}"), f"not json {key}".encode())
+    result = extract(settings, progress=False)
+    assert (result.documents_stored, result.dead_letters) == (1, 1)
+    assert sum(result.redacted.values()) == 2
+    (row,) = rows(settings, "entry")
+    (letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    assert key not in row["entry"]
+    assert key.encode() not in letter["original"]
+    store = RawStore(settings)
+    assert sum(int(n) for name, n in store.properties().items() if name.startswith("redacted.")) == 2
+    write_transcript("-p/b.jsonl", entry(2, text=f"again {key}"))
+    extract(settings, progress=False)
+    store = RawStore(settings)
+    assert sum(int(n) for name, n in store.properties().items() if name.startswith("redacted.")) == 3

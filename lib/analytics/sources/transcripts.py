@@ -19,6 +19,7 @@ A line is normally one JSON object and is taken as it stands. Lines that need he
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ BLOCK_BYTES = 8 * 2**20
 _HEAD_BYTES = 4096
 _BLANK = b" \t\r\n\x0b\x0c"
 _BOM = b"\xef\xbb\xbf"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def state_after(file: PendingFile, offset: int, *, at_end: bool = True) -> FileS
     Not `at_end`: the size is remembered as one that never matches, so that the next run looks again.
     """
     head, tail = _marks(file.path, offset)
-    return FileState(offset, file.size if at_end else -1, file.mtime_ns, head, tail)
+    # A file that cannot be read (permissions) is looked at again, too.
+    return FileState(offset, file.size if at_end and head else -1, file.mtime_ns, head, tail)
 
 
 def read_lines(
@@ -164,6 +168,9 @@ def read_lines(
     try:
         stream = file.path.open("rb")
     except FileNotFoundError:
+        return
+    except OSError as error:
+        logger.warning("%s cannot be read, skipped for now: %s", file.path, error.strerror)
         return
     with stream:
         stream.seek(position)

@@ -1,0 +1,107 @@
+"""If lines are cut wrongly, entries vanish or get a new identity each time a file grows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+from analytics.sources import transcripts
+from analytics.sources.transcripts import FileState, PendingFile, pending, read_lines, rescue, state_after
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def read(path: Path, start: int = 0) -> tuple[list[tuple[int, bytes]], list[tuple[int, str]], int]:
+    """All documents (offset, original), all dead letters (offset, reason), the next offset."""
+    status = path.stat()
+    file = PendingFile(path, path.name, None, start, status.st_size, status.st_mtime_ns)
+    documents, dead, offset = [], [], start
+    for plain, helped, position in read_lines(file):
+        offset = position
+        documents += [(at, text) for at, text, _ in plain]
+        documents += [(line.offset, line.original) for line in helped if line.reason is None]
+        dead += [(line.offset, line.reason) for line in helped if line.reason is not None]
+    return sorted(documents), dead, offset
+
+
+pieces = st.lists(
+    st.one_of(
+        st.builds(lambda n, t: json.dumps({"n": n, "t": t}).encode(), st.integers(), st.text(max_size=20)),
+        st.sampled_from([b"", b"  ", b"broken", b"[1]", b'{"a":1}{"b":2}', b'{"t":"\xff"}', b"\0\0", b"{}\r"]),
+        st.binary(max_size=30).map(lambda value: value.replace(b"\n", b"").replace(b"{", b"")),
+    ),
+    max_size=12,
+)
+
+
+@given(pieces, st.integers(1, 40), st.data())
+@settings(max_examples=150, deadline=None)
+def test_reading_in_parts_equals_reading_at_once(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], block: int, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("t") / "a.jsonl"
+    content = b"".join(line + b"\n" for line in lines)
+    path.write_bytes(content)
+    whole = read(path)
+    assert whole[2] == len(content)
+    before = transcripts.BLOCK_BYTES
+    transcripts.BLOCK_BYTES = block
+    try:
+        assert read(path) == whole
+        # The file grows by a piece at a time, cut anywhere, and is read after each.
+        cut = data.draw(st.integers(0, len(content)))
+        path.write_bytes(content[:cut])
+        first = read(path)
+        path.write_bytes(content)
+        second = read(path, first[2])
+    finally:
+        transcripts.BLOCK_BYTES = before
+    assert sorted(first[0] + second[0]) == whole[0]
+    assert len(first[1] + second[1]) == len(whole[1])
+
+
+@given(st.binary(min_size=1, max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_line_holds_it_is_stored_or_explained(line: bytes) -> None:
+    found = rescue(line, 7)
+    assert found
+    for item in found:
+        if item.reason is None:
+            assert isinstance(orjson.loads(item.text), dict)
+        else:
+            assert item.original == line
+
+
+def test_glued_objects_have_offsets_of_their_own() -> None:
+    line = '{"a":"é"} {"b":2}'.encode()
+    assert [(item.offset, item.original) for item in rescue(line, 100)] == [
+        (100, '{"a":"é"}'.encode()),
+        (111, b'{"b":2}'),
+    ]
+
+
+def test_appended_replaced_and_unreadable_files_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "p" / "a.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b'{"a":1}\n')
+
+    def start_after(states: dict[str, FileState]) -> list[int]:
+        return [file.start for file in pending(tmp_path, states)]
+
+    (file,) = pending(tmp_path, {})
+    assert (file.source_file, file.project_id) == ("p/a.jsonl", "p")
+    states = {file.source_file: state_after(file, 8)}
+    assert start_after(states) == []
+    os.utime(path, (1, 1))
+    assert start_after(states) == [8]
+    path.write_bytes(b'{"a":1}\n{"b":2}\n')
+    assert start_after(states) == [8]
+    path.write_bytes(b'{"c":1}\n{"b":2}\n')
+    assert start_after(states) == [0]
+    path.write_bytes(b"{}\n")
+    assert start_after(states) == [0]
+    path.unlink()
+    assert state_after(file, 0).size == -1
