@@ -207,6 +207,7 @@ def _nothing_new(settings: Settings, version: str | None, started: float) -> Pub
     served = None
     if not serving.is_current(settings, path, version):
         served = serving.prepare(settings, path, version).commit()
+    pruned = _prune(settings, version, since=None)
     return PublishResult(
         nothing_new=True,
         version=version,
@@ -218,7 +219,7 @@ def _nothing_new(settings: Settings, version: str | None, started: float) -> Pub
         rows=rows,
         previous=version,
         kept=versions(settings),
-        pruned=[],
+        pruned=pruned,
         serving=served,
         duration_seconds=round(time.perf_counter() - started, 3),
     )
@@ -309,8 +310,7 @@ def _write_published_at(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchone():
         now = datetime.now(UTC)
         connection.execute(
-            "update marts.agg_data_quality set check_value = ?, check_text = ?"
-            " where check_name = 'published_at'",
+            "update marts.agg_data_quality set check_value = ?, check_text = ? where check_name = 'published_at'",
             [now.timestamp(), f"{now:%Y-%m-%d %H:%M:%S} UTC"],
         )
 

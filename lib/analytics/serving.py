@@ -13,6 +13,7 @@ to let the group read, `chmod 750` the folder once.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,9 +186,11 @@ def _stored_views(folder: Path) -> _Views | None:
     """Views of serving.duckdb: whether each reads its file in `folder`, and its stored columns."""
     import duckdb
 
-    path = folder / SERVING_FILE
+    # a copy: within one process DuckDB answers from an instance that some connection keeps open under this path
+    copied = folder / f"{SERVING_FILE}.compared{PARTIAL}"
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        shutil.copyfile(folder / SERVING_FILE, copied)
+        with duckdb.connect(str(copied), read_only=True) as connection:
             views = connection.execute(
                 "select view_name, sql from duckdb_views() where not internal and schema_name = 'main'"
             ).fetchall()
@@ -195,8 +198,10 @@ def _stored_views(folder: Path) -> _Views | None:
                 "select table_name, column_name, data_type from duckdb_columns()"
                 " where database_name = current_database() and not internal order by table_name, column_index"
             ).fetchall()
-    except duckdb.Error:  # none yet, damaged, or written by a newer DuckDB
+    except (FileNotFoundError, duckdb.Error):  # none yet, damaged, or written by a newer DuckDB
         return None
+    finally:
+        copied.unlink(missing_ok=True)
     return {
         view: (
             _text(folder / f"{view}.parquet") in sql,
