@@ -1,0 +1,66 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+usage as (
+
+    select
+        date_key,
+        project_id,
+        model,
+        input_tokens,
+        cache_write_5m_tokens,
+        cache_write_1h_tokens,
+        cache_read_tokens
+    from agg_daily_usage
+    where
+        true
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and model in (select model from dim_models where {{model}})]]
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+)
+
+select
+    periods.period,
+    sum(usage.cache_read_tokens) / nullif(
+        sum(usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens + usage.cache_read_tokens),
+        0
+    )::double as cache_hit_rate
+from periods
+left join usage
+    on usage.date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

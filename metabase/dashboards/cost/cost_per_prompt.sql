@@ -1,0 +1,103 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+usage as (
+
+    select
+        date_key,
+        project_id,
+        sum(cost_usd) as cost_usd
+    from agg_daily_usage
+    where
+        true
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        date_key,
+        project_id
+
+),
+
+prompts as (
+
+    select
+        created_date_key,
+        project_id,
+        count(*) as prompt_count
+    from fct_messages
+    where
+        true
+        and message_kind in ('prompt', 'slash_command')
+        and not is_sidechain
+        and not is_queued
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        created_date_key,
+        project_id
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+),
+
+costs as (
+
+    select
+        periods.period,
+        sum(usage.cost_usd) as cost_usd
+    from periods
+    left join usage
+        on usage.date_key between periods.from_day and periods.to_day
+    group by periods.period
+
+),
+
+asked as (
+
+    select
+        periods.period,
+        sum(prompts.prompt_count) as prompt_count
+    from periods
+    left join prompts
+        on prompts.created_date_key between periods.from_day and periods.to_day
+    group by periods.period
+
+)
+
+select
+    costs.period,
+    costs.cost_usd::double / nullif(asked.prompt_count, 0) as cost_per_prompt_usd
+from costs
+inner join asked
+    on costs.period = asked.period
+order by costs.period

@@ -1,0 +1,56 @@
+with
+
+prompts as (
+
+    select
+        prompts.created_date_key,
+        prompts.project_id,
+        prompts.message_key,
+        prompts.created_at,
+        prompts.task_category,
+        left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
+        count(*) as response_count,
+        sum(responses.tool_use_count) as tool_use_count,
+        sum(responses.cost_usd) as cost_usd
+    from fct_messages as responses
+    inner join fct_messages as prompts
+        on responses.prompt_key = prompts.message_key
+    left join dim_sessions
+        on prompts.session_id = dim_sessions.session_id
+    where
+        responses.message_kind = 'response'
+        and responses.cost_usd is not null
+        [[and prompts.created_date_key in (select date_key from dim_date where {{date}})]]
+        [[and prompts.project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        prompts.created_date_key,
+        prompts.project_id,
+        prompts.message_key,
+        prompts.created_at,
+        prompts.task_category,
+        dim_sessions.title,
+        dim_sessions.session_id
+    -- no choice of filters shows more than 15 of one day and project
+    qualify row_number() over (
+        partition by
+            prompts.created_date_key,
+            prompts.project_id
+        order by
+            sum(responses.cost_usd) desc,
+            prompts.message_key
+    ) <= 15
+
+)
+
+select
+    title,
+    created_at,
+    cost_usd,
+    response_count,
+    tool_use_count,
+    task_category
+from prompts
+order by
+    cost_usd desc,
+    message_key
+limit 15

@@ -1,0 +1,67 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+
+),
+
+usage as (
+
+    select
+        date_key,
+        project_id,
+        model,
+        cost_usd
+    from agg_daily_usage
+    where
+        true
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and model in (select model from dim_models where {{model}})]]
+
+),
+
+months as (
+
+    select
+        max(date_key) as through_day,
+        date_trunc('month', max(date_key))::date as month_start
+    from days
+
+),
+
+compared_months as (
+
+    select
+        through_day,
+        month_start,
+        date_trunc('month', month_start - 1)::date as previous_start
+    from months
+
+),
+
+periods as (
+
+    select
+        least(previous_start + (through_day - month_start)::integer, month_start - 1) as period,
+        previous_start as from_day,
+        least(previous_start + (through_day - month_start)::integer, month_start - 1) as to_day
+    from compared_months
+    union all
+    select
+        through_day,
+        month_start,
+        through_day
+    from compared_months
+
+)
+
+select
+    periods.period,
+    sum(usage.cost_usd) as cost_usd
+from periods
+left join usage
+    on usage.date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

@@ -1,0 +1,62 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+usage as (
+
+    select
+        date_key,
+        project_id,
+        model,
+        cost_usd
+    from agg_daily_usage
+    where
+        true
+        [[and date_key in (select date_key from dim_date where {{date}})]]
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and model in (select model from dim_models where {{model}})]]
+
+),
+
+grain as (
+
+    select max(date_key) - min(date_key) + 1 as day_count
+    from days
+
+),
+
+dated as (
+
+    select
+        case
+            when grain.day_count > 400 then date_trunc('month', usage.date_key)::date
+            when grain.day_count > 93 then date_trunc('week', usage.date_key)::date
+            else usage.date_key
+        end as period_start,
+        usage.model,
+        usage.cost_usd
+    from usage
+    cross join grain
+
+)
+
+select
+    period_start,
+    coalesce(model, 'unknown') as model,
+    sum(cost_usd) as cost_usd
+from dated
+where cost_usd is not null
+group by
+    period_start,
+    coalesce(model, 'unknown')
+order by
+    period_start,
+    model

@@ -1,0 +1,39 @@
+with
+
+usage as (
+
+    select
+        date_key,
+        project_id,
+        model,
+        cost_usd
+    from agg_daily_usage
+    where
+        true
+        [[and date_key in (select date_key from dim_date where {{date}})]]
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and model in (select model from dim_models where {{model}})]]
+
+),
+
+names as (
+
+    select
+        project_id,
+        project_name
+    from dim_projects
+
+)
+
+select
+    names.project_name,
+    sum(usage.cost_usd) as cost_usd
+from usage
+inner join names
+    on usage.project_id = names.project_id
+where usage.cost_usd is not null
+group by names.project_name
+order by
+    cost_usd desc,
+    project_name
+limit 12

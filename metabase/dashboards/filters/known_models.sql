@@ -1,0 +1,3 @@
+select distinct model
+from dim_models
+order by model

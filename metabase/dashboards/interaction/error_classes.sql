@@ -1,0 +1,31 @@
+with
+
+errors as (
+
+    select
+        called_date_key,
+        project_id,
+        coalesce(error_class, 'other') as error_class,
+        count(*) as error_count
+    from fct_tool_calls
+    where
+        true
+        and is_error
+        [[and called_date_key in (select date_key from dim_date where {{date}})]]
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        called_date_key,
+        project_id,
+        coalesce(error_class, 'other')
+
+)
+
+select
+    error_class,
+    sum(error_count) as error_count
+from errors
+group by error_class
+order by
+    error_count desc,
+    error_class
+limit 12

@@ -1,0 +1,63 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+responses as (
+
+    select
+        created_date_key,
+        project_id,
+        model,
+        response_seconds::double as response_seconds
+    from fct_messages
+    where
+        true
+        and message_kind = 'response'
+        and not is_sidechain
+        and response_seconds is not null
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and model in (select model from dim_models where {{model}})]]
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+)
+
+select
+    periods.period,
+    median(responses.response_seconds) as response_seconds
+from periods
+left join responses
+    on responses.created_date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

@@ -1,0 +1,67 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+responses as (
+
+    select
+        created_date_key,
+        project_id,
+        model,
+        sum(cost_usd) filter (where is_sidechain) as subagent_cost_usd,
+        sum(cost_usd) as cost_usd
+    from fct_messages
+    where
+        true
+        and message_kind = 'response'
+        and cost_usd is not null
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and model in (select model from dim_models where {{model}})]]
+    group by
+        created_date_key,
+        project_id,
+        model
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+)
+
+select
+    periods.period,
+    coalesce(sum(responses.subagent_cost_usd), 0)::double / nullif(sum(responses.cost_usd), 0) as subagent_cost_share
+from periods
+left join responses
+    on responses.created_date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

@@ -1,0 +1,65 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+calls as (
+
+    select
+        called_date_key,
+        project_id,
+        count(*) as call_count,
+        count(*) filter (where status <> 'pending') as finished_count,
+        count(*) filter (where status = 'success') as success_count,
+        count(*) filter (where status = 'rejected') as rejected_count,
+        count(*) filter (where is_retry_followed) as retried_count
+    from fct_tool_calls
+    where
+        true
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        called_date_key,
+        project_id
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+)
+
+select
+    periods.period,
+    sum(calls.retried_count) / nullif(sum(calls.call_count), 0)::double as tool_retry_rate
+from periods
+left join calls
+    on calls.called_date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

@@ -1,0 +1,62 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+calls as (
+
+    select
+        called_date_key,
+        project_id,
+        count(*) filter (where is_git_commit) as commit_count
+    from fct_tool_calls
+    where
+        true
+        and (is_git_commit or is_pull_request)
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        called_date_key,
+        project_id
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+)
+
+select
+    periods.period,
+    sum(calls.commit_count) as commit_count
+from periods
+left join calls
+    on calls.called_date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

@@ -1,0 +1,105 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+operations as (
+
+    select
+        operated_date_key,
+        project_id,
+        coalesce(language, 'other') as language,
+        sum(lines_added) as lines_added,
+        sum(lines_removed) as lines_removed
+    from fct_file_operations
+    where
+        true
+        and status = 'success'
+        and operation <> 'read'
+        [[and operated_date_key in (select date_key from dim_date where {{date}})]]
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        operated_date_key,
+        project_id,
+        coalesce(language, 'other')
+
+),
+
+grain as (
+
+    select max(date_key) - min(date_key) + 1 as day_count
+    from days
+
+),
+
+ranked as (
+
+    select
+        language,
+        row_number() over (
+            order by
+                sum(lines_added + lines_removed) desc,
+                language
+        ) as place
+    from operations
+    group by language
+
+),
+
+dated as (
+
+    select
+        case
+            when grain.day_count > 400 then date_trunc('month', operations.operated_date_key)::date
+            when grain.day_count > 93 then date_trunc('week', operations.operated_date_key)::date
+            else operations.operated_date_key
+        end as period_start,
+        case when ranked.place <= 7 then operations.language else 'all others' end as language,
+        operations.lines_added,
+        operations.lines_removed
+    from operations
+    cross join grain
+    inner join ranked
+        on operations.language = ranked.language
+
+),
+
+signed as (
+
+    select
+        period_start,
+        language,
+        sum(lines_added) as lines
+    from dated
+    group by
+        period_start,
+        language
+    union all
+    select
+        period_start,
+        language,
+        - sum(lines_removed)
+    from dated
+    group by
+        period_start,
+        language
+
+)
+
+select
+    period_start,
+    language,
+    lines
+from signed
+where lines <> 0
+order by
+    period_start,
+    language,
+    lines

@@ -1,0 +1,86 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+sessions as (
+
+    select
+        started_date_key,
+        project_id,
+        active_seconds
+    from dim_sessions
+    where
+        true
+        [[and started_date_key in (select date_key from dim_date where {{date}})]]
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+
+),
+
+names as (
+
+    select
+        project_id,
+        project_name
+    from dim_projects
+
+),
+
+grain as (
+
+    select max(date_key) - min(date_key) + 1 as day_count
+    from days
+
+),
+
+ranked as (
+
+    select
+        sessions.project_id,
+        row_number() over (
+            order by
+                sum(sessions.active_seconds) desc,
+                sessions.project_id
+        ) as place
+    from sessions
+    group by sessions.project_id
+
+),
+
+dated as (
+
+    select
+        case
+            when grain.day_count > 400 then date_trunc('month', sessions.started_date_key)::date
+            when grain.day_count > 93 then date_trunc('week', sessions.started_date_key)::date
+            else sessions.started_date_key
+        end as period_start,
+        case when ranked.place <= 8 then names.project_name else 'all others' end as project_name,
+        sessions.active_seconds
+    from sessions
+    cross join grain
+    inner join ranked
+        on sessions.project_id = ranked.project_id
+    inner join names
+        on sessions.project_id = names.project_id
+
+)
+
+select
+    period_start,
+    project_name,
+    sum(active_seconds) / 3600.0 as active_hours
+from dated
+group by
+    period_start,
+    project_name
+order by
+    period_start,
+    project_name

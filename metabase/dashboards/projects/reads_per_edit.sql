@@ -1,0 +1,63 @@
+with
+
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+),
+
+operations as (
+
+    select
+        operated_date_key,
+        project_id,
+        count(*) filter (where operation = 'read') as read_count,
+        count(*) filter (where operation <> 'read') as change_count
+    from fct_file_operations
+    where
+        true
+        and status = 'success'
+        [[and project_id in (select project_id from dim_projects where {{project}})]]
+    group by
+        operated_date_key,
+        project_id
+
+),
+
+bounds as (
+
+    select
+        min(date_key) as first_day,
+        max(date_key) as last_day
+    from days
+
+),
+
+periods as (
+
+    select
+        first_day - 1 as period,
+        first_day - (last_day - first_day)::integer - 1 as from_day,
+        first_day - 1 as to_day
+    from bounds
+    union all
+    select
+        last_day,
+        first_day,
+        last_day
+    from bounds
+
+)
+
+select
+    periods.period,
+    sum(operations.read_count) / nullif(sum(operations.change_count), 0)::double as reads_per_edit
+from periods
+left join operations
+    on operations.operated_date_key between periods.from_day and periods.to_day
+group by periods.period
+order by periods.period

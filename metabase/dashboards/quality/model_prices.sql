@@ -1,0 +1,35 @@
+with
+
+models as (
+
+    select
+        model,
+        is_priced,
+        model_prefix,
+        response_count,
+        last_used_at,
+        input_usd_per_mtok,
+        output_usd_per_mtok,
+        cache_write_5m_usd_per_mtok,
+        cache_write_1h_usd_per_mtok,
+        cache_read_usd_per_mtok
+    from dim_models
+
+)
+
+select
+    model,
+    case when is_priced then 'priced' else 'no price' end as price,
+    response_count,
+    last_used_at,
+    model_prefix,
+    input_usd_per_mtok,
+    output_usd_per_mtok,
+    cache_write_5m_usd_per_mtok,
+    cache_write_1h_usd_per_mtok,
+    cache_read_usd_per_mtok
+from models
+order by
+    is_priced,
+    response_count desc,
+    model

@@ -1,0 +1,22 @@
+with
+
+checks as (
+
+    select
+        check_name,
+        coalesce(check_text, cast(check_value as varchar), 'none') as found,
+        status,
+        description
+    from agg_data_quality
+
+)
+
+select
+    status,
+    check_name,
+    found,
+    description
+from checks
+order by
+    status desc,
+    check_name
