@@ -243,14 +243,11 @@ class _Run:
             return texts
         from analytics.redact import redact_batch
 
-        chunks = []
-        for chunk in texts.chunks:
-            clean, counts = redact_batch(chunk)
-            chunks.append(clean)
-            for kind, count in counts.items():
-                self.redacted[kind] = self.redacted.get(kind, 0) + count
-                self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
-        return pa.chunked_array(chunks, pa.string())
+        clean, counts = redact_batch(texts)
+        for kind, count in counts.items():
+            self.redacted[kind] = self.redacted.get(kind, 0) + count
+            self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
+        return clean
 
     def _dead_letters(self, dead: list[DeadLetter]) -> pa.Table:
         """Dead letters not stored yet, as rows."""

@@ -18,6 +18,7 @@ import binascii
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -222,14 +223,24 @@ _NO_SECRET_NAME = re.compile(
 _STRONG_NAME = re.compile(r"(?i)api|secret|token|pass|pwd|access|auth|private|encryp|sign|master|jwt|bot")
 
 
-def redact_batch(texts: pa.Array) -> tuple[pa.Array, dict[str, int]]:
+def redact_batch(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, dict[str, int]]:
     """`texts` (JSON, one document each; nulls stay) with every secret replaced, and how many of each kind.
 
     Args:
-        texts: string or large_string.
+        texts: string or large_string, the more at once the better: every call builds its automaton anew.
 
-    Returns: an array of the same type and length; kind -> number of replacements, kinds without any left out.
+    Returns: an array of the same type and length (of chunks, when chunks were given); kind -> number of replacements, kinds without any left out.
     """
+    if isinstance(texts, pa.ChunkedArray):
+        parts = texts.combine_chunks()
+        if isinstance(parts, pa.ChunkedArray):  # more than one array of that type can hold
+            done = [redact_batch(part) for part in parts.chunks]
+            totals = Counter()
+            for _, found in done:
+                totals.update(found)
+            return pa.chunked_array([part for part, _ in done], texts.type), dict(totals)
+        clean, found = redact_batch(parts)
+        return (pa.chunked_array([clean], texts.type) if found else texts), found
     counts: dict[str, int] = {}
     hits = _hits(texts)
     positions = pc.indices_nonzero(hits)

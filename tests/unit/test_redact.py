@@ -432,7 +432,11 @@ def test_nulls_type_and_order_stay() -> None:
         assert clean.type == kind
         assert clean.to_pylist() == [None, '{"a":1}', json.dumps({"k": f"{MARK}github_token]"}), None, '{"b":2}']
         assert counts == {"github_token": 1}
+        chunked, counts = redact_batch(pa.chunked_array([texts, texts]))
+        assert chunked.to_pylist() == clean.to_pylist() * 2
+        assert counts == {"github_token": 2}
     assert redact_batch(pa.array([], pa.string()))[0].to_pylist() == []
+    assert redact_batch(pa.chunked_array([], pa.string()))[0].to_pylist() == []
 
 
 def test_text_that_is_no_json_is_redacted_too() -> None:
