@@ -229,7 +229,8 @@ def redact_batch(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Array | pa.Chunk
     Args:
         texts: string or large_string, the more at once the better: every call builds its automaton anew.
 
-    Returns: an array of the same type and length (of chunks, when chunks were given); kind -> number of replacements, kinds without any left out.
+    Returns: an array of the same type and length (of chunks, when chunks were given); kind -> number of
+    replacements, kinds without any left out.
     """
     if isinstance(texts, pa.ChunkedArray):
         parts = texts.combine_chunks()
