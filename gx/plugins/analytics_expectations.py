@@ -58,7 +58,7 @@ class ExpectNoFailingRows(UnexpectedRowsExpectation):
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.OBSERVED_VALUE)
-    def _show_count(cls, configuration: Any = None, result: Any = None, **_: Any) -> str:
+    def _diagnostic_observed_value_renderer(cls, configuration: Any = None, result: Any = None, **_: Any) -> str:
         count = result.result.get("observed_value") if result and result.result else None
         if count is None:
             return "not evaluated"
@@ -66,7 +66,9 @@ class ExpectNoFailingRows(UnexpectedRowsExpectation):
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
-    def _show_rows(cls, configuration: Any = None, result: Any = None, **_: Any) -> list[RenderedTableContent] | None:
+    def _diagnostic_unexpected_table_renderer(
+        cls, configuration: Any = None, result: Any = None, **_: Any
+    ) -> list[RenderedTableContent] | None:
         rows = (result.result.get("details") or {}).get("unexpected_rows") if result and result.result else None
         if not rows:
             return None
@@ -655,8 +657,8 @@ class ExpectCountsToReconcile(ExpectTotalsToAgree):
                 _sums("success_count", "pending_count"),
             ]
         ),
+        # not int_messages: it holds only the sessions of the last build
         "intermediate.int_tool_calls": "count(*) as tool_call_count",
-        "intermediate.int_messages": "count(*) as message_count",
     }
 
 
