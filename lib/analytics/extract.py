@@ -396,6 +396,9 @@ def _from_embedded(run: _Run) -> ExtractResult:
             synced = sync(run.settings, client=client, progress=run.progress)
             # Every document of our own sync has its ingestedAt.
             watermark = _read_collection(run, client, uri, state, has_undated=False)
+            # The server is ours, so the next run need not look at everything to find what is recent. Made after
+            # the first read: it would slow the first, largest sync by two thirds.
+            client[run.settings.mongo_db][run.settings.mongo_collection].create_index("ingestedAt")
             state.save_facts({"unextracted": "no"})
     return run.result("embedded", watermark, synced)
 
