@@ -133,8 +133,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     with duckdb.connect(str(folder / "serving.duckdb")) as connection:
         connection.execute(
-            "create view agg_daily_usage as "
-            f"select date_key, project_id, cost_usd from read_parquet('{parquet}')"
+            f"create view agg_daily_usage as select date_key, project_id, cost_usd from read_parquet('{parquet}')"
         )
     return folder / "serving.duckdb"
 
@@ -186,9 +185,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 def run(configured: Callable[..., Settings]) -> Callable[..., ProvisionResult]:
     """Provision a server with a definition."""
 
-    def run(
-        server: MetabaseServer, definition: Definition = DEFINITION, **options: object
-    ) -> ProvisionResult:
+    def run(server: MetabaseServer, definition: Definition = DEFINITION, **options: object) -> ProvisionResult:
         client = MetabaseClient(server.url, sleep=lambda _seconds: None)
         return provision(configured(server), definition=definition, client=client, **options)
 
@@ -259,7 +256,7 @@ def test_second_run_sends_no_write(start: Start, run: Run) -> None:
         before = (server.cards, server.dashboards)
         server.forget_log()
         result = run(server)
-        assert [write for write in server.writes() if write != "DELETE /api/session"] == []
+        assert server.writes() == []
         assert not result.changed
         assert (server.cards, server.dashboards) == before
 
@@ -279,7 +276,7 @@ def test_dry_run_writes_nothing_and_shows_the_plan(server: MetabaseServer, run: 
         "~ dashboard  Cost & usage (layout)",
         "- card       Total",
     ]
-    assert [write for write in server.writes() if write != "DELETE /api/session"] == []
+    assert server.writes() == []
 
 
 # What a changed definition does
@@ -295,9 +292,7 @@ def test_renamed_card_keeps_its_id_and_place(server: MetabaseServer, run: Run) -
     assert changes(result) == ["~ card       Daily spend (was 'Spend by day', name)"]
     assert server.card_named("Daily spend")["id"] == card_id
     assert {item["id"] for item in server.dashboard_named("Cost & usage")["dashcards"]} == places
-    assert not run(
-        server, replace(DEFINITION, cards=(TOP, replace(SPEND, name="Daily spend"), TOTAL))
-    ).changed
+    assert not run(server, replace(DEFINITION, cards=(TOP, replace(SPEND, name="Daily spend"), TOTAL))).changed
 
 
 def test_moved_card_keeps_its_id(server: MetabaseServer, run: Run) -> None:
@@ -392,10 +387,7 @@ def test_a_persons_own_items_are_never_touched(server: MetabaseServer, run: Run)
         description=server.dashboard_named("Cost & usage")["description"],
     )
     same_title = server.add_own_dashboard("Detail", None)
-    kept = [
-        dict(item)
-        for item in (same_name_elsewhere, own_here, copied, own_dashboard, copied_dashboard, same_title)
-    ]
+    kept = [dict(item) for item in (same_name_elsewhere, own_here, copied, own_dashboard, copied_dashboard, same_title)]
     empty = Definition(cards=(), dashboards=())
     for definition in (DEFINITION, empty, DEFINITION):
         run(server, definition)
@@ -410,16 +402,12 @@ def test_another_duckdb_database_of_that_name_is_left_alone(start: Start, run: R
         "id": 7, "name": "Claude Code Analytics", "engine": "duckdb",
         "details": {"database_file": "/own/mine.duckdb"},
     }  # fmt: skip
-    with pytest.raises(
-        MetabaseError, match=r"another DuckDB database named .* on /own/mine\.duckdb; rename it"
-    ):
+    with pytest.raises(MetabaseError, match=r"another DuckDB database named .* on /own/mine\.duckdb; rename it"):
         run(server)
     assert server.databases[7]["details"] == {"database_file": "/own/mine.duckdb"}
 
 
-def test_moved_data_folder_updates_the_connection(
-    server: MetabaseServer, run: Run, serving: Path, configured
-) -> None:
+def test_moved_data_folder_updates_the_connection(server: MetabaseServer, run: Run, serving: Path, configured) -> None:
     run(server)
     settings = configured(server).model_copy(update={"metabase_database_path": str(serving)})
     client = MetabaseClient(server.url, sleep=lambda _seconds: None)
@@ -450,9 +438,7 @@ def test_existing_server_is_signed_in_to(start: Start, run: Run, configured) -> 
     assert "POST /api/setup" not in server.writes()
     run(server)
     key = server.add_api_key()
-    settings = configured(
-        server, metabase_api_key=key, metabase_admin_email=None, metabase_admin_password=None
-    )
+    settings = configured(server, metabase_api_key=key, metabase_admin_email=None, metabase_admin_password=None)
     client = MetabaseClient(server.url, sleep=lambda _seconds: None)
     assert not provision(settings, definition=DEFINITION, client=client).changed
     assert server.settings["anon-tracking-enabled"] is True, "an existing server keeps its own settings"
@@ -476,9 +462,7 @@ def test_failed_run_is_mended_by_the_next_one(start: Start, run: Run, position: 
 FAILURES = [
     (Modes(driver_missing=True), "does not know the engine duckdb: its DuckDB driver is not loaded"),
     (
-        Modes(
-            refuse_connection="Can't open a connection to same database file with a different configuration"
-        ),
+        Modes(refuse_connection="Can't open a connection to same database file with a different configuration"),
         "different configuration; restart Metabase",
     ),
     (
@@ -542,9 +526,7 @@ def test_wrong_password_and_throttle_say_so(start: Start, run: Run) -> None:
     server = start()
     server.add_user(EMAIL, "another one 9")
     for _ in range(6):
-        with pytest.raises(
-            MetabaseError, match=r"rejected METABASE_ADMIN_EMAIL=admin@example\.com"
-        ) as failure:
+        with pytest.raises(MetabaseError, match=r"rejected METABASE_ADMIN_EMAIL=admin@example\.com") as failure:
             run(server)
         assert_one_line_without_secrets(failure.value, server)
     with pytest.raises(MetabaseError, match="Too many attempts"):
@@ -572,15 +554,11 @@ def test_missing_settings_are_named(start: Start, configured) -> None:
         provision(reader, definition=DEFINITION)
 
 
-def test_unreachable_server_and_bad_address_say_so(
-    start: Start, configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_server_and_bad_address_say_so(start: Start, configured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analytics.dashboards.provision.READY_TIMEOUT_SECONDS", 0.2)
     gone = MetabaseServer()
     gone._http.server_close()
-    with pytest.raises(
-        SourceUnavailableError, match=r"last answer: connection refused\); start it with `make up`"
-    ):
+    with pytest.raises(SourceUnavailableError, match=r"last answer: connection refused\); start it with `make up`"):
         provision(configured(gone), definition=DEFINITION)
     for url in ("localhost:3001", "ftp://x", "http://"):
         with pytest.raises(ConfigError, match="METABASE_URL"):
@@ -593,10 +571,18 @@ def test_unreachable_server_and_bad_address_say_so(
 def test_broken_path_says_which_setting(start: Start, run: Run) -> None:
     server = start()
     server.files[IN_CONTAINER] = "/nowhere/serving.duckdb"
-    with pytest.raises(
-        MetabaseError, match=r"cannot open /data/serving/serving\.duckdb: .*METABASE_DATABASE_PATH"
-    ):
+    with pytest.raises(MetabaseError, match=r"cannot open /data/serving/serving\.duckdb: .*METABASE_DATABASE_PATH"):
         run(server)
+
+
+def test_wrong_sql_is_named_at_once(start: Start, run: Run) -> None:
+    server = start()
+    wrong = replace(SPEND, sql="select date_key - 1.5 as date_key, 1 as cost_usd from agg_daily_usage", tags=())
+    with pytest.raises(
+        MetabaseError, match=r'"Spend by day" does not bind: .*; correct metabase/dashboards/cost\.yaml'
+    ):
+        run(server, Definition(cards=(wrong,), dashboards=()))
+    assert not server.cards
 
 
 # The stand-in itself: what Metabase would swallow must fail here

@@ -184,15 +184,11 @@ class MetabaseServer:
 
     def assert_clean(self) -> None:
         """No request broke a rule, and what is stored is consistent."""
-        names = [
-            (card["collection_id"], card["name"]) for card in self.cards.values() if not card["archived"]
-        ]
+        names = [(card["collection_id"], card["name"]) for card in self.cards.values() if not card["archived"]]
         doubled = {name for name in names if names.count(name) > 1}
         problems = [*self.violations, *(f"two cards named {name}" for name in doubled)]
         problems += [
-            f"{e.status} on {e.method} {e.path}"
-            for e in self.log
-            if e.status in (404, 405) and not _may_miss(e)
+            f"{e.status} on {e.method} {e.path}" for e in self.log if e.status in (404, 405) and not _may_miss(e)
         ]
         for dashboard in self.dashboards.values():
             if not dashboard["archived"]:
@@ -235,9 +231,7 @@ class MetabaseServer:
 
     def dashboard_named(self, name: str) -> Json:
         """The unarchived dashboard of that name."""
-        return next(
-            item for item in self.dashboards.values() if item["name"] == name and not item["archived"]
-        )
+        return next(item for item in self.dashboards.values() if item["name"] == name and not item["archived"])
 
     # HTTP
 
@@ -387,9 +381,7 @@ class MetabaseServer:
     def _violation(self, text: str, errors: Json | None = None) -> None:
         self.violations.append(text)
         errors = errors or {"body": text}
-        raise _Answer(
-            400, {"errors": errors, "specific-errors": {key: [value] for key, value in errors.items()}}
-        )
+        raise _Answer(400, {"errors": errors, "specific-errors": {key: [value] for key, value in errors.items()}})
 
     def _require(self, ok: object, text: str) -> None:
         if not ok:
@@ -491,16 +483,12 @@ class MetabaseServer:
         self._require(details["database_file"].startswith("/"), "database_file is not absolute")
         options = parse_qs(details.get("additional-options", ""), keep_blank_values=True)
         self._require(options.keys() <= OPTIONS_IN_URL, f"unknown additional-options {sorted(options)}")
-        self._require(
-            "temp_directory" in options, "temp_directory: <file>.tmp is not writable on a read-only mount"
-        )
+        self._require("temp_directory" in options, "temp_directory: <file>.tmp is not writable on a read-only mount")
         try:
             with self._open(details) as connection:
                 connection.execute("select 1")
         except duckdb.Error as error:
-            raise _Answer(
-                400, {"message": str(error), "errors": {"database_file": "check your connection"}}
-            ) from None
+            raise _Answer(400, {"message": str(error), "errors": {"database_file": "check your connection"}}) from None
 
     @contextlib.contextmanager
     def _open(self, details: Json) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -618,10 +606,7 @@ class MetabaseServer:
     def _usable_collection(self, collection_id: Any) -> None:
         collection = self.collections.get(collection_id)
         ok = (
-            collection
-            and not collection["archived"]
-            and not collection["type"]
-            and not collection["personal_owner_id"]
+            collection and not collection["archived"] and not collection["type"] and not collection["personal_owner_id"]
         )
         self._require(ok, f"collection_id {collection_id} is no usable collection")
 
@@ -722,16 +707,12 @@ class MetabaseServer:
         if target[0] == "text-tag":
             return
         reference = target[1]
-        self._require(
-            reference[0] == "template-tag" and reference[1] in tags, f"target {target}: no such tag"
-        )
+        self._require(reference[0] == "template-tag" and reference[1] in tags, f"target {target}: no such tag")
         tag = tags[reference[1]]
         wrapper = "dimension" if tag["type"] == "dimension" else "variable"
         self._require(target[0] == wrapper, f"target {target}: the tag needs {wrapper}")
         kind = tag["widget-type"] if tag["type"] == "dimension" else tag["type"]
-        self._require(
-            kind in ALLOWED_FOR[parameter_type], f"a {parameter_type} filter cannot drive a {kind} tag"
-        )
+        self._require(kind in ALLOWED_FOR[parameter_type], f"a {parameter_type} filter cannot drive a {kind} tag")
 
     def _compile(self, query: Json, values: Json) -> str:
         tags = query["native"].get("template-tags") or {}
@@ -740,9 +721,7 @@ class MetabaseServer:
             schema, table, column, base = self._field(query["database"], tag["dimension"][1])
             return f'"{schema}"."{table}"."{column}"', base
 
-        return native_query.compile_sql(
-            query["native"]["query"], tags, values, identifier, today=self.modes.today
-        )
+        return native_query.compile_sql(query["native"]["query"], tags, values, identifier, today=self.modes.today)
 
     def _describe(self, query: Json) -> list[tuple[str, str]]:
         """Output columns of a query, which is run with no filter and bound with all."""
@@ -809,9 +788,7 @@ class MetabaseServer:
             }
         values = {}
         for parameter in parameters:
-            tag = (
-                parameter["target"][1][1] if parameter.get("target") else mapped.get(parameter.get("id", ""))
-            )
+            tag = parameter["target"][1][1] if parameter.get("target") else mapped.get(parameter.get("id", ""))
             if tag:
                 values[tag] = parameter.get("value")
         try:
@@ -822,8 +799,7 @@ class MetabaseServer:
         except (duckdb.Error, native_query.MissingValueError) as error:
             return 202, {"status": "failed", "error": str(error), "data": {"rows": [], "cols": []}}
         shown = [
-            [value if isinstance(value, int | float | str | None) else str(value) for value in row]
-            for row in rows
+            [value if isinstance(value, int | float | str | None) else str(value) for value in row] for row in rows
         ]
         return 202, {"status": "completed", "row_count": len(rows), "data": {"rows": shown, "cols": columns}}
 
@@ -889,24 +865,16 @@ class MetabaseServer:
             if parameter.get("default") is not None:
                 self._require(self._default_fits(kind, parameter["default"]), f"default of filter {slug}")
             section = {"date": "date", "string": "string", "number": "number"}.get(kind.partition("/")[0])
-            self._require(
-                section is None or parameter.get("sectionId") == section, f"sectionId of filter {slug}"
-            )
-            self._require(
-                set(parameter.get("filteringParameters") or []) <= ids, f"filteringParameters of {slug}"
-            )
+            self._require(section is None or parameter.get("sectionId") == section, f"sectionId of filter {slug}")
+            self._require(set(parameter.get("filteringParameters") or []) <= ids, f"filteringParameters of {slug}")
             source, config = parameter.get("values_source_type"), parameter.get("values_source_config") or {}
             if source == "static-list":
                 self._require(config.get("values"), f"filter {slug}: an empty list of values")
             if source == "card":
                 card = self.cards.get(config.get("card_id"))
-                self._require(
-                    card and not card["archived"], f"filter {slug}: its values' card does not exist"
-                )
+                self._require(card and not card["archived"], f"filter {slug}: its values' card does not exist")
                 column = (config.get("value_field") or [None, None])[1]
-                self._require(
-                    column in card["columns"], f"filter {slug}: {column} is not in its values' card"
-                )
+                self._require(column in card["columns"], f"filter {slug}: {column} is not in its values' card")
 
     def _default_fits(self, kind: str, default: Any) -> bool:
         if kind.startswith("date/"):
@@ -927,14 +895,11 @@ class MetabaseServer:
         self._require({tab_id for tab_id in ids if tab_id > 0} <= held, "a tab id of another dashboard")
         real = {tab_id: tab_id if tab_id > 0 else self._next_id() for tab_id in ids}
         dashboard["tabs"] = [
-            {"id": real[tab["id"]], "name": tab["name"], "position": position}
-            for position, tab in enumerate(tabs)
+            {"id": real[tab["id"]], "name": tab["name"], "position": position} for position, tab in enumerate(tabs)
         ]
         return real
 
-    def _store_dashcards(
-        self, dashboard: Json, stored: Json, dashcards: list[Json], tab_ids: dict[int, int]
-    ) -> None:
+    def _store_dashcards(self, dashboard: Json, stored: Json, dashcards: list[Json], tab_ids: dict[int, int]) -> None:
         held = {dashcard["id"]: dashcard for dashcard in stored["dashcards"]}
         ids = [dashcard["id"] for dashcard in dashcards]
         self._require(len(set(ids)) == len(ids) and 0 not in ids, "dashcard ids are not unique")
@@ -953,9 +918,7 @@ class MetabaseServer:
             else:
                 self._require(dashcard["dashboard_tab_id"] is None, "dashboard_tab_id without tabs")
             if sent["id"] > 0:
-                self._require(
-                    held[sent["id"]]["card_id"] == dashcard["card_id"], "a dashcard changed its card"
-                )
+                self._require(held[sent["id"]]["card_id"] == dashcard["card_id"], "a dashcard changed its card")
             self._check_dashcard(dashcard, parameters)
             kept.append({**dashcard, "id": sent["id"] if sent["id"] > 0 else self._next_id()})
         self._check_geometry(kept)
@@ -973,9 +936,7 @@ class MetabaseServer:
             self._require(not dashcard["parameter_mappings"], "a text tile with filters")
             return
         card = self.cards.get(dashcard["card_id"])
-        self._require(
-            card and not card["archived"], f"card {dashcard['card_id']} does not exist or is archived"
-        )
+        self._require(card and not card["archived"], f"card {dashcard['card_id']} does not exist or is archived")
         smallest = {"scalar": (2, 2), "smartscalar": (2, 2)}.get(card["display"], (4, 3))
         big = dashcard["size_x"] >= smallest[0] and dashcard["size_y"] >= smallest[1]
         self._require(big, f'"{card["name"]}" is smaller than {smallest}')
@@ -1019,17 +980,12 @@ class MetabaseServer:
             if parameter["id"] not in mapped
         ]
 
-    def _query_dashcard(
-        self, dashboard_id: int, dashcard_id: int, card_id: int, body: Json
-    ) -> tuple[int, Any]:
+    def _query_dashcard(self, dashboard_id: int, dashcard_id: int, card_id: int, body: Json) -> tuple[int, Any]:
         dashboard = self._found(self.dashboards, dashboard_id)
         dashcard = next((item for item in dashboard["dashcards"] if item["id"] == dashcard_id), None)
         if dashcard is None or dashcard["card_id"] != card_id:
             raise _Answer(404, "Not found.")
-        mapped = {
-            mapping["parameter_id"]: mapping["target"][1][1]
-            for mapping in dashcard["parameter_mappings"] or []
-        }
+        mapped = {mapping["parameter_id"]: mapping["target"][1][1] for mapping in dashcard["parameter_mappings"] or []}
         given = {parameter["id"]: parameter for parameter in body.get("parameters") or []}
         for parameter in dashboard["parameters"]:
             if parameter["id"] not in given and parameter.get("default") is not None:

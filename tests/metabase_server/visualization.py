@@ -74,9 +74,7 @@ OPERATORS = {
 NUMERIC = {"type/Integer", "type/BigInteger", "type/Decimal", "type/Float"}
 
 
-def problems(
-    display: str, settings: dict[str, Any], columns: dict[str, str], *, dashcard: bool = False
-) -> list[str]:
+def problems(display: str, settings: dict[str, Any], columns: dict[str, str], *, dashcard: bool = False) -> list[str]:
     """What is wrong with `settings` of a `display` over `columns` (output column -> base type)."""
     found: list[str] = []
     if display == "pivot":
@@ -113,9 +111,7 @@ def problems(
     if settings.get("stackable.stack_type") not in (None, "stacked", "normalized"):
         found.append(f"stackable.stack_type {settings['stackable.stack_type']!r}")
     if display in ("line", "bar", "area", "combo", "row", "scatter") and not dashcard:
-        found += [
-            f"{key} is missing" for key in ("graph.dimensions", "graph.metrics") if not settings.get(key)
-        ]
+        found += [f"{key} is missing" for key in ("graph.dimensions", "graph.metrics") if not settings.get(key)]
     if display == "scalar" and len(columns) > 1 and "scalar.field" not in settings and not dashcard:
         found.append("scalar.field is needed: the query returns more than one column")
     if display == "smartscalar" and not dashcard:

@@ -35,9 +35,7 @@ Json = Any
 class MetabaseError(AnalyticsError):
     """Metabase refused a request. `status`: the HTTP status; `fields`: the names it complains about."""
 
-    def __init__(
-        self, message: str, *, status: int | None = None, fields: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, fields: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
         self.status = status
         self.fields = fields
@@ -70,9 +68,7 @@ class MetabaseClient:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ConfigError(f"METABASE_URL={base_url!r}: must look like http://localhost:3001")
         if parts.username or parts.password:
-            raise ConfigError(
-                "METABASE_URL: must not contain a user or password; use METABASE_ADMIN_EMAIL/_PASSWORD"
-            )
+            raise ConfigError("METABASE_URL: must not contain a user or password; use METABASE_ADMIN_EMAIL/_PASSWORD")
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
         self.pause = sleep
@@ -140,9 +136,7 @@ class MetabaseClient:
         """Authenticate every request with an API key."""
         value = key.get_secret_value()
         if not API_KEY.fullmatch(value):
-            raise ConfigError(
-                "METABASE_API_KEY=(hidden): must look like mb_… as Metabase showed it when it was made"
-            )
+            raise ConfigError("METABASE_API_KEY=(hidden): must look like mb_… as Metabase showed it when it was made")
         self._secrets.add(value)
         self._headers = {"X-API-Key": value}
 
@@ -185,9 +179,7 @@ class MetabaseClient:
                     "correct them in .env",
                     status=401,
                 ) from None
-            raise MetabaseError(
-                f"Metabase did not let {email} sign in: {error}", status=error.status
-            ) from None
+            raise MetabaseError(f"Metabase did not let {email} sign in: {error}", status=error.status) from None
 
     def _start_session(self, answer: Json) -> None:
         session = answer.get("id") if isinstance(answer, dict) else None
@@ -210,9 +202,7 @@ class MetabaseClient:
 
     def get(self, path: str, **query: str | int | bool | list[str]) -> Json:
         """GET `path`; None when it does not exist (404)."""
-        values = {
-            key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items()
-        }
+        values = {key: str(value).lower() if isinstance(value, bool) else value for key, value in query.items()}
         suffix = f"?{urlencode(values, doseq=True)}" if values else ""
         try:
             return self.request("GET", quote(path) + suffix, None, retry=True)
@@ -322,9 +312,7 @@ def _reason(answer: Json, body: bytes) -> tuple[str, frozenset[str]]:
     if isinstance(errors, dict):
         fields = frozenset(errors)
         # Nested entries describe the rejected value and may quote it: name the field only.
-        parts += [
-            f"{key}: {value}" if isinstance(value, str) else key for key, value in sorted(errors.items())
-        ]
+        parts += [f"{key}: {value}" if isinstance(value, str) else key for key, value in sorted(errors.items())]
     return "; ".join(parts) or "no reason given", fields
 
 

@@ -125,11 +125,7 @@ def tag_id(card: str, tag: str) -> str:
 
 def described(kind: str, spec: CardSpec | DashboardSpec) -> str:
     """The stored description: the author's text, then where the item is defined and who keeps it."""
-    origin = (
-        f" Defined in {spec.source}; changes made here are overwritten, a copy is yours."
-        if spec.source
-        else ""
-    )
+    origin = f" Defined in {spec.source}; changes made here are overwritten, a copy is yours." if spec.source else ""
     return f"{spec.description.strip()}\n\nManaged by claude-analytics: {kind} {spec.key}.{origin}".strip()
 
 
@@ -179,9 +175,7 @@ def bound_sql(card: CardSpec, *, filtered: bool) -> str:
 # Request bodies
 
 
-def card_body(
-    card: CardSpec, *, database_id: int, fields: dict[tuple[str, str], int], collection_id: int
-) -> Json:
+def card_body(card: CardSpec, *, database_id: int, fields: dict[tuple[str, str], int], collection_id: int) -> Json:
     """The body of POST and PUT /api/card (without `entity_id`).
 
     The query is in the legacy native form with a map of template tags: the one form that every version
@@ -371,9 +365,7 @@ def _query_differs(wanted: Json, stored: Json) -> list[str]:
     ours, theirs = wanted["native"].get("template-tags") or {}, native.get("template-tags") or {}
     if isinstance(theirs, list):  # the form since 0.63 when a server ignores legacy-mbql
         theirs = {tag.get("name"): tag for tag in theirs}
-    if ours.keys() != theirs.keys() or not all(
-        _covers(_tag(theirs[name]), _tag(ours[name])) for name in ours
-    ):
+    if ours.keys() != theirs.keys() or not all(_covers(_tag(theirs[name]), _tag(ours[name])) for name in ours):
         differences.append("filters")
     return differences
 

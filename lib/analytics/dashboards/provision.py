@@ -38,6 +38,7 @@ MEMORY_LIMIT = "2GB"  # DuckDB lives in Metabase's JVM and would otherwise take 
 OLDEST_VERSION = 58  # below it the driver and the query forms differ
 SYNC_TIMEOUT_SECONDS = 180.0
 
+_LOST = ("not found", "does not exist", "does not have a column")  # a missing table or column in DuckDB's words
 _SYMBOLS = {"create": "+", "update": "~", "archive": "-", "unchanged": "="}
 
 
@@ -51,9 +52,7 @@ class Change:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{_SYMBOLS[self.action]} {self.kind:<10} {self.name}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
+        return f"{_SYMBOLS[self.action]} {self.kind:<10} {self.name}" + (f" ({self.detail})" if self.detail else "")
 
 
 @dataclass(frozen=True)
@@ -221,9 +220,7 @@ class _Run:
         parts = str(tag or "").lstrip("v").split(".")
         if len(parts) >= 2 and parts[1].isdigit():
             if int(parts[1]) < OLDEST_VERSION:
-                raise MetabaseError(
-                    f"Metabase {tag} is too old: 0.{OLDEST_VERSION} or newer is needed, 0.63 is tested"
-                )
+                raise MetabaseError(f"Metabase {tag} is too old: 0.{OLDEST_VERSION} or newer is needed, 0.63 is tested")
         else:
             self.progress(f"Metabase version {tag!r} is unknown here; 0.63 is tested")
 
@@ -242,9 +239,7 @@ class _Run:
         """Connect serving.duckdb read-only and wait until Metabase knows the columns that the cards use."""
         path = self.settings.metabase_database_path or str(self.settings.serving_dir / SERVING_FILE)
         if not posixpath.isabs(path):
-            raise ConfigError(
-                f"METABASE_DATABASE_PATH={path!r}: must be absolute, as Metabase's container sees it"
-            )
+            raise ConfigError(f"METABASE_DATABASE_PATH={path!r}: must be absolute, as Metabase's container sees it")
         details = {
             "database_file": path,
             "read_only": True,
@@ -296,9 +291,7 @@ class _Run:
                     "be readable in Metabase's plugins folder, and the official Alpine image cannot load it)",
                     status=400,
                 ) from None
-            hint = (
-                "METABASE_DATABASE_PATH must be the published serving.duckdb as Metabase's container sees it"
-            )
+            hint = "METABASE_DATABASE_PATH must be the published serving.duckdb as Metabase's container sees it"
             if "different configuration" in str(error):
                 hint = "restart Metabase"
             elif "icu extension" in str(error):
@@ -378,9 +371,7 @@ class _Run:
         """Our collection's items of one model."""
         if not self.collection_id:
             return []
-        return (
-            self.client.get(f"/api/collection/{self.collection_id}/items", models=[model]) or {"data": []}
-        )["data"]
+        return (self.client.get(f"/api/collection/{self.collection_id}/items", models=[model]) or {"data": []})["data"]
 
     # Cards
 
@@ -399,9 +390,7 @@ class _Run:
         fields = self.fields
         if self.dry_run:  # a column that is not synchronised yet has no id: the card then shows as changed
             fields = {tag.column: 0 for tag in spec.tags if tag.column} | fields
-        body = render.card_body(
-            spec, database_id=self.database_id, fields=fields, collection_id=self.collection_id
-        )
+        body = render.card_body(spec, database_id=self.database_id, fields=fields, collection_id=self.collection_id)
         if stored is None:
             self._did("create", "card", spec.name)
             if self.dry_run:
@@ -437,9 +426,7 @@ class _Run:
         """Create, update or leave every dashboard; note the ones that the definition dropped."""
         found: dict[str, Json] = {}
         # A copy made in Metabase carries the same mark: the oldest one, archived or not, is the one we made.
-        for item in sorted(
-            [*self._items("dashboard"), *self._trashed_dashboards()], key=lambda item: item["id"]
-        ):
+        for item in sorted([*self._items("dashboard"), *self._trashed_dashboards()], key=lambda item: item["id"]):
             key = render.mark_of("dashboard", item.get("description"))
             if key is not None:
                 found.setdefault(key, item)
@@ -530,12 +517,8 @@ class _Run:
         failed = []
         for spec in self.definition.cards:
             try:
-                answer = self.client.post(
-                    f"/api/card/{self.card_ids[spec.key]}/query", {"parameters": []}, retry=True
-                )
-                problem = (
-                    None if (answer or {}).get("status") == "completed" else str((answer or {}).get("error"))
-                )
+                answer = self.client.post(f"/api/card/{self.card_ids[spec.key]}/query", {"parameters": []}, retry=True)
+                problem = None if (answer or {}).get("status") == "completed" else str((answer or {}).get("error"))
             except MetabaseError as error:
                 problem = str(error)
             if problem is not None:
@@ -569,15 +552,16 @@ def _missing(definition: render.Definition, tables: list[dict[str, Any]]) -> str
             columns = ", ".join(f"{_quoted(c['name'])} {c['database_type']}" for c in table["fields"])
             if columns:
                 connection.execute(f"create schema if not exists {_quoted(table['schema'])}")
-                connection.execute(
-                    f"create table {_quoted(table['schema'])}.{_quoted(table['name'])} ({columns})"
-                )
+                connection.execute(f"create table {_quoted(table['schema'])}.{_quoted(table['name'])} ({columns})")
         for card in definition.cards:
             for filtered in (False, True):
                 try:
                     connection.execute(f"explain {render.bound_sql(card, filtered=filtered)}")
                 except duckdb.Error as error:
-                    return f'"{card.name}" does not bind: {str(error).splitlines()[0]}'
+                    problem = f'"{card.name}" does not bind: {str(error).splitlines()[0]}'
+                    if any(words in problem for words in _LOST):
+                        return problem
+                    raise MetabaseError(f"{problem}; correct {card.source or card.key}") from None
     return None
 
 
