@@ -157,7 +157,10 @@ def engine() -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(":memory:", config={"memory_limit": "512MB", "preserve_insertion_order": True})
     connection.execute("set timezone = 'UTC'")
-    connection.execute("set enable_progress_bar = false")
+    # off already in a Jupyter kernel, where DuckDB refuses the setting unless ipywidgets is installed
+    (bar,) = connection.execute("select current_setting('enable_progress_bar')").fetchone() or (False,)
+    if bar:
+        connection.execute("set enable_progress_bar = false")
     return connection
 
 
