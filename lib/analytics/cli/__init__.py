@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dashboards": ("analytics.cli.dashboards", "Check, render or provision the dashboards."),
     "deploy": ("analytics.cli.operations", "Install the schedules in your crontab."),
     "status": ("analytics.cli.operations", "Show schedules and past runs."),
-    "doctor": ("analytics.cli.operations", "Look for gaps, unpriced models and unknown entries."),
+    "doctor": ("analytics.cli.doctor", "Look for gaps, unpriced models and unknown entries."),
     "purge": ("analytics.cli.operations", "Remove data for good."),
 }
 
@@ -65,5 +65,3 @@ def main() -> None:
     except AnalyticsError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-
-

@@ -1,0 +1,25 @@
+"""`claude-analytics doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from analytics.settings import load_settings
+
+
+@click.command()
+def doctor() -> None:
+    """Look for gaps, unpriced models, dead letters and unknown entries.
+
+    \b
+    claude-analytics doctor
+
+    Exits with 0 also when there is something to look at: findings are not failures.
+    """
+    from analytics.doctor import examine
+
+    findings = examine(load_settings())
+    for finding in findings:
+        click.echo(str(finding))
+    found = sum(not finding.is_ok for finding in findings)
+    click.echo(f"{found} of {len(findings)} checks have something to look at" if found else "nothing to look at")

@@ -1,0 +1,86 @@
+"""`doctor` names what is missing from the numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from analytics.doctor import examine
+from analytics.errors import AnalyticsError
+from analytics.extract import extract
+from analytics.load import load
+from analytics.settings import Settings, load_settings
+from analytics.transform import transform
+
+
+def line(kind: str, day: int, session: str, number: int, **fields: object) -> str:
+    return json.dumps(
+        {
+            "type": kind,
+            "uuid": f"{session}-{number}",
+            "sessionId": session,
+            "timestamp": f"2026-09-{day:02d}T10:00:{number:02d}Z",
+            "version": "2.1.0",
+            "cwd": "/repo",
+            **fields,
+        }
+    )
+
+
+def response(model: str, number: int) -> dict:
+    usage = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7}
+    return {"id": f"m{number}", "role": "assistant", "model": model, "content": [], "usage": usage}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    project = tmp_path / "projects" / "-repo"
+    project.mkdir(parents=True)
+    prompt = {"role": "user", "content": "hello"}
+    lines = [
+        line("user", 1, "s1", 1, message=prompt),
+        line("assistant", 1, "s1", 2, message=response("mystery-9", 1)),
+        line("user", 4, "s2", 1, message=prompt),  # Wednesday 2 and Thursday 3 have no entry
+        line("brand-new", 4, "s2", 2),
+        "{not json",
+    ]
+    (project / "s.jsonl").write_text("\n".join(lines) + "\n")
+    settings = load_settings(source="jsonl", data_dir=tmp_path / "data", claude_projects_dir=tmp_path / "projects")
+    extract(settings)
+    load(settings)
+    transform(settings, as_of=datetime(2026, 9, 10, tzinfo=UTC))
+    os.replace(settings.build_path, settings.published_path)
+    return settings
+
+
+def test_doctor_finds_what_is_missing(settings: Settings) -> None:
+    cases = {finding.title: finding.cases for finding in examine(settings)}
+    assert cases["models without a price"] == [
+        "mystery-9: 1 responses, 3 input, 5 output, 0 cache write, 7 cache read tokens"
+    ]
+    assert cases["weekdays without entries inside an active period"] == ["2026-09-02 to 2026-09-03 (2 weekdays)"]
+    assert [case.split()[0] for case in cases["sessions without responses"]] == ["s2"]
+    [dead] = cases["documents that could not be stored"]
+    assert dead.startswith("1 x ")
+    assert "s.jsonl" in dead
+    [unknown] = cases["entry types not seen before, by Claude Code version"]
+    assert "brand-new" in unknown
+    assert "2.1.0" in unknown
+    assert cases["Iceberg tables whose metadata is not where the catalog says"] == []
+
+
+def test_doctor_notices_a_moved_data_directory(settings: Settings, tmp_path: Path) -> None:
+    shutil.move(settings.data_dir, tmp_path / "elsewhere")
+    moved = load_settings(data_dir=tmp_path / "elsewhere", claude_projects_dir=settings.claude_projects_dir)
+    [finding] = [finding for finding in examine(moved) if "metadata" in finding.title]
+    assert len(finding.cases) == 2
+    assert str(tmp_path / "elsewhere") in finding.advice
+
+
+def test_doctor_says_so_when_nothing_is_published(tmp_path: Path) -> None:
+    with pytest.raises(AnalyticsError, match="no database at"):
+        examine(load_settings(data_dir=tmp_path))
