@@ -18,7 +18,6 @@ import binascii
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -103,7 +102,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
 # What must stand somewhere in a row for any of the above: short on purpose, the automaton stays small.
 _FORMAT_TRIGGER = "|".join(
     (
-        r"sk-(?:ant|or|proj|svcacct|admin|None)-|sk-[A-Za-z0-9]{10}",
+        r"sk-(?:ant|or|proj|svcacct|admin|None)-|sk-[A-Za-z0-9]{20}",
         r"A[KS]IA[A-Z0-9]{8}",
         r"gh[pousr]_[A-Za-z0-9]{8}",
         r"github_pat_",
@@ -227,38 +226,42 @@ def redact_batch(texts: pa.Array | pa.ChunkedArray) -> tuple[pa.Array | pa.Chunk
     """`texts` (JSON, one document each; nulls stay) with every secret replaced, and how many of each kind.
 
     Args:
-        texts: string or large_string, the more at once the better: every call builds its automaton anew.
+        texts: string or large_string.
 
     Returns: an array of the same type and length (of chunks, when chunks were given); kind -> number of
     replacements, kinds without any left out.
     """
-    if isinstance(texts, pa.ChunkedArray):
-        parts = texts.combine_chunks()
-        if isinstance(parts, pa.ChunkedArray):  # more than one array of that type can hold
-            done = [redact_batch(part) for part in parts.chunks]
-            totals = Counter()
-            for _, found in done:
-                totals.update(found)
-            return pa.chunked_array([part for part, _ in done], texts.type), dict(totals)
-        clean, found = redact_batch(parts)
-        return (pa.chunked_array([clean], texts.type) if found else texts), found
     counts: dict[str, int] = {}
-    hits = _hits(texts)
-    positions = pc.indices_nonzero(hits)
-    if not len(positions):
-        return texts, counts
-    suspects = texts.take(positions)
-    groups = {group: _match(suspects, trigger).to_pylist() for group, trigger in _TRIGGERS.items()}
-    clean = [
-        _redact(text, {group for group, matches in groups.items() if matches[row]}, counts)
-        for row, text in enumerate(suspects.to_pylist())
-    ]
-    return pc.replace_with_mask(texts, hits, pa.array(clean, texts.type)), counts
+    if not isinstance(texts, pa.ChunkedArray):
+        return _redact_array(texts, counts), counts
+    # Copying the chunks together costs less than building the automaton for each of them.
+    whole = texts.combine_chunks()
+    parts = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
+    clean = [_redact_array(part, counts) for part in parts]
+    return (pa.chunked_array(clean, texts.type) if counts else texts), counts
 
 
 def redact_text(text: str) -> str:
     """`text` with every secret replaced."""
     return redact_batch(pa.array([text]))[0][0].as_py()
+
+
+def _redact_array(texts: pa.Array, counts: dict[str, int]) -> pa.Array:
+    """`texts` with every secret replaced."""
+    hits = _hits(texts)
+    positions = pc.indices_nonzero(hits)
+    if not len(positions):
+        return texts
+    suspects = texts.take(positions)
+    groups = {group: _match(suspects, trigger).to_pylist() for group, trigger in _TRIGGERS.items()}
+    before = sum(counts.values())
+    clean = [
+        _redact(text, {group for group, matches in groups.items() if matches[row]}, counts)
+        for row, text in enumerate(suspects.to_pylist())
+    ]
+    if sum(counts.values()) == before:
+        return texts
+    return pc.replace_with_mask(texts, hits, pa.array(clean, texts.type))
 
 
 def _redact(text: str, groups: set[str], counts: dict[str, int]) -> str:
@@ -285,12 +288,11 @@ def _redact(text: str, groups: set[str], counts: dict[str, int]) -> str:
 
 def _hits(texts: pa.Array) -> pa.Array:
     """Mask of the rows that may hold a secret."""
-    # Each slice builds its automaton anew: few of them.
     workers = max(1, min(os.cpu_count() or 1, texts.nbytes // _SLICE_BYTES))
-    size = -(-len(texts) // workers) or 1
-    slices = [texts.slice(start, size) for start in range(0, len(texts), size)]
-    if len(slices) <= 1:
+    if workers == 1:
         return _match(texts, _ANY_TRIGGER)
+    size = -(-len(texts) // workers)
+    slices = [texts.slice(start, size) for start in range(0, len(texts), size)]
     with ThreadPoolExecutor(max_workers=workers) as pool:
         return pa.concat_arrays(list(pool.map(lambda part: _match(part, _ANY_TRIGGER), slices)))
 
@@ -339,7 +341,8 @@ def _token_replacer(kind: str, counts: dict[str, int]) -> Callable[[re.Match[str
         is_telegram = kind == "telegram_bot_token" and before.endswith("bot")
         if is_inside_word and not is_telegram and not _LEFT_EDGE.search(before):
             return match.group()
-        if kind in _NEED_VARIETY and not _is_varied(match.group()):
+        # `ghp_xxxxxxxx…` stands for a token.
+        if len(set(match.group())) < 12 or (kind in _NEED_VARIETY and not any(map(str.isdigit, match.group()))):
             return match.group()
         return _mark(kind, counts)
 
@@ -348,10 +351,6 @@ def _token_replacer(kind: str, counts: dict[str, int]) -> Callable[[re.Match[str
 
 # Formats that words could make: `sk-` and many letters, `hf_…`.
 _NEED_VARIETY = {"openai_key", "huggingface_token", "telegram_bot_token", "npm_token", "notion_token"}
-
-
-def _is_varied(value: str) -> bool:
-    return any(c.isdigit() for c in value) and len(set(value)) >= 10
 
 
 def _value_replacer(
