@@ -34,8 +34,10 @@ _VERSION = re.compile(r"(\d{8}T\d{6})\.(\d+)\.db")
 # What dbt leaves of an interrupted build.
 _LEFTOVERS = r"__dbt_(tmp|backup)(__|$)"
 
-# Rewriting the file costs about as much as a second copy: worth it when a third of it or more is free blocks.
-_COMPACT_FREE_SHARE = 1 / 3
+# DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
+# one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.
+# More than half is free only after something shrank for good.
+_COMPACT_FREE_SHARE = 1 / 2
 _COMPACT_FREE_BYTES = 16 * 2**20
 
 
@@ -291,13 +293,13 @@ def _finish(database: Path) -> bool:
             connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
         _write_published_at(connection)
         connection.execute("checkpoint")
-        block_size, total, free = connection.execute(
-            "select block_size, total_blocks, free_blocks from pragma_database_size()"
-        ).fetchone()
+        (used,) = connection.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
     wal = Path(f"{database}.wal")
     if wal.exists():
         raise AnalyticsError(f"{wal} exists: another connection has the working copy open; close it")
-    if free * block_size < _COMPACT_FREE_BYTES or free < total * _COMPACT_FREE_SHARE:
+    # compared with the file itself: closing it has cut off what was free at its end
+    size = database.stat().st_size
+    if size - used < max(_COMPACT_FREE_BYTES, size * _COMPACT_FREE_SHARE):
         return False
     _compact(database)
     return True
@@ -320,6 +322,7 @@ def _compact(database: Path) -> None:
     import duckdb
 
     with partial_file(database) as temporary, duckdb.connect() as connection:
+        connection.execute("set preserve_insertion_order = false")
         connection.execute(f"attach '{_quoted(database)}' as source_database (read_only)")
         connection.execute(f"attach '{_quoted(temporary)}' as compact_database")
         connection.execute("copy from database source_database to compact_database")
