@@ -182,7 +182,7 @@ def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list
     if newest is not None and newest.snapshot_id != snapshot_id and newest.summary is not None:
         behind = int(newest.summary["total-records"] or 0) - int(snapshot.summary["total-records"] or 0)
         if behind:
-            notes.append(f"Iceberg has {behind:,} documents that are not loaded yet")
+            notes.append(f"documents in Iceberg that are not loaded yet: {behind:,}")
     return int(snapshot.summary["total-records"] or 0), notes
 
 

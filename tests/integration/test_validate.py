@@ -402,7 +402,7 @@ def test_a_later_snapshot_in_iceberg_is_a_note_when_the_published_database_is_va
     extract(settings)
     result = validate(settings, build_docs=False)
     assert result.database == settings.published_path.resolve()
-    assert result.warnings == ["Iceberg has 1 documents that are not loaded yet"]
+    assert result.warnings == ["documents in Iceberg that are not loaded yet: 1"]
 
 
 def test_validation_leaves_the_database_closed(build: Settings) -> None:

@@ -7,6 +7,7 @@ how fast an hourly run is.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -60,6 +61,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point. Known errors end as one line on stderr and their exit code (1 failed, 2 usage, 3 busy)."""
+    os.umask(0o077)  # transcripts are private: what is written is for its owner only
     try:
         cli()
     except AnalyticsError as error:
