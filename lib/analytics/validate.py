@@ -296,7 +296,7 @@ def _check(layer: str, item: ExpectationValidationResult) -> Check:
 _ASSETS = {
     "raw": "raw.conversations",
     "staging": "staging.stg_entries",
-    "intermediate": "intermediate.int_messages",
+    "intermediate": "intermediate.int_response_usage",
     "marts": "marts.fct_messages",
 }
 

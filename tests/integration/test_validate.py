@@ -155,6 +155,20 @@ def test_an_empty_history_is_valid(tmp_path: Path, dbt_cache: Path) -> None:
     publish(settings)
 
 
+def test_an_incremental_build_and_what_is_published_are_valid(tmp_path: Path, dbt_cache: Path) -> None:
+    settings = _settings(tmp_path, dbt_cache)
+    _build(settings, HISTORY[:8])
+    publish(settings)
+    with (settings.claude_projects_dir / "-w-app" / "s1.jsonl").open("a") as transcript:
+        transcript.writelines(json.dumps(entry) + "\n" for entry in HISTORY[8:])
+    extract(settings)
+    load(settings)
+    transform(settings)
+    assert failed(check(settings)) == set()
+    publish(settings)
+    assert failed(check(settings)) == set()
+
+
 # what breaks it -> the expectations that must fail, and no other
 BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
     "a document loaded twice": (
