@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"(\d{8}T\d{6})\.(\d+)\.db")
 
+# What only a build needs: the documents' text, and what dbt computes anew for the sessions of each run.
+_BUILD_ONLY = ["raw.new_documents", "intermediate.int_entries", "intermediate.int_messages"]
+
 # What dbt leaves of an interrupted build.
 _LEFTOVERS = r"__dbt_(tmp|backup)(__|$)"
 
@@ -281,14 +284,14 @@ def _finish(database: Path) -> bool:
         for kind, schema, name in connection.execute(
             """
             select 'view', schema_name, view_name from duckdb_views()
-            where not internal and (schema_name || '.' || view_name = 'raw.new_documents'
+            where not internal and (list_contains($build_only, schema_name || '.' || view_name)
                 or regexp_matches(view_name, $leftovers))
             union all
             select 'table', schema_name, table_name from duckdb_tables()
-            where not internal and (schema_name || '.' || table_name = 'raw.new_documents'
+            where not internal and (list_contains($build_only, schema_name || '.' || table_name)
                 or regexp_matches(table_name, $leftovers))
             """,
-            {"leftovers": _LEFTOVERS},
+            {"leftovers": _LEFTOVERS, "build_only": _BUILD_ONLY},
         ).fetchall():
             connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
         _write_published_at(connection)
