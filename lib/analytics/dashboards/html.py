@@ -24,14 +24,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 
 from analytics import runs
+from analytics.dashboards.definitions import definition
 from analytics.dashboards.model import Card, Dashboard, load_dashboards
 from analytics.dashboards.query import Plan, plan
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.files import partial_file
-from analytics.settings import PROJECT_ROOT, Settings
+from analytics.settings import Settings
 
 REPORT_FILE = "dashboards/index.html"
 RANGES = {
@@ -78,14 +78,14 @@ def render(settings: Settings, *, folder: Path | None = None, target: Path | Non
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """The published marts, read-only; mart names need no schema.
+    """The published marts, read-only; mart names need no schema, times are UTC.
 
     Raises:
         AnalyticsError: nothing is published yet.
     """
     if not settings.published_path.exists():
         raise AnalyticsError(
-            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` (or `make demo`) first"
+            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` or `make demo` first"
         )
     # The version's own path: DuckDB shares an open database by path, and the link's target changes.
     connection = duckdb.connect(str(settings.published_path.resolve()), read_only=True)
@@ -126,7 +126,9 @@ def _data(connection: duckdb.DuckDBPyConnection, dashboards: tuple[Dashboard, ..
             "lastDay": _day(last),
             "range": "30" if active_days >= _MIN_ACTIVE_DAYS else "all",
             "projects": [{"path": path, "name": name, "ids": ids} for path, name, ids in projects],
-            "models": [row[0] for row in connection.execute("select distinct model from dim_models order by 1").fetchall()],
+            "models": [
+                row[0] for row in connection.execute("select distinct model from dim_models order by 1").fetchall()
+            ],
             "dashboards": [{"key": board.key, "title": board.title} for board in dashboards],
             "cards": {},
             "sources": {},
@@ -145,7 +147,9 @@ def _data(connection: duckdb.DuckDBPyConnection, dashboards: tuple[Dashboard, ..
                     table = connection.execute(source.sql).fetch_arrow_table()
                 except duckdb.Error as error:
                     reason = str(error).splitlines()[0]
-                    raise AnalyticsError(f"{card.source}: {source.name} fails on the published marts: {reason}") from None
+                    raise AnalyticsError(
+                        f"{card.source}: {source.name} fails on the published marts: {reason}"
+                    ) from None
                 missing = set(source.filters.values()) - set(table.column_names)
                 if missing:
                     raise ConfigError(f"{card.source}: {source.name} is filtered by {missing} but does not put it out")
@@ -282,20 +286,24 @@ def _document(dashboards: tuple[Dashboard, ...], data: _Data, settings: Settings
         "default-src 'none'; connect-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
         f"form-action 'none'; script-src {' '.join(_csp_hash(script) for script in scripts)}"
     )
-    return (_FOLDER / "index.html").read_text(encoding="utf-8").format(
-        policy=html.escape(policy, quote=True),
-        style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
-        ranges="".join(f'<option value="{key}">{label}</option>' for key, label in RANGES.items()),
-        tabs="".join(_tab(board) for board in dashboards),
-        panels="".join(_panel(board, settings) for board in dashboards),
-        definitions="".join(
-            f'<template id="definition-{number}">{_definition(name)}</template>'
-            for name, number in data.manifest["definitions"].items()
-        ),
-        manifest=_json(data.manifest),
-        columns=_json(data.columns),
-        library=scripts[0],
-        page=scripts[1],
+    return (
+        (_FOLDER / "index.html")
+        .read_text(encoding="utf-8")
+        .format(
+            policy=html.escape(policy, quote=True),
+            style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
+            ranges="".join(f'<option value="{key}">{label}</option>' for key, label in RANGES.items()),
+            tabs="".join(_tab(board) for board in dashboards),
+            panels="".join(_panel(board, settings) for board in dashboards),
+            definitions="".join(
+                f'<template id="definition-{number}">{_markdown(definition(name))}</template>'
+                for name, number in data.manifest["definitions"].items()
+            ),
+            manifest=_json(data.manifest),
+            columns=_json(data.columns),
+            library=scripts[0],
+            page=scripts[1],
+        )
     )
 
 
@@ -355,11 +363,14 @@ def _runs_article(settings: Settings) -> str:
         published = run.published_version or ""
         reason = "" if run.error is None else f"{run.error.get('stage', '')}: {run.error.get('message', '')}"
         seconds = "" if run.duration_seconds is None else f"{run.duration_seconds:.0f} s"
-        badge = f'<span class="badge {"warn" if run.outcome in ("failed", "interrupted") else ""}">{html.escape(run.outcome.replace("_", " "))}</span>'
+        level = "warn" if run.outcome in ("failed", "interrupted") else ""
+        badge = f'<span class="badge {level}">{html.escape(run.outcome.replace("_", " "))}</span>'
         cells = [html.escape(run.started_at[:16].replace("T", " ")), html.escape(run.deployment), badge]
         cells += [html.escape(seconds), html.escape(published), html.escape(reason)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Started (UTC)", "Run", "Outcome", "Took", "Published", "Error"))
+    heads = "".join(
+        f'<th scope="col">{name}</th>' for name in ("Started (UTC)", "Run", "Outcome", "Took", "Published", "Error")
+    )
     body = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="Last runs"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -367,55 +378,15 @@ def _runs_article(settings: Settings) -> str:
         else '<p class="empty">No runs of the whole pipeline yet</p>'
     )
     return (
-        '<div class="band"><article class="plain" id="last-runs" style="--col:1;--span:24"><header><h3>Last runs</h3></header>'
+        '<div class="band"><article class="plain" id="last-runs" style="--col:1;--span:24">'
+        "<header><h3>Last runs</h3></header>"
         '<p class="about">What the schedule did, newest first. A failed run publishes nothing: the numbers stay the '
-        f'ones before it. <code>claude-analytics status</code> says more.</p><div class="body">{body}</div></article></div>'
+        "ones before it. <code>claude-analytics status</code> says more.</p>"
+        f'<div class="body">{body}</div></article></div>'
     )
 
 
 # Definitions
-
-
-def _definition(name: str) -> str:
-    """What a card's `definition` says, as HTML: a section of docs/how-we-count.md, or a description from dbt."""
-    if name.startswith("docs/"):
-        return _markdown(section(name.partition("#")[2]))
-    return "".join(f"<p>{html.escape(line)}</p>" for line in description(name))
-
-
-def section(anchor: str) -> str:
-    """The text under the heading of docs/how-we-count.md that has this anchor (GitHub's rules).
-
-    Raises:
-        ConfigError: there is no such heading.
-    """
-    path = PROJECT_ROOT / "docs" / "how-we-count.md"
-    parts = re.split(r"^#{1,4} +(.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
-        slug = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-        if slug == anchor:
-            return text.strip()
-    raise ConfigError(f"docs/how-we-count.md has no heading with the anchor #{anchor}")
-
-
-def description(name: str) -> list[str]:
-    """Descriptions of `marts.<model>` or `marts.<model>.<column>` from dbt: the column's first, then the model's.
-
-    Raises:
-        ConfigError: dbt describes no such model or column.
-    """
-    _, model, *column = name.split(".")
-    path = PROJECT_ROOT / "dbt" / "models" / "marts" / f"{model}.yml"
-    if not path.exists():
-        raise ConfigError(f"{name}: there is no {path.relative_to(PROJECT_ROOT)}")
-    found = next(item for item in yaml.safe_load(path.read_text(encoding="utf-8"))["models"] if item["name"] == model)
-    lines = [f"{model}: {' '.join(found['description'].split())}"]
-    if column:
-        described = {item["name"]: item.get("description", "") for item in found["columns"]}
-        if column[0] not in described:
-            raise ConfigError(f"{name}: dbt describes no column {column[0]} of {model}")
-        lines.insert(0, f"{column[0]}: {' '.join(described[column[0]].split())}")
-    return lines
 
 
 def _markdown(text: str) -> str:

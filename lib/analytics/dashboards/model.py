@@ -163,7 +163,9 @@ def load_dashboards(folder: Path | None = None) -> tuple[Dashboard, ...]:
             if "use" not in item:
                 card = _card(item, path, folder)
                 if card.key in cards:
-                    raise ConfigError(f"{card.source}: the key {card.key!r} is also {cards[card.key].source}: rename one")
+                    raise ConfigError(
+                        f"{card.source}: the key {card.key!r} is also {cards[card.key].source}: rename one"
+                    )
                 cards[card.key] = card
     dashboards = [_dashboard(document, path, folder, cards) for path, document in documents.items()]
     return tuple(sorted(dashboards, key=lambda dashboard: (dashboard.position, dashboard.key)))
@@ -294,7 +296,9 @@ def _check_layout(dashboard: Dashboard) -> None:
         for row in range(place.row, place.row + place.height):
             for col in range(place.col, place.col + place.width):
                 if (row, col) in taken:
-                    raise ConfigError(f"{dashboard.source}: {name} lies over {taken[row, col]} at row {row}, column {col}")
+                    raise ConfigError(
+                        f"{dashboard.source}: {name} lies over {taken[row, col]} at row {row}, column {col}"
+                    )
                 taken[row, col] = name
 
 

@@ -123,7 +123,9 @@ class _Compiler:
         marked = _OPTIONAL.sub(self._mark, sql)
         if "{{" in marked:
             raise self._fail("a filter stands outside of [[ ]]")
-        parsed = json.loads(_parser().execute("select json_serialize_sql(?)", [marked.strip().rstrip(";")]).fetchone()[0])
+        parsed = json.loads(
+            _parser().execute("select json_serialize_sql(?)", [marked.strip().rstrip(";")]).fetchone()[0]
+        )
         if parsed["error"]:
             raise self._fail(f"not SQL: {parsed['error_message']}")
         if len(parsed["statements"]) != 1:
@@ -270,7 +272,10 @@ class _Compiler:
             item["function_name"],
             [self._expression(child) for child in item.get("children", [])],
             [self._expression(child) for child in item.get("partitions", [])],
-            [[self._expression(order["expression"]), order["type"] == "DESCENDING"] for order in item.get("orders", [])],
+            [
+                [self._expression(order["expression"]), order["type"] == "DESCENDING"]
+                for order in item.get("orders", [])
+            ],
         ]
 
     def _cast(self, item: dict[str, Any]) -> list[Any]:

@@ -69,7 +69,7 @@ const Engine = (() => {
     INTEGER: (value) => roundEven(Number(value)),
     DATE: (value) => (typeof value === "string" ? Math.round(Date.parse(`${value}T00:00:00Z`) / DAY) : value),
     VARCHAR: String,
-    BOOLEAN: Boolean,
+    BOOLEAN: (value) => (typeof value === "string" ? value === "t" || value === "true" : Boolean(value)),
   };
 
   const COMPARE = {

@@ -1,587 +1,562 @@
-// The page: filters, tabs, and a rendering for every display. Numbers come from engine.js.
+/* The report's page: filters, tabs, and how a card's result is shown. All texts go in as text, never as HTML. */
 "use strict";
 
 (() => {
-  const DAY = 86400000;
-  const page = JSON.parse(document.getElementById("data").textContent);
-  const byId = (id) => document.getElementById(id);
-  const [firstDay, lastDay] = page.days;
-  const isEmpty = firstDay === null;
+  const DAY_MS = 86400000;
+  const manifest = JSON.parse(document.getElementById("manifest").textContent);
+  const packed = JSON.parse(document.getElementById("columns").textContent);
+  const state = { tab: manifest.dashboards[0].key, range: "all", from: null, to: null, project: "", model: "" };
+  const results = new Map(); // card key -> {names, rows} as last shown
+  const $ = (id) => document.getElementById(id);
 
-  function element(name, attributes = {}, ...children) {
-    const node = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) {
-      if (key === "class") node.className = value;
-      else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-      else if (value !== null && value !== false) node.setAttribute(key, value === true ? "" : value);
+  // ---- small helpers
+
+  function element(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name === "class") node.className = value;
+      else if (name.startsWith("--")) node.style.setProperty(name, value);
+      else node.setAttribute(name, value === true ? "" : value);
     }
     node.append(...children.filter((child) => child !== null && child !== undefined));
     return node;
   }
 
-  // Data
+  const iso = (day) => new Date(day * DAY_MS).toISOString().slice(0, 10);
+  const dayOf = (text) => { const ms = Date.parse(`${text}T00:00:00Z`); return Number.isNaN(ms) ? null : ms / DAY_MS; };
+  const nextFrame = () => new Promise((done) => setTimeout(done, 0));
 
-  function unpacked(width, text) {
-    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-    const kind = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: Float64Array }[width];
-    return new kind(bytes.buffer);
-  }
+  // ---- formats
 
-  const decoded = new Map();
-  function column(position) {
-    if (!decoded.has(position)) {
-      const item = page.columns[position];
-      let data = item.plain;
-      if (item.values) data = Array.from(unpacked(item.width, item.packed), (place) => item.values[place]);
-      else if (item.packed !== undefined) {
-        data = Array.from(unpacked(item.width, item.packed), (value) => (value === 0 ? null : value - 1 + item.from));
-      } else if (item.doubles !== undefined) {
-        data = Array.from(unpacked(8, item.doubles), (value) => (Number.isNaN(value) ? null : value));
-      }
-      decoded.set(position, data);
-    }
-    return decoded.get(position);
-  }
-
-  const relations = new Map();
-  function relation(position) {
-    if (!relations.has(position)) {
-      const { rows, columns } = page.tables[position];
-      const found = Object.entries(columns).map(([name, place]) => ({ name, alias: null, data: column(place) }));
-      relations.set(position, { rows, columns: found });
-    }
-    return relations.get(position);
-  }
-
-  function rowsOf(card, chosen = choice()) {
-    const sources = card.sources.map(([name, position, filters]) => ({ name, filters, table: relation(position) }));
-    return Engine.evaluate({ sources, steps: card.steps }, chosen);
-  }
-
-  // Formats
-
-  const number = (value, digits) =>
-    value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const zoned = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: page.timezone, ...options });
-  const dateTime = zoned({ year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-  const plainDate = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", year: "numeric", month: "short", day: "numeric" });
+  const dates = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeZone: "UTC" });
+  const instants = new Intl.DateTimeFormat("en-US", {
+    month: "short", day: "numeric", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+    timeZone: manifest.timeZone,
+  });
+  const digits = (low, high = low) => new Intl.NumberFormat("en-US", { minimumFractionDigits: low, maximumFractionDigits: high });
+  const whole = digits(0), one = digits(1), cents = digits(2), fine = digits(4);
 
   function compact(value) {
-    const size = Math.abs(value);
-    for (const [unit, name] of [[1e9, "B"], [1e6, "M"], [1e3, "K"]]) {
-      if (size >= unit && !(unit === 1e3 && size < 1e4)) {
-        return `${number(value / unit, size / unit < 99.95 ? 1 : 0)}${name}`;
-      }
+    for (const [size, unit] of [[1e9, "B"], [1e6, "M"], [1e3, "K"]]) {
+      if (Math.abs(value) >= size) return `${digits(0, Math.abs(value) < 100 * size ? 1 : 0).format(value / size)}${unit}`;
     }
-    return number(value, 0);
+    return whole.format(value);
   }
 
   function duration(seconds) {
-    if (seconds < 0.95) return `${number(seconds * 1000, 0)} ms`;
-    if (seconds < 59.95) return `${number(seconds, 1)} s`;
-    const minutes = Math.round(seconds / 60);
-    if (seconds < 3600 && minutes < 60) {
-      const whole = Math.round(seconds);
-      return minutes < 10 && whole % 60 ? `${Math.floor(whole / 60)}m ${whole % 60}s` : `${minutes}m`;
-    }
-    return `${number(Math.floor(minutes / 60), 0)}h ${minutes % 60}m`;
+    if (seconds < 1) return `${whole.format(seconds * 1000)} ms`;
+    if (seconds < 10) return `${one.format(seconds)} s`;
+    if (seconds < 59.5) return `${whole.format(seconds)} s`;
+    const minutes = Math.floor(Math.round(seconds) / 60);
+    if (minutes < 60) return `${minutes}m ${String(Math.round(seconds) % 60).padStart(2, "0")}s`;
+    return `${whole.format(Math.floor(minutes / 60))}h ${String(minutes % 60).padStart(2, "0")}m`;
   }
 
-  const money = (value, digits) => `${value < 0 ? "−" : ""}$${number(Math.abs(value), digits)}`;
+  function money(value, format, smallest) {
+    const text = value !== 0 && Math.abs(value) < smallest ? `<$${format.format(smallest)}` : `$${format.format(Math.abs(value))}`;
+    return value < 0 ? `−${text}` : text;
+  }
+
   const FORMATS = {
     text: String,
-    usd: (value) => (value > 0 && value < 0.005 ? "< $0.01" : money(value, 2)),
-    usd_fine: (value) => money(value, 4),
-    count: (value) => number(value, 0),
+    usd: (v) => money(v, cents, 0.01),
+    usd_fine: (v) => money(v, fine, 0.0001),
+    count: (v) => whole.format(v),
     tokens: compact,
-    number: (value) => number(value, 1),
-    percent: (value) => `${number(value * 100, 1)}%`,
+    number: (v) => (Math.abs(v) >= 1000 ? whole : one).format(v),
+    percent: (v) => (v !== 0 && Math.abs(v) < 0.0005 ? "<0.1%" : `${one.format(v * 100)}%`),
     duration,
-    ms: (value) => duration(value / 1000),
-    date: (value) => plainDate.format(value * DAY),
-    datetime: (value) => dateTime.format(value),
+    ms: (v) => duration(v / 1000),
+    date: (v) => dates.format(v * DAY_MS),
+    datetime: (v) => instants.format(v),
   };
-  const TEXTS = new Set(["text", "date", "datetime"]);
-  const shown = (value, format) => (value === null || value === undefined ? "–" : FORMATS[format](value));
-  const isoDay = (days) => new Date(days * DAY).toISOString().slice(0, 10);
-  const dayOf = (text) => (text ? Math.round(Date.parse(`${text}T00:00:00Z`) / DAY) : null);
-  const plural = (count, word) => `${number(count, 0)} ${word}${count === 1 ? "" : "s"}`;
+  const AXIS = { usd: "$~s", usd_fine: "$~g", count: "~s", tokens: "~s", number: "~g", percent: "~%", duration: "~s" };
+  const show = (format, value) => (value === null ? "–" : FORMATS[format](value));
+  const isText = (format) => format === "text";
 
-  // What is chosen
+  // ---- data: columns are unpacked when a card first needs them
 
-  const PRESETS = [["7", "Last 7 days"], ["30", "Last 30 days"], ["90", "Last 90 days"], ["365", "Last 12 months"], ["all", "All time"]];
-  const START = "90";
-  const paths = [...new Set(page.projects.map((item) => item[2]).filter((path) => path !== null))];
-  const state = { tab: page.dashboards[0].key, preset: START, from: null, to: null, project: new Set(), model: new Set() };
+  const unpacked = new Map();
 
-  function applyPreset(preset) {
-    state.preset = preset;
-    state.to = isEmpty || preset === "all" ? null : lastDay;
-    state.from = isEmpty || preset === "all" ? null : lastDay - Number(preset) + 1;
+  async function bytes(text, zipped) {
+    const raw = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    if (!zipped) return raw.buffer;
+    return new Response(new Blob([raw]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   }
 
-  function choice() {
-    const ids = page.projects.filter((item) => state.project.has(item[2])).map((item) => item[0]);
-    return {
-      from: state.from,
-      to: state.to,
-      projects: state.project.size ? new Set(ids) : null,
-      models: state.model.size ? new Set(state.model) : null,
-    };
-  }
+  const ARRAYS = { i1: Int8Array, i2: Int16Array, i4: Int32Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f8: Float64Array };
 
-  function readAddress() {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    applyPreset(PRESETS.some(([key]) => key === asked.get("period")) ? asked.get("period") : START);
-    if (asked.has("from") || asked.has("to")) {
-      state.preset = "own";
-      const day = (name) => (Number.isFinite(dayOf(asked.get(name))) ? dayOf(asked.get(name)) : null);
-      [state.from, state.to] = [day("from"), day("to")];
+  async function unpack(id) {
+    const { type, n, data, zip, mask, values, bool } = packed[id];
+    const buffer = await bytes(data, zip);
+    const array = new ARRAYS[type](buffer, 0, n);
+    if (values !== undefined) {
+      const words = typeof values === "string" ? JSON.parse(new TextDecoder().decode(await bytes(values, true))) : values;
+      return Array.from(array, (place) => words[place]);
     }
-    state.project = new Set(asked.getAll("project").filter((path) => paths.includes(path)));
-    state.model = new Set(asked.getAll("model").filter((name) => page.models.includes(name)));
-    const tab = page.dashboards.find((board) => board.key === asked.get("tab"));
-    state.tab = (tab || page.dashboards[0]).key;
+    const missing = mask ? new Uint8Array(buffer, n * array.BYTES_PER_ELEMENT, n) : null;
+    const read = bool ? (value) => value === 1 : (value) => value;
+    return Array.from(array, (value, row) => (missing && missing[row] ? null : read(value)));
   }
 
-  function writeAddress() {
-    const asked = new URLSearchParams({ tab: state.tab });
-    if (state.preset === "own") {
-      if (state.from !== null) asked.set("from", isoDay(state.from));
-      if (state.to !== null) asked.set("to", isoDay(state.to));
-    } else if (state.preset !== START) asked.set("period", state.preset);
-    for (const path of state.project) asked.append("project", path);
-    for (const name of state.model) asked.append("model", name);
-    history.replaceState(null, "", `#${asked}`);
+  async function load(card) {
+    const ids = new Set(Object.values(card.sources).flatMap((id) => Object.values(manifest.sources[id].columns)));
+    await Promise.all([...ids].filter((id) => !unpacked.has(id)).map(async (id) => unpacked.set(id, await unpack(id))));
   }
 
-  const isSet = { date: () => state.from !== null || state.to !== null, project: () => state.project.size > 0, model: () => state.model.size > 0 };
+  // ---- filters
 
-  // Cards
+  /** What the engine filters by; null means everything. */
+  function chosen() {
+    const ids = manifest.projects.filter((project) => project.path === state.project).flatMap((project) => project.ids);
+    return { from: state.from, to: state.to, projects: state.project ? new Set(ids) : null, models: state.model ? new Set([state.model]) : null };
+  }
 
-  const table = (card, result, names = card.columns) => {
-    const view = card.view;
-    const data = new Map(result.columns.map((item) => [item.name, item.data]));
-    const largest = new Map((view.bars || []).map((name) => [name, Math.max(...data.get(name).map((value) => value || 0), 0)]));
-    const body = element("tbody");
-    const cell = (row, [name, , format]) => {
-      const value = data.get(name)[row];
-      const classes = [TEXTS.has(format) ? (format === "text" ? "text" : "date") : "n"];
-      if (value === null) classes.push("missing");
-      if (value === "warn" || value === "no price") classes.push("warn");
-      const node = element("td", {}, shown(value, format));
-      if (largest.get(name) > 0 && value > 0) {
-        classes.push("bar");
-        node.style.setProperty("--share", `${(100 * value) / largest.get(name)}%`);
-      }
-      node.className = classes.join(" ");
-      return node;
-    };
-    const fill = (order) => body.replaceChildren(...order.map((row) => element("tr", {}, ...names.map((item) => cell(row, item)))));
-    const rows = Array.from({ length: result.rows }, (_, row) => row);
-    fill(rows);
-    const heads = names.map(([name, title, format]) => {
-      const head = element("th", { scope: "col", class: TEXTS.has(format) ? "" : "n" });
-      head.append(element("button", {
-        type: "button",
-        onclick() {
-          const down = head.getAttribute("aria-sort") !== "descending";
-          for (const other of heads) other.removeAttribute("aria-sort");
-          head.setAttribute("aria-sort", down ? "descending" : "ascending");
-          const values = data.get(name);
-          fill([...rows].sort((a, b) => {
-            if (values[a] === values[b]) return a - b;
-            if (values[a] === null) return 1;
-            if (values[b] === null) return -1;
-            return values[a] < values[b] === down ? 1 : -1;
-          }));
-        },
-      }, title));
-      return head;
+  const narrowedBy = () => [
+    ...(state.from !== null || state.to !== null ? ["date"] : []), ...(state.project ? ["project"] : []), ...(state.model ? ["model"] : []),
+  ];
+
+  async function compute(card) {
+    await load(card);
+    const sources = Object.entries(card.sources).map(([name, id]) => {
+      const { n, columns, filters } = manifest.sources[id];
+      const data = Object.entries(columns).map(([column, packedId]) => ({ name: column, alias: null, data: unpacked.get(packedId) }));
+      return { name, filters, table: { rows: n, columns: data } };
     });
-    return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": card.title },
-      element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body));
-  };
+    const { rows, columns } = Engine.evaluate({ sources, steps: card.steps }, chosen());
+    return { names: columns.map((column) => column.name), rows: Array.from({ length: rows }, (_, row) => columns.map((column) => column.data[row])) };
+  }
+
+  // ---- cards
+
+  const column = (card, name) => card.columns.find((c) => c.name === name);
+  const nothing = (text = "No data in this range") => element("p", { class: "empty" }, text);
+
+  function trend(card, result) {
+    const at = result.names.indexOf(card.view.value), when = result.names.indexOf(card.view.date);
+    const format = column(card, card.view.value).format;
+    const rows = result.rows.filter((row) => row[when] !== null);
+    const now = rows.length ? rows[rows.length - 1][at] : null;
+    const before = rows.length > 1 ? rows[rows.length - 2][at] : null;
+    if (now === null) return [element("p", { class: "value none" }, "–"), element("p", { class: "trend" }, "no data in this range")];
+    const value = element("p", { class: "value" }, show(format, now));
+    if (before === null) return [value, element("p", { class: "trend" }, "no earlier period to compare with")];
+    const change = before === 0 ? null : (now - before) / Math.abs(before);
+    const up = now > before, same = now === before;
+    const good = !card.view.good || same ? "" : (card.view.good === "up") === up ? "better" : "worse";
+    const arrow = same ? "=" : up ? "▲" : "▼";
+    const points = format === "percent" ? `${one.format(Math.abs(now - before) * 100)} points` : null;
+    const size = same ? "unchanged" : points ?? (change === null ? "" : `${whole.format(Math.abs(change * 100))}%`);
+    return [value, element("p", { class: `trend ${good}` },
+      element("span", { class: "change" }, `${arrow} ${size}`.trim()), ` from ${show(format, before)}`)];
+  }
 
   function strip(card, result) {
-    const [what, now, status] = result.columns.map((item) => item.data);
-    return element("dl", { class: "strip" }, ...what.map((name, row) =>
-      element("div", { class: status[row] === "warn" ? "warn" : "" }, element("dt", {}, name), element("dd", {}, shown(now[row], "text")))));
-  }
-
-  function scalar(card, result) {
-    const { value: name, date, good } = card.view;
-    const [, , format] = card.columns.find(([column]) => column === name);
-    const values = result.columns.find((item) => item.name === name).data;
-    const current = result.rows ? values[result.rows - 1] : null;
-    const parts = [element("p", { class: "number", "data-value": current === null ? "" : String(current) }, shown(current, format))];
-    if (date && result.rows) {
-      const periods = result.columns.find((item) => item.name === date).data;
-      const reaches = result.rows > 1 && periods[result.rows - 2] !== null && periods[result.rows - 2] >= firstDay;
-      const before = reaches ? values[result.rows - 2] : null;
-      parts.push(trend(current, before, format, good));
+    const list = element("dl", { class: "strip" });
+    for (const [what, now, status] of result.rows) {
+      list.append(element("div", { class: status === "warn" ? "warn" : null }, element("dt", {}, what),
+        element("dd", {}, status === "warn" ? `⚠ ${now}` : now)));
     }
-    return element("div", {}, ...parts);
+    return [list];
   }
 
-  function trend(current, before, format, good) {
-    if (before === null) return element("p", { class: "trend" }, "nothing before to compare with");
-    const was = ` from ${shown(before, format)}`;
-    if (current === null) return element("p", { class: "trend" }, `none${was}`);
-    const change = current - before;
-    if (Math.abs(change) < 1e-9) return element("p", { class: "trend" }, `unchanged${was}`);
-    const amount = format === "percent" ? `${number(Math.abs(change) * 100, 1)} points`
-      : before ? `${number(Math.abs(100 * change / before), 0)}%` : "new";
-    const tone = good ? ((change > 0) === (good === "up") ? "good" : "bad") : "";
-    return element("p", { class: `trend ${tone}` }, element("b", {}, `${change > 0 ? "▲" : "▼"} ${amount}`), was);
-  }
-
-  function bars(card, result) {
-    const [name, value] = [card.view.x, card.view.y[0]].map((wanted) => result.columns.find((item) => item.name === wanted).data);
-    const format = card.columns.find(([column]) => column === card.view.y[0])[2];
-    const largest = Math.max(...value.map((item) => item || 0), 0);
-    const list = element("div", { class: "rows", role: "list" });
-    name.forEach((label, row) => {
-      const bar = element("i");
-      bar.style.width = `${largest ? (100 * value[row]) / largest : 0}%`;
-      list.append(element("span", { class: "name", title: shown(label, "text") }, shown(label, "text")),
-        element("span", { class: "track" }, bar), element("span", { class: "value" }, shown(value[row], format)));
-    });
-    return list;
+  function dataTable(card, result) {
+    if (!result.rows.length) return [nothing()];
+    const shown = card.columns.map((c) => ({ ...c, at: result.names.indexOf(c.name) })).filter((c) => c.at >= 0);
+    const bars = new Map((card.view.bars ?? []).map((name) => {
+      const at = result.names.indexOf(name);
+      return [name, Math.max(...result.rows.map((row) => row[at] ?? 0), 0)];
+    }));
+    const head = element("tr", {}, ...shown.map((c) => element("th", { scope: "col", class: isText(c.format) ? null : "number" }, c.title)));
+    const body = result.rows.map((row) => element("tr", {}, ...shown.map((c) => {
+      const value = row[c.at], text = show(c.format, value);
+      const cell = element("td", { class: isText(c.format) ? "text" : "number" });
+      if (c.name === "status" || c.name === "price" || c.name === "activity_status") {
+        cell.append(element("span", { class: `badge ${String(value).replace(/\W/g, "-")}` }, text));
+      } else if (isText(c.format)) cell.append(element("span", { class: "clip", title: text }, text));
+      else {
+        cell.append(text);
+        if (c.format === "tokens" && value !== null) cell.title = whole.format(value);
+        if (value === null) cell.title = "unknown";
+      }
+      if (bars.has(c.name) && value !== null && bars.get(c.name) > 0) {
+        cell.classList.add("bar");
+        cell.style.setProperty("--share", `${Math.max(0, value / bars.get(c.name)) * 100}%`);
+      }
+      return cell;
+    })));
+    const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": card.title },
+      element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+    return [frame];
   }
 
   function heat(card, result) {
     const { down, across, value } = card.view.heat;
-    const [downs, acrosses, values] = [down, across, value].map((name) => result.columns.find((item) => item.name === name).data);
-    const [lines, columns] = [[...new Set(downs)], [...new Set(acrosses)]];
-    const largest = Math.max(...values, 1);
-    const found = new Map(values.map((item, row) => [`${downs[row]}|${acrosses[row]}`, item]));
-    const cell = (line, name) => {
-      const item = found.get(`${line}|${name}`) || 0;
-      const share = item / largest;
-      const node = element("td", { class: item ? (share > 0.6 ? "strong" : "") : "zero", title: `${line} ${name}:00 – ${number(item, 0)}` }, compact(item));
-      node.style.setProperty("--share", String(0.12 + 0.88 * share));
-      return node;
-    };
-    return element("div", { class: "scroll heat", tabindex: "0", role: "region", "aria-label": card.title },
-      element("table", {}, element("thead", {}, element("tr", {}, element("td"), ...columns.map((name) => element("th", { scope: "col" }, String(name))))),
-        element("tbody", {}, ...lines.map((line) => element("tr", {}, element("th", { scope: "row" }, line), ...columns.map((name) => cell(line, name)))))));
+    const [d, a, v] = [down, across, value].map((name) => result.names.indexOf(name));
+    const most = Math.max(...result.rows.map((row) => row[v]), 0);
+    if (!most) return [nothing()];
+    const tops = [...new Set(result.rows.map((row) => row[a]))], lefts = [...new Set(result.rows.map((row) => row[d]))];
+    const cells = new Map(result.rows.map((row) => [`${row[d]}/${row[a]}`, row[v]]));
+    const head = element("tr", {}, element("td"), ...tops.map((t) => element("th", { scope: "col" }, String(t))));
+    const body = lefts.map((l) => element("tr", {}, element("th", { scope: "row" }, element("span", { class: "long" }, l), element("span", { class: "short" }, String(l).slice(0, 2))),
+      ...tops.map((t) => {
+        const n = cells.get(`${l}/${t}`) ?? 0;
+        const text = `${l} ${String(t).padStart(2, "0")}:00 – ${whole.format(n)} ${column(card, value).title.toLowerCase()}`;
+        // the square root keeps quiet hours visible beside busy ones
+        return element("td", { title: text, "--heat-share": n ? 0.1 + 0.9 * Math.sqrt(n / most) : 0 }, element("span", { class: "unseen" }, whole.format(n)));
+      })));
+    return [element("table", { class: "heat" }, element("thead", {}, head), element("tbody", {}, ...body)),
+      element("p", { class: "note" }, `Darkest: ${whole.format(most)} in one hour of the week. Square root scale.`)];
   }
 
-  // Charts
-
-  const LIGHT = ["#b4532a", "#2f6f8f", "#c9952b", "#4d7c57", "#7b5ea7", "#a33b5e", "#5b6b7a", "#9a7b5f", "#3d8c8c"];
-  const DARK = ["#e08a5f", "#6fb2d2", "#e3bc62", "#86bd92", "#b39ddb", "#e08aa5", "#9fb0bf", "#c9ad92", "#74c4c4"];
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const isDark = () => document.documentElement.dataset.theme === "dark";
-  const AXIS = { usd: "$,.2~f", usd_fine: "$,.4~f", percent: ".0%", count: ",~f", tokens: "~s", number: ",~f", duration: ",~f", ms: ",~f" };
-
-  // What one value of x stands for: the SQL chooses days, weeks or months by the length of the period.
-  function stepOf(days) {
-    const from = state.from === null ? firstDay : Math.max(state.from, firstDay);
-    const to = state.to === null ? lastDay : Math.min(state.to, lastDay);
-    const length = to - from + 1;
-    const every = (test) => days.every((value) => test(new Date(value * DAY)));
-    if (length > 400 && every((date) => date.getUTCDate() === 1)) return { from, to, end: (value) => monthEnd(value), name: "month of " };
-    if (length > 93 && every((date) => date.getUTCDay() === 1)) return { from, to, end: (value) => value + 7, name: "week of " };
-    return { from, to, end: (value) => value + 1, name: "" };
+  function barList(card, result) {
+    if (!result.rows.length) return [nothing()];
+    const x = result.names.indexOf(card.view.x), y = result.names.indexOf(card.view.y[0]);
+    const format = column(card, card.view.y[0]).format;
+    const most = Math.max(...result.rows.map((row) => row[y] ?? 0));
+    return [element("ol", { class: "bars" }, ...result.rows.map((row) => element("li", {},
+      element("span", { class: "name", title: row[x] ?? "unknown" }, row[x] ?? "unknown"),
+      element("span", { class: "track" }, element("span", { class: "fill", "--share": `${most ? (Math.max(row[y], 0) / most) * 100 : 0}%` })),
+      element("span", { class: "amount" }, show(format, row[y])))))];
   }
 
-  const monthEnd = (days) => {
-    const date = new Date(days * DAY);
-    return Math.round(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1) / DAY);
-  };
+  // ---- charts
 
-  function chartData(card, result) {
-    const { x, y, series } = card.view;
-    const get = (name) => result.columns.find((item) => item.name === name).data;
-    const titles = new Map(card.columns.map(([name, title]) => [name, title]));
-    const format = card.columns.find(([name]) => name === y[0])[2];
-    const xs = get(x);
-    const isDate = card.columns.find(([name]) => name === x)[2] === "date";
-    const step = isDate ? stepOf(xs) : null;
-    const rows = [];
-    for (const name of y) {
-      const values = get(name);
-      const names = series ? get(series) : null;
-      for (let row = 0; row < result.rows; row += 1) {
-        if (values[row] === null) continue;
-        const label = names ? shown(names[row], "text") : titles.get(name);
-        const item = { value: values[row], series: label, shown: shown(values[row], format) };
-        if (isDate) {
-          const end = step.end(xs[row]);
-          const pad = (end - xs[row]) * 0.09;
-          Object.assign(item, { x: (xs[row] + pad) * DAY, end: (end - pad) * DAY, middle: ((xs[row] + end) / 2) * DAY, when: step.name + FORMATS.date(xs[row]) });
-        } else Object.assign(item, { x: shown(xs[row], "text"), when: shown(xs[row], "text") });
-        rows.push(item);
+  const COLORS = 10;
+  const colorOf = new Map(); // a name keeps its colour over cards and filters
+  function color(name) {
+    if (name === "all others" || name === "unknown") return "var(--c-other)";
+    if (!colorOf.has(name)) colorOf.set(name, colorOf.size % COLORS);
+    return `var(--c${colorOf.get(name)})`;
+  }
+
+  /** Days that one bar stands for: the same steps as `grain` in the cards' SQL. */
+  function unit() {
+    const from = Math.max(state.from ?? -Infinity, manifest.firstDay), to = Math.min(state.to ?? Infinity, manifest.lastDay);
+    const days = to - from + 1;
+    return days > 400 ? "month" : days > 93 ? "week" : "day";
+  }
+
+  function unitEnd(day, step) {
+    if (step === "day") return day + 1;
+    if (step === "week") return day + 7;
+    const date = new Date(day * DAY_MS);
+    return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1) / DAY_MS;
+  }
+
+  function label(day, step) {
+    if (step === "day") return dates.format(day * DAY_MS);
+    if (step === "week") return `week of ${dates.format(day * DAY_MS)}`;
+    return new Date(day * DAY_MS).toLocaleDateString("en-US", { month: "long", year: "numeric", timeZone: "UTC" });
+  }
+
+  /** Long form of a chart's result: {x, series, y, text}, in drawing order of the series. */
+  function points(card, result) {
+    const at = (name) => result.names.indexOf(name);
+    const x = at(card.view.x), rows = [];
+    for (const row of result.rows) {
+      for (const name of card.view.y) {
+        const y = row[at(name)];
+        if (row[x] === null || y === null) continue;
+        const series = card.view.series ? String(row[at(card.view.series)]) : column(card, name).title;
+        rows.push({ day: row[x], series, y, text: show(column(card, name).format, y) });
       }
     }
     const totals = new Map();
-    for (const row of rows) totals.set(row.series, (totals.get(row.series) || 0) + Math.abs(row.value));
-    const order = series ? [...totals].sort((a, b) => b[1] - a[1]).map(([name]) => name) : y.map((name) => titles.get(name));
-    return { rows, order, format, isDate, step };
+    for (const row of rows) totals.set(row.series, (totals.get(row.series) ?? 0) + Math.abs(row.y));
+    const last = (name) => (name === "all others" ? 1 : 0);
+    const names = card.view.series ? [...totals.keys()].sort((a, b) => last(a) - last(b) || totals.get(b) - totals.get(a)) : [...totals.keys()];
+    return { rows, names };
   }
 
-  function spec(card, { rows, order, format, isDate, step }, height) {
-    const colors = isDark() ? DARK : LIGHT;
-    const log = card.view.scale === "log";
-    const values = log ? rows.filter((row) => row.value > 0) : rows;
-    const span = step && [Math.min(step.from, ...rows.map((row) => Math.floor(row.x / DAY))) * DAY, Math.max(step.to + 1, ...rows.map((row) => Math.ceil(row.end / DAY))) * DAY];
-    const isBar = card.display === "bar";
-    const x = isDate
-      ? { field: isBar ? "x" : "middle", type: "temporal", scale: { type: "utc", domain: span }, title: null, axis: { tickCount: 8, labelOverlap: true, grid: false } }
-      : { field: "x", type: "nominal", title: null, sort: null };
-    const y = {
-      field: "value", type: "quantitative", title: null,
-      axis: { format: AXIS[format], tickCount: log ? 4 : 5, domain: false, ticks: false },
-      scale: log ? { type: "log", nice: true } : format === "percent" && !isBar ? { domainMin: 0, domainMax: undefined, nice: true } : { zero: true },
-    };
-    if (format === "percent" && !isBar) {
-      const top = Math.max(...values.map((row) => row.value), 0.01);
-      const low = Math.min(...values.map((row) => row.value));
-      y.scale = low > 0.5 && top <= 1 ? { domain: [Math.floor(low * 10) / 10, 1], zero: false } : { domain: [0, Math.min(1, top * 1.1)] };
+  function stacked(rows, names, together) {
+    const order = new Map(names.map((name, at) => [name, at]));
+    const tops = new Map();
+    return [...rows].sort((a, b) => a.day - b.day || order.get(a.series) - order.get(b.series)).map((row) => {
+      if (!together) return { ...row, y0: 0, y1: row.y };
+      const key = `${row.day}${row.y < 0 ? "-" : "+"}`, y0 = tops.get(key) ?? 0;
+      tops.set(key, y0 + row.y);
+      return { ...row, y0, y1: y0 + row.y };
+    });
+  }
+
+  /** About `most` instants between two days, at the starts of months when there are many days. */
+  function ticks(first, last, most) {
+    if (last - first <= 120) {
+      const step = Math.max(1, Math.ceil((last - first + 1) / most));
+      return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_, i) => (first + i * step) * DAY_MS);
     }
-    if (isBar) y.stack = "zero";
+    const start = new Date(first * DAY_MS), found = [];
+    for (let month = 0; ; month++) {
+      const at = Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + month, 1);
+      if (at > last * DAY_MS) break;
+      if (at >= first * DAY_MS) found.push(at);
+    }
+    return found.filter((_, i) => i % Math.ceil(found.length / most) === 0);
+  }
+
+  function chartSpec(card, result, width, height) {
+    const { rows, names } = points(card, result);
+    const step = unit(), format = column(card, card.view.y[0]).format;
+    const tooltip = [
+      { field: "when", type: "nominal", title: column(card, card.view.x).title },
+      ...(names.length > 1 || card.view.series ? [{ field: "series", type: "nominal", title: card.view.series ? column(card, card.view.series).title : "Measure" }] : []),
+      { field: "text", type: "nominal", title: card.view.series || names.length === 1 ? column(card, card.view.y[0]).title : "Value" },
+    ];
+    const isBar = card.display === "bar" || card.display === "area";
+    const together = card.view.stack === "stacked";
+    const sideBySide = isBar && !together && names.length > 1;
+    const values = stacked(rows, names, isBar && together).map((row) => {
+      const end = unitEnd(row.day, step), gap = (end - row.day) * 0.08, span = end - row.day - 2 * gap;
+      const slot = sideBySide ? span / names.length : span, offset = sideBySide ? names.indexOf(row.series) * slot : 0;
+      return { ...row, when: label(row.day, step), x: (isBar ? row.day + gap + offset : row.day) * DAY_MS, x2: (row.day + gap + offset + slot) * DAY_MS };
+    });
+    // the axis spans the choice, not only the days that have something
+    const first = Math.min(...rows.map((row) => row.day), Math.max(state.from ?? -Infinity, manifest.firstDay));
+    const last = Math.max(...rows.map((row) => unitEnd(row.day, step)), Math.min(state.to ?? Infinity, manifest.lastDay));
+    const axis = {
+      values: ticks(first, last, Math.max(2, Math.floor(width / 85))), labelOverlap: "greedy", labelFlush: true, grid: false, title: null, tickSize: 4,
+      labelExpr: `utcFormat(datum.value, '${last - first > 120 ? "%b %Y" : "%b %-d"}')`,
+    };
+    const y = { axis: { format: AXIS[format] ?? "~s", tickCount: 4, title: null, domain: false, ticks: false, labelPadding: 6 } };
+    if (card.view.scale === "log") y.scale = { type: "log", nice: true };
+    const legend = names.length < 2 ? null : { orient: "top", title: null, symbolType: "square", symbolSize: 80, columns: Math.max(1, Math.floor(width / 170)), labelLimit: 150, offset: 4, columnPadding: 12 };
     const encoding = {
-      x, y,
-      color: { field: "series", type: "nominal", legend: null, scale: { domain: order, range: order.map((_, place) => colors[place % colors.length]) } },
-      tooltip: [{ field: "when", title: isDate ? "When" : "What" }, { field: "series", title: "Of" }, { field: "shown", title: "Value" }],
+      x: { field: "x", type: "quantitative", scale: { domain: [first * DAY_MS, last * DAY_MS], nice: false, zero: false }, axis },
+      color: { field: "series", type: "nominal", scale: { domain: names, range: names.map(color) }, legend },
+      tooltip,
     };
-    if (isBar) {
-      if (isDate) encoding.x2 = { field: "end" };
-      encoding.order = { field: "place" };
-      for (const row of values) row.place = order.indexOf(row.series);
-    }
-    const mark = isBar ? { type: "bar" } : card.display === "area" ? { type: "area", opacity: 0.7 } : { type: "line", point: { filled: true, size: 26 }, strokeWidth: 2 };
+    const layer = isBar
+      ? { mark: { type: "rect", stroke: "var(--card)", strokeWidth: values.length > 250 ? 0 : 0.5 }, encoding: { ...encoding, x2: { field: "x2" }, y: { field: "y0", type: "quantitative", ...y }, y2: { field: "y1" } } }
+      : { mark: { type: "line", strokeWidth: 2, point: { size: values.length > 120 ? 8 : 30, filled: true }, clip: true }, encoding: { ...encoding, y: { field: "y", type: "quantitative", ...y } } };
     return {
-      width: "container", height, background: null, data: { values }, mark, encoding,
-      autosize: { type: "fit-x", contains: "padding", resize: true },
+      $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+      width, height, autosize: { type: "fit", contains: "padding" }, background: null, padding: 2,
+      description: `${card.title}: ${card.description}`,
+      data: { values }, ...layer,
       config: {
-        font: getComputedStyle(document.documentElement).fontFamily,
-        view: { stroke: null },
-        axis: { labelColor: css("--soft"), gridColor: css("--fine"), domainColor: css("--line"), tickColor: css("--line"), labelFontSize: 11 },
+        font: "inherit", view: { stroke: null },
+        axis: { labelColor: "var(--ink-2)", labelFontSize: 11, gridColor: "var(--line)", domainColor: "var(--line-2)", tickColor: "var(--line-2)" },
+        legend: { labelColor: "var(--ink)", labelFontSize: 11.5 },
       },
     };
   }
 
-  function chart(card, result, body) {
-    const data = chartData(card, result);
-    if (!data.rows.length) return empty(body, card);
-    const place = element("div", { class: "chart", role: "img", "aria-label": `${card.title}: ${plural(result.rows, "row")}, as a table below` });
-    const colors = isDark() ? DARK : LIGHT;
-    if (data.order.length > 1) {
-      body.append(element("div", { class: "legend" }, ...data.order.map((name, position) => {
-        const swatch = element("i");
-        swatch.style.background = colors[position % colors.length];
-        return element("span", {}, swatch, name);
-      })));
-    }
-    body.append(place);
-    const height = Math.max(150, card.place[3] * 34);
-    const details = element("details", { class: "data" }, element("summary", {}, "as a table"));
-    details.addEventListener("toggle", () => {
-      if (details.open && details.children.length === 1) details.append(table(card, result));
-    });
-    body.append(details);
-    return vegaEmbed(place, spec(card, data, height), {
-      actions: false, renderer: "svg", ast: true, defaultStyle: false, mode: "vega-lite",
-      tooltip: { disableDefaultStyle: true, theme: "custom" },
-    }).then((found) => { views.push(found); });
+  const views = new Map(); // card element -> Vega view, to be finalized before it is drawn again
+
+  async function chart(card, result, body) {
+    const { rows } = points(card, result);
+    views.get(body)?.finalize();
+    views.delete(body);
+    if (!rows.length) { body.replaceChildren(nothing()); return; }
+    const holder = element("div", { class: "chart", "--height": `${Math.max(3, card.place[3] - 2) * 44}px` });
+    body.replaceChildren(holder);
+    const spec = chartSpec(card, result, Math.max(200, holder.clientWidth), Math.max(140, holder.clientHeight));
+    // `ast`: expressions are interpreted, not compiled with eval, which the page's policy forbids
+    views.set(body, await vegaEmbed(holder, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, mode: "vega-lite", loader: { load: () => { throw new Error("no network"); } } }));
   }
 
-  const views = [];
-  const empty = (body, card) => {
-    body.append(element("p", { class: "empty" }, isEmpty ? "No activity recorded yet." : card.filters.length ? "Nothing in this choice." : "Nothing to show."));
-  };
-
-  // What a card does not listen to is said where it matters.
-  function note(card) {
-    const names = { date: "period", project: "project", model: "model" };
-    const ignored = Object.keys(isSet).filter((name) => isSet[name]() && !card.filters.includes(name));
-    const narrowed = ignored.filter((name) => name !== "date");
-    return narrowed.length ? element("p", { class: "note" }, `not narrowed by ${narrowed.map((name) => names[name]).join(" and ")}`) : null;
+  async function draw(card, article) {
+    const body = article.querySelector(".body");
+    const ignored = narrowedBy().filter((name) => !card.filters.includes(name));
+    article.querySelector(".scope").textContent = ignored.length && !card.view.strip ? `all ${ignored.map((name) => ({ date: "days", project: "projects", model: "models" })[name]).join(", ")}` : "";
+    const result = await compute(card);
+    results.set(card.key, result);
+    if (article.dataset.view === "table") body.replaceChildren(...dataTable(card, result));
+    else if (card.display === "smartscalar") body.replaceChildren(...trend(card, result));
+    else if (card.view.strip) body.replaceChildren(...strip(card, result));
+    else if (card.view.heat) body.replaceChildren(...heat(card, result));
+    else if (card.display === "row") body.replaceChildren(...barList(card, result));
+    else if (card.display === "table") body.replaceChildren(...dataTable(card, result));
+    else await chart(card, result, body);
+    article.dataset.rendered = "yes";
   }
 
-  function about(card) {
-    return element("details", { class: "about" }, element("summary", { "aria-label": `About ${card.title}`, title: "How it is counted" }, "?"),
-      element("div", {}, element("p", {}, card.description),
-        card.definition.text ? element("p", {}, card.definition.text) : null, element("p", {}, element("code", {}, card.definition.name))));
-  }
-
-  function draw(card) {
-    const isScalar = card.display === "smartscalar" || card.display === "scalar";
-    const result = rowsOf(card);
-    if (card.view.strip) {
-      const node = strip(card, result);
-      node.id = `card-${card.key}`;
-      node.dataset.drawn = "yes";
-      node.style.gridColumn = "1 / -1";
-      return { node };
-    }
-    const body = element("div", { class: "body" });
-    const node = element("section", { class: `card ${isScalar ? "scalar" : ""}`, id: `card-${card.key}`, "aria-labelledby": `title-${card.key}` },
-      element("header", {}, element("h3", { id: `title-${card.key}` }, card.title), about(card)),
-      isScalar ? null : element("p", { class: "why" }, card.description), body, note(card));
-    node.style.gridColumn = `${card.place[1] + 1} / span ${card.place[2]}`;
-    let ready = null;
-    if (isScalar) body.append(scalar(card, result));
-    else if (!result.rows) empty(body, card);
-    else if (card.view.heat) body.append(heat(card, result));
-    else if (card.display === "table") body.append(table(card, result));
-    else if (card.display === "row") body.append(bars(card, result));
-    else ready = () => chart(card, result, body);
-    node.dataset.drawn = ready ? "" : "yes";
-    return { node, ready: ready && (() => Promise.resolve(ready()).then(() => { node.dataset.drawn = "yes"; })) };
-  }
-
-  // The page
+  // ---- the page
 
   let turn = 0;
-  async function show() {
-    turn += 1;
-    const mine = turn;
-    document.body.dataset.ready = "";
-    while (views.length) views.pop().finalize();
-    const board = page.dashboards.find((item) => item.key === state.tab);
-    for (const tab of byId("tabs").children) {
-      const isMine = tab.dataset.key === state.tab;
-      tab.setAttribute("aria-selected", String(isMine));
-      tab.tabIndex = isMine ? 0 : -1;
+
+  async function refresh() {
+    const mine = ++turn;
+    document.documentElement.dataset.ready = "no";
+    const panel = $(`panel-${state.tab}`);
+    for (const article of panel.querySelectorAll("article[data-card]")) {
+      if (mine !== turn) return;
+      const card = manifest.cards[article.dataset.card];
+      try { await draw(card, article); } catch (error) {
+        article.querySelector(".body").replaceChildren(nothing("This card cannot be shown"));
+        console.error(card.key, error);
+      }
+      if (card.display !== "smartscalar") await nextFrame(); // let what is there be painted
     }
-    byId("board").setAttribute("aria-labelledby", `tab-${board.key}`);
-    const drawn = board.cards.map((card) => [card, draw(card)]);
-    const bands = new Map();
-    for (const [card, item] of drawn) {
-      if (!bands.has(card.place[0])) bands.set(card.place[0], element("div", { class: "band" }));
-      bands.get(card.place[0]).append(item.node);
+    if (mine === turn) document.documentElement.dataset.ready = "yes";
+  }
+
+  function describe() {
+    const from = Math.max(state.from ?? -Infinity, manifest.firstDay), to = Math.min(state.to ?? Infinity, manifest.lastDay);
+    const range = manifest.firstDay === null ? "no data yet" : from > to ? "no days with data" : `${dates.format(from * DAY_MS)} – ${dates.format(to * DAY_MS)}`;
+    const parts = [range];
+    if (state.project) parts.push($("project").selectedOptions[0]?.textContent ?? state.project);
+    if (state.model) parts.push(state.model);
+    $("range-text").textContent = parts.join(" · ");
+  }
+
+  function applyRange() {
+    const last = manifest.lastDay;
+    const date = last === null ? new Date() : new Date(last * DAY_MS);
+    const month = (offset) => Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + offset, 1) / DAY_MS;
+    const spans = {
+      all: [null, null], "7": [last - 6, last], "30": [last - 29, last], "90": [last - 89, last], "365": [last - 364, last],
+      month: [month(0), last], previous: [month(-1), month(0) - 1], year: [Date.UTC(date.getUTCFullYear(), 0, 1) / DAY_MS, last],
+    };
+    if (state.range !== "custom") [state.from, state.to] = last === null ? [null, null] : spans[state.range];
+    $("from").value = state.from === null ? "" : iso(state.from);
+    $("to").value = state.to === null ? "" : iso(state.to);
+    $("range").value = state.range;
+  }
+
+  function remember() {
+    const words = new URLSearchParams({ range: state.range });
+    if (state.range === "custom") {
+      if (state.from !== null) words.set("from", iso(state.from));
+      if (state.to !== null) words.set("to", iso(state.to));
     }
-    byId("board").replaceChildren(
-      element("div", { class: "intro" }, element("h2", {}, board.title), element("p", {}, board.description)),
-      ...[...bands].sort((a, b) => a[0] - b[0]).map(([, band]) => band));
-    writeAddress();
-    for (const [, item] of drawn) if (mine === turn && item.ready) await item.ready();
-    if (mine === turn) document.body.dataset.ready = "yes";
+    if (state.project) words.set("project", state.project);
+    if (state.model) words.set("model", state.model);
+    history.replaceState(null, "", `#${state.tab}?${words}`);
+  }
+
+  function recall() {
+    const [tab, query] = decodeURI(location.hash.slice(1)).split("?");
+    if (manifest.dashboards.some((board) => board.key === tab)) state.tab = tab;
+    const words = new URLSearchParams(query ?? "");
+    state.range = [...$("range").options].some((option) => option.value === words.get("range")) ? words.get("range") : manifest.range;
+    if (state.range === "custom") {
+      state.from = dayOf(words.get("from"));
+      state.to = dayOf(words.get("to"));
+    }
+    state.project = manifest.projects.some((p) => p.path === words.get("project")) ? words.get("project") : "";
+    state.model = manifest.models.includes(words.get("model")) ? words.get("model") : "";
+  }
+
+  function changed() {
+    applyRange();
+    $("project").value = state.project;
+    $("model").value = state.model;
+    describe();
+    remember();
+    refresh();
+  }
+
+  function select(tab, focus) {
+    state.tab = tab;
+    for (const button of document.querySelectorAll("[role=tab]")) {
+      const chosen = button.dataset.tab === tab;
+      button.setAttribute("aria-selected", String(chosen));
+      button.tabIndex = chosen ? 0 : -1;
+      if (chosen) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+      if (chosen && focus) button.focus();
+      $(`panel-${button.dataset.tab}`).hidden = !chosen;
+    }
+    changed();
   }
 
   function fillFilters() {
-    const board = page.dashboards.find((item) => item.key === state.tab);
-    byId("preset").value = state.preset;
-    byId("from").value = state.from === null ? "" : isoDay(state.from);
-    byId("to").value = state.to === null ? "" : isoDay(state.to);
-    for (const [name, label] of [["project", "project"], ["model", "model"]]) {
-      const box = byId(name);
-      const chosen = [...state[name]];
-      box.classList.toggle("set", chosen.length > 0);
-      box.querySelector("summary").textContent = !chosen.length ? `All ${label}s` : chosen.length === 1 ? chosen[0] : plural(chosen.length, label);
-      for (const input of box.querySelectorAll("input")) input.checked = state[name].has(input.value);
-      box.hidden = !board.filters.includes(name);
+    const names = new Map();
+    for (const { name } of manifest.projects) names.set(name, (names.get(name) ?? 0) + 1);
+    for (const { name, path } of manifest.projects) {
+      $("project").append(element("option", { value: path, title: path }, names.get(name) > 1 ? `${name} (${path})` : name));
     }
-  }
-
-  const changed = () => { fillFilters(); return show(); };
-
-  function buildFilters() {
-    byId("preset").append(...PRESETS.map(([value, label]) => element("option", { value }, label)), element("option", { value: "own" }, "Own dates"));
-    byId("preset").addEventListener("change", (event) => {
-      if (event.target.value === "own") state.preset = "own";
-      else applyPreset(event.target.value);
-      changed();
-    });
-    for (const name of ["from", "to"]) {
-      const input = byId(name);
-      if (!isEmpty) Object.assign(input, { min: isoDay(firstDay), max: isoDay(lastDay) });
-      input.addEventListener("change", () => {
-        state.preset = "own";
-        state[name] = dayOf(input.value);
+    for (const model of manifest.models) $("model").append(element("option", { value: model }, model));
+    for (const field of [$("from"), $("to")]) {
+      if (manifest.firstDay !== null) { field.min = iso(manifest.firstDay); field.max = iso(manifest.lastDay); }
+    }
+    $("range").addEventListener("change", (event) => { state.range = event.target.value; changed(); });
+    for (const [id, key] of [["from", "from"], ["to", "to"]]) {
+      $(id).addEventListener("change", (event) => {
+        state.range = "custom";
+        state[key] = event.target.value ? dayOf(event.target.value) : null;
         changed();
       });
     }
-    const names = new Map(page.projects.map(([, name, path]) => [path, name]));
-    const option = (name, value, label, small) => element("label", {}, element("input", {
-      type: "checkbox", value,
-      onchange(event) {
-        if (event.target.checked) state[name].add(value);
-        else state[name].delete(value);
-        changed();
-      },
-    }), element("span", {}, label, small ? element("small", {}, small) : null));
-    byId("project").querySelector(".options").append(...paths.map((path) => option("project", path, names.get(path) || path, path)));
-    byId("model").querySelector(".options").append(...page.models.map((name) => option("model", name, name)));
-    document.addEventListener("click", (event) => {
-      for (const box of document.querySelectorAll("details.choice[open], details.about[open]")) if (!box.contains(event.target)) box.open = false;
-    });
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") for (const box of document.querySelectorAll("details.choice[open], details.about[open]")) box.open = false;
-    });
-    byId("reset").addEventListener("click", () => {
-      applyPreset(START);
-      state.project.clear();
-      state.model.clear();
-      changed();
-    });
-    byId("filters").addEventListener("submit", (event) => event.preventDefault());
+    $("project").addEventListener("change", (event) => { state.project = event.target.value; changed(); });
+    $("model").addEventListener("change", (event) => { state.model = event.target.value; changed(); });
+    $("clear").addEventListener("click", () => { Object.assign(state, { range: "all", from: null, to: null, project: "", model: "" }); changed(); });
   }
 
-  function buildTabs() {
-    byId("tabs").append(...page.dashboards.map((board) => element("button", {
-      type: "button", role: "tab", id: `tab-${board.key}`, "data-key": board.key, "aria-controls": "board",
-      onclick() {
-        state.tab = board.key;
-        changed();
-      },
-    }, board.title)));
-    byId("tabs").addEventListener("keydown", (event) => {
-      const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!move) return;
-      const keys = page.dashboards.map((board) => board.key);
-      state.tab = keys[(keys.indexOf(state.tab) + move + keys.length) % keys.length];
-      changed();
-      byId(`tab-${state.tab}`).focus();
-    });
+  function wireTabs() {
+    const buttons = [...document.querySelectorAll("[role=tab]")];
+    for (const button of buttons) {
+      button.addEventListener("click", () => select(button.dataset.tab));
+      button.addEventListener("keydown", (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1, Home: -buttons.length, End: buttons.length }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        const at = buttons.indexOf(button) + step;
+        select(buttons[Math.abs(step) === 1 ? (at + buttons.length) % buttons.length : step < 0 ? 0 : buttons.length - 1].dataset.tab, true);
+      });
+    }
   }
 
-  // Local files may have no storage: the choice of a theme then lasts as long as the page.
-  const stored = {
-    get: () => { try { return localStorage.getItem("theme"); } catch { return null; } },
-    set: (value) => { try { localStorage.setItem("theme", value); } catch { /* not remembered */ } },
-  };
-
-  function setTheme(theme) {
-    document.documentElement.dataset.theme = theme;
-    byId("theme").textContent = theme === "dark" ? "☀\uFE0E Light" : "☾\uFE0E Dark";
+  function wireCards() {
+    for (const article of document.querySelectorAll("article[data-card]")) {
+      const card = manifest.cards[article.dataset.card];
+      article.querySelector(".how")?.addEventListener("click", () => explain(card));
+      article.querySelector(".as-table")?.addEventListener("click", (event) => {
+        const asTable = article.dataset.view !== "table";
+        article.dataset.view = asTable ? "table" : "";
+        event.currentTarget.setAttribute("aria-pressed", String(asTable));
+        draw(card, article);
+      });
+    }
+    $("explain-close").addEventListener("click", () => $("explain").close());
+    $("explain").addEventListener("click", (event) => { if (event.target === $("explain")) $("explain").close(); });
   }
 
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  setTheme(stored.get() || (system.matches ? "dark" : "light"));
-  system.addEventListener("change", () => { if (!stored.get()) { setTheme(system.matches ? "dark" : "light"); show(); } });
-  byId("theme").addEventListener("click", () => {
-    setTheme(isDark() ? "light" : "dark");
-    stored.set(document.documentElement.dataset.theme);
-    show();
+  function explain(card) {
+    $("explain-title").textContent = card.title;
+    $("explain-description").textContent = card.description;
+    $("explain-where").textContent = card.definition;
+    $("explain-definition").replaceChildren(document.getElementById(`definition-${manifest.definitions[card.definition]}`).content.cloneNode(true));
+    $("explain-sql").textContent = card.sql;
+    $("explain-source").textContent = card.source;
+    $("explain").showModal();
+  }
+
+  function theme() {
+    const root = document.documentElement, button = $("theme");
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+    const name = () => { button.textContent = dark() ? "Light" : "Dark"; button.setAttribute("aria-label", `Switch to the ${dark() ? "light" : "dark"} theme`); };
+    button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; name(); });
+    system.addEventListener("change", name);
+    name();
+  }
+
+  function freshness() {
+    if (manifest.newestEntry === null) { $("fresh").textContent = "No entries yet: run the pipeline first."; return; }
+    const days = Math.floor((Date.now() - manifest.newestEntry) / DAY_MS);
+    const age = days < 1 ? "today" : days === 1 ? "yesterday" : `${whole.format(days)} days ago`;
+    $("fresh").textContent = `Newest entry ${instants.format(manifest.newestEntry)} (${age}) · report made ${instants.format(manifest.madeAt)} · ${manifest.timeZone}`;
+    if (days > 2) $("fresh").classList.add("stale");
+  }
+
+  let resizing = 0, width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return; // a phone's address bar moves only the height
+    width = innerWidth;
+    clearTimeout(resizing);
+    resizing = setTimeout(refresh, 150);
   });
-  let before = null;
-  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; });
-  addEventListener("afterprint", () => { document.documentElement.dataset.theme = before; });
-  addEventListener("hashchange", () => { readAddress(); changed(); });
+  addEventListener("hashchange", () => { recall(); select(state.tab); });
 
-  byId("made").textContent = isEmpty
-    ? "No activity recorded yet: run claude-analytics pipeline, then make this report again."
-    : `${FORMATS.date(firstDay)} to ${FORMATS.date(lastDay)}, ${plural(page.projects.length, "project")}`;
-  byId("footer").append(element("p", {}, `Made ${dateTime.format(page.made_at)} (${page.timezone}) from the published database, for reading on this machine: it holds titles and paths. ` +
-    "Costs are list prices of the API in US dollars. The four kinds of tokens differ in price and are never added up. “–” means unknown, not zero."));
-  buildFilters();
-  buildTabs();
-  readAddress();
-  changed();
-
-  // For tests and the curious: the rows behind a card, with the filters of the page.
-  window.report = {
-    cards: page.dashboards.flatMap((board) => board.cards.map((card) => ({ board: board.key, key: card.key }))),
-    rows(key, chosen) {
-      const card = page.dashboards.flatMap((board) => board.cards).find((item) => item.key === key);
-      const limits = chosen && { ...chosen, projects: chosen.projects && new Set(chosen.projects), models: chosen.models && new Set(chosen.models) };
-      const result = rowsOf(card, limits || choice());
-      return { names: result.columns.map((item) => item.name), rows: Array.from({ length: result.rows }, (_, row) => result.columns.map((item) => item.data[row])) };
-    },
-  };
+  fillFilters();
+  wireTabs();
+  wireCards();
+  theme();
+  freshness();
+  recall();
+  select(state.tab);
+  window.report = { state, results };
 })();
