@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("analytics.cli.demo", "Generate a synthetic history."),
     "dashboards": ("analytics.cli.dashboards", "Check, render or provision the dashboards."),
     "deploy": ("analytics.cli.operations", "Install the schedules in your crontab."),
+    "worker": ("analytics.cli.operations", "Run one deployment now, or all schedules in the foreground."),
     "status": ("analytics.cli.operations", "Show schedules and past runs."),
     "doctor": ("analytics.cli.doctor", "Look for gaps, unpriced models and unknown entries."),
     "purge": ("analytics.cli.operations", "Remove data for good."),

@@ -1,0 +1,126 @@
+"""`deploy`, `worker`, `status` and `purge`: what keeps it running, and what removes data."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from analytics.settings import load_settings
+
+
+@click.command()
+@click.option("--print", "show", is_flag=True, help="Print the crontab's lines and the script; change nothing.")
+@click.option("--remove", is_flag=True, help="Take the schedules out of the crontab.")
+@click.option("--foreground", is_flag=True, help="Run the schedules here, without cron (same as `worker`).")
+@click.option("--make-env", is_flag=True, help="Write .env with random secrets for the containers; keep what is there.")
+@click.option(
+    "--environment-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read settings from this file at each run, and write it now from the environment, secrets included.",
+)
+def deploy(show: bool, remove: bool, foreground: bool, make_env: bool, environment_file: Path | None) -> None:
+    """Write the schedules of schedules.yaml into your crontab, between markers.
+
+    \b
+    claude-analytics deploy
+    claude-analytics deploy --print
+    claude-analytics deploy --remove
+    """
+    from analytics import deploy as cron
+    from analytics.schedules import load_schedules
+
+    if make_env:
+        from analytics.envfile import write_env
+        from analytics.settings import PROJECT_ROOT
+
+        names = write_env()
+        path = PROJECT_ROOT / ".env"
+        click.echo(f"{path}: {', '.join(names)} written" if names else f"{path}: complete, nothing changed")
+        return
+    settings, schedules = load_settings(), load_schedules()
+    if foreground:
+        _work(None)
+    elif show:
+        click.echo(cron.block(settings, schedules), nl=False)
+        click.echo(f"\n{cron.script_path(settings)}:\n{cron.script(settings, environment_file=environment_file)}")
+    elif remove:
+        click.echo(str(cron.remove(settings)))
+    else:
+        if environment_file:
+            environment_file.write_text(cron.environment())
+            environment_file.chmod(0o600)
+        result = cron.deploy(settings, schedules, environment_file=environment_file)
+        for warning in result.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        click.echo(str(result))
+        click.echo("next: claude-analytics status")
+
+
+@click.command()
+@click.argument("name", required=False)
+def worker(name: str | None) -> None:
+    """Run deployment NAME now, with retries, alerts and maintenance; without NAME all schedules, in the foreground.
+
+    \b
+    claude-analytics worker
+    claude-analytics worker daily-full-refresh
+    """
+    _work(name)
+
+
+def _work(name: str | None) -> None:
+    from analytics import deploy as cron
+    from analytics.schedules import load_schedules, run_deployment, stop_on_signals, work
+
+    settings, schedules = load_settings(), load_schedules()
+    if name is None:
+        stop_on_signals()
+        try:
+            work(settings, schedules, say=_say)
+        except KeyboardInterrupt:
+            click.echo("stopped")
+        return
+    deployment = schedules.deployment(name)
+    cron.rotate_log(settings)
+    if not sys.stdout.isatty():
+        _say(f"{name} started")
+    say = click.echo if sys.stdout.isatty() else _say
+    say(str(run_deployment(settings, deployment, schedules.retry, say=say)))
+
+
+def _say(line: str) -> None:
+    click.echo(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
+    sys.stdout.flush()
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--check", is_flag=True, help="Say nothing when all is well; exit 1 when a schedule fails or is overdue.")
+def status(run: str | None, check: bool) -> None:
+    """Show the schedules and the last runs, or one RUN.
+
+    \b
+    claude-analytics status
+    claude-analytics status 20261123T020000Z-daily-full-refresh
+    claude-analytics status --check
+    """
+    from analytics import status as history
+    from analytics.schedules import load_schedules
+
+    settings = load_settings()
+    if check:
+        from analytics.errors import AnalyticsError
+
+        problems = history.problems(settings, load_schedules())
+        if problems:
+            raise AnalyticsError("; ".join(problems))
+        return
+    if run is not None:
+        click.echo(history.detail(settings, run))
+        return
+    if settings.runs_dir.is_dir():
+        history.write_index(settings)
+    click.echo(history.overview(settings))

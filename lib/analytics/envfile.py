@@ -1,0 +1,81 @@
+"""`.env` for the containers: every password random, readable by its owner only, never overwritten."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+from analytics.errors import AnalyticsError
+from analytics.settings import PROJECT_ROOT
+
+
+def write_env(path: Path = PROJECT_ROOT / ".env") -> list[str]:
+    """Make `path`, or add to it what the containers need and it does not have.
+
+    A line that is there, also one that is commented in by hand, is never changed.
+
+    Returns: names of the variables written.
+
+    Raises:
+        AnalyticsError: the file cannot be written.
+    """
+    from dotenv import dotenv_values
+
+    existing = dotenv_values(path, interpolate=False) if path.exists() else {}
+    wanted = _values({name: value for name, value in existing.items() if value})
+    missing = {name: value for name, value in wanted.items() if not existing.get(name)}
+    try:
+        if missing:
+            _append(path, missing)
+        path.chmod(0o600)
+    except OSError as error:
+        raise AnalyticsError(f"{path} cannot be written: {error.strerror}") from None
+    return list(missing)
+
+
+def _append(path: Path, values: dict[str, str]) -> None:
+    text = path.read_text() if path.exists() else "# Settings; .env.example lists all of them.\n"
+    if text and not text.endswith("\n"):
+        text += "\n"
+    text += "\n# Written by `make env` for the containers. Keep this file to yourself.\n"
+    text += "".join(f"{name}={value}\n" for name, value in values.items())
+    temporary = Path(f"{path}.partial")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def _values(existing: dict[str, str]) -> dict[str, str]:
+    """What docker-compose.yml and Metabase's provisioning ask for. Only letters and digits in secrets: they go
+    through shells, URIs and YAML."""
+    # Metabase wants a digit, upper and lower case.
+    values = {
+        "METABASE_ADMIN_EMAIL": "admin@localhost.localdomain",
+        "METABASE_ADMIN_PASSWORD": f"{_secret()}aA1",
+        "METABASE_DB_PASSWORD": _secret(),
+        "METABASE_ENCRYPTION_SECRET_KEY": _secret(40),
+        "MONGO_ROOT_PASSWORD": _secret(),
+        "MONGO_READER_PASSWORD": _secret(),
+        "MONGO_WRITER_PASSWORD": _secret(),
+        "JUPYTER_TOKEN": _secret(),
+        # Files that the containers write belong to you.
+        "HOST_UID": str(os.getuid() or 1000),
+        "HOST_GID": str(os.getgid() or 1000),
+        # One absolute path on both sides: the views in serving.duckdb name their files by it.
+        "HOST_DATA_DIR": str(PROJECT_ROOT / "data"),
+        "HOST_CLAUDE_PROJECTS_DIR": str(Path("~/.claude/projects").expanduser()),
+    }
+    return {name: existing.get(name, value) for name, value in values.items()}
+
+
+def reader_uri(password: str, host: str = "mongo", database: str = "claude_logs") -> str:
+    """The URI of the read-only user that docker/mongo-init.js makes."""
+    return f"mongodb://claude_reader:{quote(password, safe='')}@{host}:27017/{database}?authSource={database}"
+
+
+def _secret(size: int = 32) -> str:
+    alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+    return "".join(secrets.choice(alphabet) for _ in range(size))
