@@ -1,0 +1,142 @@
+"""Every card's SQL on real data. Without these, a card could fail on a first day without data, count a session twice
+through a join, or show a sum that is not the facts'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dashboard_data
+import duckdb
+import pytest
+import raw_tables
+from analytics.dashboards.check import check
+from analytics.dashboards.html import connect
+from analytics.dashboards.model import Card, load_dashboards, load_value_cards
+from analytics.dashboards.query import Selection, filtered_sql
+from analytics.generator import generate
+
+END = datetime(2026, 11, 20, tzinfo=UTC)
+CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}
+CARDS |= {card.key: card for card in load_value_cards()}
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    settings = dashboard_data.published(tmp_path_factory.mktemp("empty"), raw_tables.documents([]))
+    with connect(settings) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, samples_dir: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    settings = dashboard_data.published(
+        tmp_path_factory.mktemp("real"), raw_tables.transcripts(samples_dir / "projects")
+    )
+    with connect(settings) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[duckdb.DuckDBPyConnection, Any]]:
+    """A synthetic history with what is true about it."""
+    folder = tmp_path_factory.mktemp("generated")
+    truth = generate(folder / "projects", seed=7, entries=1500, days=20, end=END)
+    settings = dashboard_data.published(folder / "data", raw_tables.transcripts(folder / "projects"))
+    with connect(settings) as connection:
+        yield connection, truth
+
+
+def rows(connection: duckdb.DuckDBPyConnection, key: str, selection: Selection | None = None) -> list[dict[str, Any]]:
+    found = connection.execute(filtered_sql(CARDS[key].sql, selection))
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+@pytest.mark.parametrize("key", CARDS)
+def test_card_runs_when_nothing_is_recorded(empty: duckdb.DuckDBPyConnection, key: str) -> None:
+    for selection in dashboard_data.selections(empty):
+        for row in rows(empty, key, selection):
+            numbers = [row[column.name] for column in CARDS[key].columns if column.format in ("usd", "percent")]
+            assert not any(numbers), row
+
+
+@pytest.mark.parametrize("key", CARDS)
+def test_card_shows_something_of_real_transcripts(real: duckdb.DuckDBPyConnection, key: str) -> None:
+    counts = [len(rows(real, key, selection)) for selection in dashboard_data.selections(real)]
+    assert counts[0] > 0
+    if CARDS[key].tags:
+        assert counts[-1] <= counts[0], "a choice that nothing fits shows more than everything"
+
+
+def test_published_marts_are_what_the_cards_expect(real: duckdb.DuckDBPyConnection) -> None:
+    assert check(real).problems == ()
+
+
+def test_spend_is_the_same_however_it_is_split(real: duckdb.DuckDBPyConnection) -> None:
+    for selection in dashboard_data.selections(real)[:-1]:
+        whole = rows(real, "spend", selection)[-1]["cost_usd"] or Decimal(0)
+        for key in ("spend_by_day", "spend_by_model"):
+            assert sum(row["cost_usd"] or 0 for row in rows(real, key, selection)) == whole, (key, selection)
+
+
+def test_sums_are_those_of_the_facts(real: duckdb.DuckDBPyConnection) -> None:
+    def fact(sql: str) -> Any:
+        return real.execute(sql).fetchone()[0]
+
+    assert rows(real, "spend")[-1]["cost_usd"] == fact("select sum(cost_usd) from fct_messages")
+    assert rows(real, "sessions_started")[-1]["session_count"] == fact("select count(*) from dim_sessions")
+    assert sum(row["call_count"] for row in rows(real, "tools")) <= fact("select count(*) from fct_tool_calls")
+    lines = "select sum(lines_added) from fct_file_operations where status = 'success'"
+    assert rows(real, "lines_added")[-1]["lines_added"] == fact(lines)
+    assert sum(row["lines_added"] or 0 for row in rows(real, "languages")) <= fact(lines)
+    commits = "select count(*) from fct_tool_calls where is_git_commit"
+    assert rows(real, "commits")[-1]["commit_count"] == fact(commits)
+    hours = "select sum(active_seconds) from dim_sessions"
+    assert rows(real, "active_time")[-1]["active_seconds"] == fact(hours)
+
+
+def test_tools_equal_their_mart_when_nothing_is_filtered(real: duckdb.DuckDBPyConnection) -> None:
+    mart = {
+        row[0]: row[1:]
+        for row in real.execute(
+            "select tool_name, call_count, success_rate, retry_rate from agg_tool_efficiency"
+        ).fetchall()
+    }
+    for row in rows(real, "tools"):
+        calls, success, retries = mart[row["tool_name"]]
+        assert row["call_count"] == calls
+        assert (row["success_rate"], row["retry_rate"]) == (pytest.approx(success), pytest.approx(retries))
+
+
+def test_cards_agree_with_what_is_true_of_a_generated_history(generated: tuple[duckdb.DuckDBPyConnection, Any]) -> None:
+    connection, truth = generated
+
+    def last(key: str, column: str) -> Any:
+        return rows(connection, key)[-1][column]
+
+    assert last("spend", "cost_usd") == truth.cost_usd
+    assert last("sessions_started", "session_count") == len(truth.sessions)
+    assert last("lines_added", "lines_added") == truth.lines_added
+    assert last("lines_removed", "lines_removed") == truth.lines_removed
+    assert last("commits", "commit_count") == truth.commits
+    assert {
+        row["model"]: row["response_count"] for row in rows(connection, "spend_by_model")
+    } == truth.responses_by_model
+    tools = {row["tool_name"]: row["call_count"] for row in rows(connection, "tools")}
+    assert tools == dict(sorted(truth.tools.items(), key=lambda item: (-item[1], item[0]))[:25])
+    kinds = {"input": "input", "output": "output", "cache read": "cache_read"}
+    tokens: dict[str, int] = {}
+    for row in rows(connection, "tokens_by_kind"):
+        tokens[row["token_kind"]] = tokens.get(row["token_kind"], 0) + int(row["tokens"])
+    assert {kind: tokens[kind] for kind in kinds} == {kind: truth.tokens[name] for kind, name in kinds.items()}
+    by_day = {str(row["period_start"]): row for row in rows(connection, "sessions_by_day")}
+    assert sum(row["session_count"] for row in by_day.values()) <= len(truth.sessions)
+    spend: dict[str, Decimal] = {}
+    for row in rows(connection, "spend_by_day"):
+        spend[str(row["period_start"])] = spend.get(str(row["period_start"]), Decimal(0)) + row["cost_usd"]
+    assert spend == {day: facts.cost_usd for day, facts in truth.days.items() if facts.cost_usd}

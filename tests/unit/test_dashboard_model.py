@@ -1,0 +1,125 @@
+"""The definition of the dashboards. Without these, a typing error in a YAML file would be seen by whoever opens the
+dashboard, and SQL that the HTML page cannot compute would show other numbers there than in Metabase.
+"""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from analytics.dashboards import model, query
+from analytics.dashboards.check import check
+from analytics.errors import ConfigError
+
+
+def test_every_dashboard_fits_the_described_marts() -> None:
+    result = check()
+    assert result.problems == ()
+    assert (result.dashboards, result.cards > 30) == (5, True)
+
+
+def test_every_dashboard_begins_with_the_state_of_its_data() -> None:
+    for board in model.load_dashboards():
+        assert board.cards[0].key == "data_status", board.key
+
+
+def test_every_filter_of_a_dashboard_is_heard() -> None:
+    for board in model.load_dashboards():
+        heard = set().union(*(card.tags for card in board.cards))
+        assert set(board.filters) <= heard, board.key
+
+
+def test_token_kinds_are_never_summed_into_one_number() -> None:
+    for board in model.load_dashboards():
+        for card in board.cards:
+            flat = " ".join(card.sql.split())
+            assert "output_tokens +" not in flat and "+ output_tokens" not in flat, card.source
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the definition to break."""
+    return Path(shutil.copytree(model.default_folder(), tmp_path / "dashboards"))
+
+
+def change(folder: Path, name: str, key: str, **values: object) -> None:
+    path = folder / name
+    document = yaml.safe_load(path.read_text())
+    next(card for card in document["cards"] if card.get("key") == key).update(values)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"display": "gauge"}, "unknown display 'gauge'; one of smartscalar"),
+        ({"colour": "red"}, "unknown colour; known: bars"),
+        ({"place": [3, 20, 5, 3]}, "leaves the grid of 24 columns"),
+        ({"place": [0, 0, 5, 3]}, "lies over"),
+        ({"definition": "see the wiki"}, "is neither docs/how-we-count.md#anchor nor marts."),
+        ({"columns": {"period": "Until | data"}}, "unknown format 'data'; one of text"),
+        ({"title": ""}, "title is missing"),
+    ],
+)
+def test_a_wrong_word_is_named_when_a_dashboard_is_loaded(
+    folder: Path, values: dict[str, object], message: str
+) -> None:
+    change(folder, "cost.yaml", "spend", **values)
+    with pytest.raises(ConfigError, match="cost.yaml") as error:
+        model.load_dashboards(folder)
+    assert message in str(error.value)
+
+
+def test_missing_sql_is_named_when_a_dashboard_is_loaded(folder: Path) -> None:
+    (folder / "cost" / "spend.sql").unlink()
+    with pytest.raises(ConfigError, match=r"its SQL is missing: .*cost/spend\.sql"):
+        model.load_dashboards(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("cost_usd", "costs_usd", "without filters"),
+        ("where {{project}})", "where project_path = {{project}})", "is not [[and <column> in"),
+        ("sum(usage.cost_usd)", "stddev(usage.cost_usd)", "does not know the function stddev"),
+        ("as cost_usd", "as cost", "its YAML says period, cost_usd"),
+    ],
+)
+def test_check_names_what_is_wrong_with_a_cards_sql(folder: Path, old: str, new: str, message: str) -> None:
+    path = folder / "cost" / "spend.sql"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    problems = check(folder=folder).problems
+    assert any("cost/spend.sql" in problem and message in problem for problem in problems), problems
+
+
+def test_check_names_a_definition_that_leads_nowhere(folder: Path) -> None:
+    change(folder, "cost.yaml", "spend", definition="docs/how-we-count.md#costs")
+    assert any("leads nowhere" in problem for problem in check(folder=folder).problems)
+
+
+def test_check_names_a_format_that_does_not_fit_the_column(folder: Path) -> None:
+    change(folder, "cost.yaml", "spend", columns={"period": "Until | date", "cost_usd": "Spend | datetime"})
+    assert any("cannot be shown as datetime" in problem for problem in check(folder=folder).problems)
+
+
+def test_filters_compile_to_conditions_only_where_they_are_set() -> None:
+    sql = "select 1 from t where true [[and d in (select date_key from dim_date where {{date}})]] [[and {{model}}]]"
+    assert query.filtered_sql(sql).split() == "select 1 from t where true".split()
+    chosen = query.Selection(date(2026, 1, 1), None, models=("it's",))
+    assert "dim_date.date_key >= date '2026-01-01'" in query.filtered_sql(sql, chosen)
+    assert "dim_models.model in ('it''s')" in query.filtered_sql(sql, chosen)
+
+
+def test_metabase_settings_name_only_columns_of_the_card() -> None:
+    for board in model.load_dashboards():
+        for card in board.cards:
+            names = {column.name for column in card.columns}
+            settings = card.visualization_settings
+            used = {*settings.get("graph.dimensions", ()), *settings.get("graph.metrics", ())}
+            assert used | set(settings.get("series_settings", ())) <= names, card.source
+            assert {key for key in settings["column_settings"]} == {f'["name","{name}"]' for name in names}
