@@ -45,7 +45,7 @@ _TAG = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 _DEFINITION = re.compile(r"docs/how-we-count\.md#[a-z0-9-—–]+|marts\.[a-z_0-9]+(\.[a-z_0-9]+)?")
 _CARD_WORDS = {
     "key", "title", "description", "display", "place", "definition", "columns", "x", "y", "series", "stack",
-    "scale", "value", "date", "good", "heat", "strip", "bars", "colors", "warn",
+    "scale", "zero", "value", "date", "good", "heat", "strip", "bars", "wrap",
 }  # fmt: skip
 
 
@@ -355,6 +355,8 @@ def _graph_settings(card: Card) -> dict[str, Any]:
     }
     if "stack" in view:
         settings["stackable.stack_type"] = view["stack"]
+    if view.get("zero") is False:
+        settings["graph.y_axis.unpin_from_zero"] = True
     if "scale" in view:
         settings["graph.y_axis.scale"] = view["scale"]
     if card.display != "row":

@@ -5,11 +5,9 @@ blocks as (
     select
         started_date_key,
         started_at,
-        last_response_at,
         cost_usd,
         burn_rate_usd_per_hour,
         response_count,
-        session_count,
         output_tokens,
         unpriced_response_count
     from agg_billing_blocks
@@ -21,11 +19,9 @@ blocks as (
 
 select
     started_at,
-    last_response_at,
     cost_usd,
     burn_rate_usd_per_hour,
     response_count,
-    session_count,
     output_tokens,
     unpriced_response_count
 from blocks

@@ -10,7 +10,6 @@ prompts as (
         prompts.task_category,
         left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
         count(*) as response_count,
-        sum(responses.tool_use_count) as tool_use_count,
         sum(responses.cost_usd) as cost_usd
     from fct_messages as responses
     inner join fct_messages as prompts
@@ -47,7 +46,6 @@ select
     created_at,
     cost_usd,
     response_count,
-    tool_use_count,
     task_category
 from prompts
 order by

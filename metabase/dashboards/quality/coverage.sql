@@ -45,8 +45,7 @@ dated as (
 
 select
     period_start,
-    count(*) filter (where has_activity) as active_day_count,
-    count(*) filter (where not has_activity) as quiet_day_count
+    count(*) filter (where has_activity) as active_day_count
 from dated
 group by period_start
 order by period_start

@@ -21,6 +21,7 @@ checks as (
         end as what,
         case
             when check_name in ('dead_letters', 'unknown_entry_types') then cast(cast(check_value as bigint) as varchar)
+            when check_name = 'lower_bound_responses' then check_text || ' responses'
             else coalesce(check_text, 'none')
         end as now,
         status

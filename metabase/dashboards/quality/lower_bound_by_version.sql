@@ -29,4 +29,4 @@ order by
     lower_bound_share desc,
     response_count desc,
     claude_version
-limit 15
+limit 10

@@ -71,7 +71,7 @@
     date: (v) => dates.format(v * DAY_MS),
     datetime: (v) => instants.format(v),
   };
-  const AXIS = { usd: "$~s", usd_fine: "$~g", count: "~s", tokens: "~s", number: "~g", percent: "~%", duration: "~s" };
+  const AXIS = { usd: "$~s", usd_fine: "$~g", count: "~s", tokens: "~s", number: ",.2~f", percent: "~%", duration: "~s" };
   const show = (format, value) => (value === null ? "–" : FORMATS[format](value));
   const isText = (format) => format === "text";
 
@@ -141,7 +141,9 @@
     const before = rows.length > 1 ? rows[rows.length - 2][at] : null;
     if (now === null) return [element("p", { class: "value none" }, "–"), element("p", { class: "trend" }, "no data in this range")];
     const value = element("p", { class: "value" }, show(format, now));
-    if (before === null) return [value, element("p", { class: "trend" }, "no earlier period to compare with")];
+    const endOfBefore = rows.length > 1 ? rows[rows.length - 2][when] : null;
+    if (endOfBefore === null || endOfBefore < manifest.firstDay) return [value, element("p", { class: "trend" }, "no earlier period in the data")];
+    if (before === null) return [value, element("p", { class: "trend" }, "nothing in the period before")];
     const change = before === 0 ? null : (now - before) / Math.abs(before);
     const up = now > before, same = now === before;
     const good = !card.view.good || same ? "" : (card.view.good === "up") === up ? "better" : "worse";
@@ -171,10 +173,10 @@
     const head = element("tr", {}, ...shown.map((c) => element("th", { scope: "col", class: isText(c.format) ? null : "number" }, c.title)));
     const body = result.rows.map((row) => element("tr", {}, ...shown.map((c) => {
       const value = row[c.at], text = show(c.format, value);
-      const cell = element("td", { class: isText(c.format) ? "text" : "number" });
+      const cell = element("td", { class: isText(c.format) ? (card.view.wrap ? "wrap" : "text") : "number" });
       if (c.name === "status" || c.name === "price" || c.name === "activity_status") {
         cell.append(element("span", { class: `badge ${String(value).replace(/\W/g, "-")}` }, text));
-      } else if (isText(c.format)) cell.append(element("span", { class: "clip", title: text }, text));
+      } else if (isText(c.format) && !card.view.wrap) cell.append(element("span", { class: "clip", title: text }, text));
       else {
         cell.append(text);
         if (c.format === "tokens" && value !== null) cell.title = whole.format(value);
@@ -224,11 +226,15 @@
   // ---- charts
 
   const COLORS = 10;
-  const colorOf = new Map(); // a name keeps its colour over cards and filters
-  function color(name) {
+  const places = new Map(); // column -> name -> colour: a model or project keeps its colour over cards and filters
+
+  function color(card, name, position) {
     if (name === "all others" || name === "unknown") return "var(--c-other)";
-    if (!colorOf.has(name)) colorOf.set(name, colorOf.size % COLORS);
-    return `var(--c${colorOf.get(name)})`;
+    if (!card.view.series) return `var(--c${position % COLORS})`;
+    if (!places.has(card.view.series)) places.set(card.view.series, new Map());
+    const known = places.get(card.view.series);
+    if (!known.has(name)) known.set(name, known.size % COLORS);
+    return `var(--c${known.get(name)})`;
   }
 
   /** Days that one bar stands for: the same steps as `grain` in the cards' SQL. */
@@ -320,11 +326,11 @@
       labelExpr: `utcFormat(datum.value, '${last - first > 120 ? "%b %Y" : "%b %-d"}')`,
     };
     const y = { axis: { format: AXIS[format] ?? "~s", tickCount: 4, title: null, domain: false, ticks: false, labelPadding: 6 } };
+    if (card.view.zero === false) y.scale = { zero: false, nice: true };
     if (card.view.scale === "log") y.scale = { type: "log", nice: true };
-    const legend = names.length < 2 ? null : { orient: "top", title: null, symbolType: "square", symbolSize: 80, columns: Math.max(1, Math.floor(width / 170)), labelLimit: 150, offset: 4, columnPadding: 12 };
     const encoding = {
       x: { field: "x", type: "quantitative", scale: { domain: [first * DAY_MS, last * DAY_MS], nice: false, zero: false }, axis },
-      color: { field: "series", type: "nominal", scale: { domain: names, range: names.map(color) }, legend },
+      color: { field: "series", type: "nominal", scale: { domain: names, range: names.map((name, at) => color(card, name, at)) }, legend: null },
       tooltip,
     };
     const layer = isBar
@@ -336,9 +342,8 @@
       description: `${card.title}: ${card.description}`,
       data: { values }, ...layer,
       config: {
-        font: "inherit", view: { stroke: null },
+        font: "system-ui, sans-serif", view: { stroke: null },
         axis: { labelColor: "var(--ink-2)", labelFontSize: 11, gridColor: "var(--line)", domainColor: "var(--line-2)", tickColor: "var(--line-2)" },
-        legend: { labelColor: "var(--ink)", labelFontSize: 11.5 },
       },
     };
   }
@@ -346,12 +351,14 @@
   const views = new Map(); // card element -> Vega view, to be finalized before it is drawn again
 
   async function chart(card, result, body) {
-    const { rows } = points(card, result);
+    const { rows, names } = points(card, result);
     views.get(body)?.finalize();
     views.delete(body);
     if (!rows.length) { body.replaceChildren(nothing()); return; }
     const holder = element("div", { class: "chart", "--height": `${Math.max(3, card.place[3] - 2) * 44}px` });
-    body.replaceChildren(holder);
+    const legend = names.length < 2 ? null : element("ul", { class: "legend" }, ...names.map((name, at) => element("li", {},
+      element("span", { class: "key", "--color": color(card, name, at) }), name)));
+    body.replaceChildren(...[legend, holder].filter(Boolean));
     const spec = chartSpec(card, result, Math.max(200, holder.clientWidth), Math.max(140, holder.clientHeight));
     // `ast`: expressions are interpreted, not compiled with eval, which the page's policy forbids
     views.set(body, await vegaEmbed(holder, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, mode: "vega-lite", loader: { load: () => { throw new Error("no network"); } } }));
@@ -381,9 +388,11 @@
     const mine = ++turn;
     document.documentElement.dataset.ready = "no";
     const panel = $(`panel-${state.tab}`);
-    for (const article of panel.querySelectorAll("article[data-card]")) {
+    const cards = [...panel.querySelectorAll("article[data-card]")].map((article) => [article, manifest.cards[article.dataset.card]]);
+    // numbers first, and tables before charts: a chart fills the height that its neighbours need
+    const order = ([, card]) => (card.display === "smartscalar" || card.view.strip ? 0 : card.display === "table" || card.display === "row" ? 1 : 2);
+    for (const [article, card] of cards.sort((a, b) => order(a) - order(b))) {
       if (mine !== turn) return;
-      const card = manifest.cards[article.dataset.card];
       try { await draw(card, article); } catch (error) {
         article.querySelector(".body").replaceChildren(nothing("This card cannot be shown"));
         console.error(card.key, error);
@@ -414,6 +423,7 @@
     $("from").value = state.from === null ? "" : iso(state.from);
     $("to").value = state.to === null ? "" : iso(state.to);
     $("range").value = state.range;
+    document.documentElement.dataset.range = state.range;
   }
 
   function remember() {
@@ -428,7 +438,7 @@
   }
 
   function recall() {
-    const [tab, query] = decodeURI(location.hash.slice(1)).split("?");
+    const [tab, query] = location.hash.slice(1).split("?", 2);
     if (manifest.dashboards.some((board) => board.key === tab)) state.tab = tab;
     const words = new URLSearchParams(query ?? "");
     state.range = [...$("range").options].some((option) => option.value === words.get("range")) ? words.get("range") : manifest.range;
@@ -455,7 +465,7 @@
       const chosen = button.dataset.tab === tab;
       button.setAttribute("aria-selected", String(chosen));
       button.tabIndex = chosen ? 0 : -1;
-      if (chosen) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+      if (chosen) button.parentElement.scrollTo({ left: button.offsetLeft - 40 });
       if (chosen && focus) button.focus();
       $(`panel-${button.dataset.tab}`).hidden = !chosen;
     }
