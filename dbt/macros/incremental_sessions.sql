@@ -46,3 +46,8 @@
         select 1
     {%- endif -%}
 {%- endmacro %}
+
+{% macro uuid_of_entry(entry_key) -%}
+    {#- The uuid in an entry's key; null for entries without one. -#}
+    case when not regexp_matches({{ entry_key }}, '^(?:content|document):') then {{ entry_key }} end
+{%- endmacro %}

@@ -1,36 +1,22 @@
-{{ config(materialized='table') }}
+{{ config(materialized='working_set') }}
 
 with copies as (
 
-    select * from {{ ref('stg_entries') }}
-    where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+    select
+        *,
+        {{ uuid_of_entry('entry_key') }} as uuid
+    from {{ ref('stg_entries') }}
+    where
+        session_id is not null
+        {%- if not flags.FULL_REFRESH %}
+        and session_id in (select session_id from {{ ref('int_touched_sessions') }})
+        {%- endif %}
 
 ),
 
--- few entries have copies: only those are ranked
-copied_keys as (
-
-    select entry_key
-    from copies
-    group by entry_key
-    having count(*) > 1
-
-),
-
--- Resumed and forked sessions copy lines: which copy stands must not depend on the order of arrival.
 later_copies as (
 
-    select document_id
-    from copies
-    where entry_key in (select entry_key from copied_keys)
-    qualify row_number() over (
-        partition by entry_key
-        order by
-            occurred_at nulls last,
-            session_id,
-            source_file nulls last,
-            document_id
-    ) > 1
+    select * from {{ ref('int_later_copies') }}
 
 ),
 

@@ -14,9 +14,7 @@ with lines as (
         + output_tokens
         + cache_write_5m_tokens
         + cache_write_1h_tokens
-        + cache_read_tokens as total_tokens,
-        -- the line a response's session and chain are taken from: the first one
-        row(occurred_at is null, occurred_at, session_id, source_file, document_id) as line_order
+        + cache_read_tokens as total_tokens
     from {{ ref('int_entries') }}
     where
         entry_type = 'assistant'
@@ -25,30 +23,65 @@ with lines as (
 ),
 
 -- One row per response over all copies of all lines: the usage that counts is the largest, because early lines can
--- carry partial counts.
-usage as (
+-- carry partial counts. Its session and chain are those of its first line.
+responses as (
 
     select
         response_key,
-        arg_min(session_id, line_order) as session_id,
         min(occurred_at) as created_at,
-        arg_min(uuid, line_order) as entry_uuid,
         any_value(message_id) as message_id,
-        arg_min(request_id, line_order) as request_id,
-        arg_min(is_sidechain, line_order) as is_sidechain,
-        arg_min(agent_id, line_order) as agent_id,
-        arg_max(model, row(total_tokens, model)) as model,
         max(stop_reason) as stop_reason,
         bool_and(stop_reason is null) as output_is_lower_bound,
         bool_or(is_fast) as is_fast,
         bool_or(model is not distinct from '<synthetic>') as is_synthetic,
-        arg_max(input_tokens, row(total_tokens, output_tokens, input_tokens)) as input_tokens,
-        arg_max(output_tokens, row(total_tokens, output_tokens, input_tokens)) as output_tokens,
-        arg_max(cache_write_5m_tokens, row(total_tokens, output_tokens, input_tokens)) as cache_write_5m_tokens,
-        arg_max(cache_write_1h_tokens, row(total_tokens, output_tokens, input_tokens)) as cache_write_1h_tokens,
-        arg_max(cache_read_tokens, row(total_tokens, output_tokens, input_tokens)) as cache_read_tokens
+        arg_min(
+            {
+                'session_id': session_id,
+                'uuid': uuid,
+                'request_id': request_id,
+                'is_sidechain': is_sidechain,
+                'agent_id': agent_id
+            },
+            row(occurred_at is null, occurred_at, session_id, source_file, document_id)
+        ) as first_line,
+        arg_max(
+            {
+                'model': model,
+                'input_tokens': input_tokens,
+                'output_tokens': output_tokens,
+                'cache_write_5m_tokens': cache_write_5m_tokens,
+                'cache_write_1h_tokens': cache_write_1h_tokens,
+                'cache_read_tokens': cache_read_tokens
+            },
+            row(total_tokens, output_tokens, input_tokens, model)
+        ) as largest_usage
     from lines
     group by response_key
+
+),
+
+usage as (
+
+    select
+        response_key,
+        first_line.session_id as session_id,
+        created_at,
+        first_line.uuid as entry_uuid,
+        message_id,
+        first_line.request_id as request_id,
+        first_line.is_sidechain as is_sidechain,
+        first_line.agent_id as agent_id,
+        largest_usage.model as model,
+        stop_reason,
+        output_is_lower_bound,
+        is_fast,
+        is_synthetic,
+        largest_usage.input_tokens as input_tokens,
+        largest_usage.output_tokens as output_tokens,
+        largest_usage.cache_write_5m_tokens as cache_write_5m_tokens,
+        largest_usage.cache_write_1h_tokens as cache_write_1h_tokens,
+        largest_usage.cache_read_tokens as cache_read_tokens
+    from responses
 
 ),
 

@@ -21,11 +21,11 @@ with blocks as (
         spawned_agent_type,
         is_result_interrupted,
         tool_denial_kind,
-        has_patch,
         patch_lines_added,
         patch_lines_removed,
         result_content_line_count,
-        unnest(tool_blocks) as block
+        unnest(tool_blocks) as block,
+        generate_subscripts(tool_blocks, 1) as block_position
     from {{ ref('int_entries') }}
     where
         is_standing
@@ -33,29 +33,57 @@ with blocks as (
 
 ),
 
--- One row per id; a call that stands in several entries is the earliest one's.
-calls as (
+-- An id stands once as a call and once as a result, as a rule: only the exceptions are ranked.
+repeated as (
 
-    select *
+    select
+        block.block_type as block_type,
+        block.tool_use_id as tool_use_id
     from blocks
-    where block.block_type = 'tool_use'
+    group by
+        block.block_type,
+        block.tool_use_id
+    having count(*) > 1
+
+),
+
+-- A call, or a result, that stands in several entries is the earliest one's.
+later as (
+
+    select
+        document_id,
+        block_position
+    from blocks
+    where (block.block_type, block.tool_use_id) in (select (block_type, tool_use_id) from repeated)
     qualify row_number() over (
-        partition by block.tool_use_id
-        order by occurred_at nulls last, session_id, source_file nulls last, document_id
-    ) = 1
+        partition by block.block_type, block.tool_use_id
+        order by occurred_at nulls last, session_id, source_file nulls last, document_id, block_position
+    ) > 1
+
+),
+
+first_blocks as (
+
+    select blocks.*
+    from blocks
+    anti join later
+        on blocks.document_id = later.document_id
+        and blocks.block_position = later.block_position
 
 ),
 
 -- Paired by id alone: a result can stand before its call, in another file or in another session.
+calls as (
+
+    select * from first_blocks
+    where block.block_type = 'tool_use'
+
+),
+
 results as (
 
-    select *
-    from blocks
+    select * from first_blocks
     where block.block_type = 'tool_result'
-    qualify row_number() over (
-        partition by block.tool_use_id
-        order by occurred_at nulls last, session_id, source_file nulls last, document_id
-    ) = 1
 
 ),
 

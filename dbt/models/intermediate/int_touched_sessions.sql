@@ -1,18 +1,34 @@
 {{ config(materialized='table') }}
 
+{#- outside of the condition: dbt must see both dependencies -#}
+{%- set entry_links_relation = ref('int_entry_links') -%}
+{%- set entries_relation = ref('stg_entries') -%}
+
+{% if flags.FULL_REFRESH -%}
+
+with final as (
+
+    select distinct
+        session_id,
+        true as is_touched
+    from {{ entries_relation }}
+    where session_id is not null
+
+)
+
+{%- else -%}
+
 with links as (
 
-    select * from {{ ref('int_entry_links') }}
+    select * from {{ entry_links_relation }}
 
 ),
 
 -- what came with the last load, entries without a session included: a summary names an entry of some session
 new_entries as (
 
-    select * from {{ ref('stg_entries') }}
-    {%- if not flags.FULL_REFRESH %}
-    where load_id = (select max(load_id) from {{ ref('stg_entries') }})
-    {%- endif %}
+    select * from {{ entries_relation }}
+    where load_id = (select max(load_id) from {{ entries_relation }})
 
 ),
 
@@ -58,5 +74,7 @@ final as (
         on related.session_id = touched.session_id
 
 )
+
+{%- endif %}
 
 select * from final

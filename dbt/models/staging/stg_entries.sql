@@ -178,7 +178,6 @@ final as (
         "_id" as document_id,
         load_id,
         coalesce(entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id") as entry_key,
-        entry_uuid as uuid,
         case
             when session_id is not null then session_id
             -- a conversation line that does not say its session belongs to the file it stands in

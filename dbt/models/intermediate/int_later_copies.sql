@@ -1,0 +1,52 @@
+{{ config(materialized='table') }}
+
+with copies as (
+
+    select
+        document_id,
+        entry_key,
+        session_id,
+        source_file,
+        occurred_at
+    from {{ ref('stg_entries') }}
+    where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+
+),
+
+-- few entries have copies: only those are ranked
+copied_keys as (
+
+    select entry_key
+    from copies
+    group by entry_key
+    having count(*) > 1
+
+),
+
+-- Resumed and forked sessions copy lines: which copy stands must not depend on the order of arrival.
+ranked as (
+
+    select
+        document_id,
+        row_number() over (
+            partition by entry_key
+            order by
+                occurred_at nulls last,
+                session_id,
+                source_file nulls last,
+                document_id
+        ) as position
+    from copies
+    where entry_key in (select entry_key from copied_keys)
+
+),
+
+final as (
+
+    select document_id
+    from ranked
+    where position > 1
+
+)
+
+select * from final
