@@ -131,7 +131,7 @@
   // ---- cards
 
   const column = (card, name) => card.columns.find((c) => c.name === name);
-  const nothing = (text = "No data in this range") => element("p", { class: "empty" }, text);
+  const nothing = (text = "No data for this choice") => element("p", { class: "empty" }, text);
 
   function trend(card, result) {
     const at = result.names.indexOf(card.view.value), when = result.names.indexOf(card.view.date);
@@ -139,7 +139,7 @@
     const rows = result.rows.filter((row) => row[when] !== null);
     const now = rows.length ? rows[rows.length - 1][at] : null;
     const before = rows.length > 1 ? rows[rows.length - 2][at] : null;
-    if (now === null) return [element("p", { class: "value none" }, "–"), element("p", { class: "trend" }, "no data in this range")];
+    if (now === null) return [element("p", { class: "value none" }, "–"), element("p", { class: "trend" }, "nothing for this choice")];
     const value = element("p", { class: "value" }, show(format, now));
     const endOfBefore = rows.length > 1 ? rows[rows.length - 2][when] : null;
     if (endOfBefore === null || endOfBefore < manifest.firstDay) return [value, element("p", { class: "trend" }, "no earlier period in the data")];
@@ -209,7 +209,7 @@
         return element("td", { title: text, "--heat-share": n ? 0.1 + 0.9 * Math.sqrt(n / most) : 0 }, element("span", { class: "unseen" }, whole.format(n)));
       })));
     return [element("table", { class: "heat" }, element("thead", {}, head), element("tbody", {}, ...body)),
-      element("p", { class: "note" }, `Darkest: ${whole.format(most)} in one hour of the week. Square root scale.`)];
+      element("p", { class: "note" }, `Strongest: ${whole.format(most)} in one hour of the week. Square root scale.`)];
   }
 
   function barList(card, result) {
