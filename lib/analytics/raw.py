@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -201,7 +201,8 @@ def local_path(location: str) -> Path | None:
     """`location` as a path when it is on a local file system, else None."""
     parts = urlsplit(location)
     if parts.scheme == "file":
-        return Path(unquote(parts.path))
+        # As PyIceberg reads it: the path as it is, nothing in it encoded.
+        return Path(location.removeprefix("file:").removeprefix("//"))
     return Path(location) if not parts.scheme or len(parts.scheme) == 1 else None
 
 
@@ -243,7 +244,7 @@ class RawStore:
                 CATALOG_NAME,
                 type="sql",
                 uri=f"sqlite:///{directory / 'catalog.db'}",
-                warehouse=directory.as_uri(),
+                warehouse=f"file://{directory}",  # PyIceberg does not decode %20
             )
         except Exception as error:
             raise AnalyticsError(f"the Iceberg warehouse {directory} cannot be opened: {error}") from error
