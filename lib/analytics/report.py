@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ def _places(settings: Settings) -> str:
 def _next(settings: Settings) -> str:
     return (
         "next: make lab (notebooks/explore), make docs (every table and column), or any DuckDB client:\n"
-        f"      duckdb -readonly {_short(settings.published_path)} \"from marts.agg_daily_summary\""
+        f'      duckdb -readonly {_short(settings.published_path)} "from marts.agg_daily_summary"'
     )
 
 
@@ -244,5 +245,6 @@ def _rich_table(header: list[str], rows: list[list[str]]) -> str:
     table.add_section()
     table.add_row(*rows[-1], style="bold")
     out = io.StringIO()
-    Console(file=out, force_terminal=True).print(table)
+    # a narrow terminal wraps lines; cutting off digits would be worse
+    Console(file=out, force_terminal=True, width=max(100, shutil.get_terminal_size().columns)).print(table)
     return out.getvalue().strip("\n")

@@ -75,6 +75,29 @@ def test_run_explains_itself_when_it_succeeded(published: Workspace) -> None:
     assert not list(folder.glob(".*"))
 
 
+def test_report_says_what_matters_when_data_is_published(published: Workspace) -> None:
+    done = published.run("report")
+    assert done.returncode == 0
+    for text in (
+        "7,611 documents, 13 dead letters, 2025-06-08 to 2026-08-18",
+        "29 sessions in 11 projects, 222 prompts, 1,355 responses, 1,463 tool calls, $163.23",
+        "claude-3-sonnet-20240229            7     435      650             0            0  no price",
+        "total                           1,355  11,708  674,056     6,063,539  173,472,494    163.23",
+        "tool errors: 3.6% of 1,456 finished calls, another 9 rejected by you",
+        "warning: no price for claude-3-sonnet-20240229 (7 responses)",
+        "note: 330 responses never got a final output count",
+        str(published.published),
+        str(published.data_dir / "data_docs" / "index.html"),
+    ):
+        assert text in done.stdout
+
+
+def test_report_names_the_remedy_when_nothing_is_published(workspace: Workspace) -> None:
+    done = workspace.run("report")
+    assert done.returncode == 1
+    assert "make pipeline" in done.stderr
+
+
 def test_files_are_private_when_a_run_ended(published: Workspace) -> None:
     open_to_others = [
         path for path in published.data_dir.rglob("*") if path.lstat().st_mode & 0o077 and not path.is_symlink()
