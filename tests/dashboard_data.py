@@ -50,7 +50,8 @@ def tiny_history() -> pa.Table:
 
     return raw_tables.documents(
         [
-            entry("user", "u1", "2026-03-01T10:00:00.000Z", {"role": "user", "content": HOSTILE}),
+            {"type": "custom-title", "customTitle": HOSTILE, "sessionId": "s1"},
+            entry("user", "u1", "2026-03-01T10:00:00.000Z", {"role": "user", "content": "fix the bug"}),
             entry("assistant", "a1", "2026-03-01T10:00:05.000Z", answer("a1", "claude-opus-4-6", call)),
             entry("user", "u2", "2026-03-01T10:00:06.000Z", {"role": "user", "content": [result]}),
             entry(
