@@ -1,0 +1,102 @@
+"""How long every card's SQL takes on a published database, warm, without filters and with the last 30 days chosen.
+
+    python benchmarks/bench_cards.py data/analytics.db --repeat 20 --json out.json
+
+One reader at a time, as one person looking at a dashboard; Metabase runs the cards of a dashboard side by side.
+`--report` also makes the HTML report and opens it in Chromium, and says how long until the first dashboard stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from analytics.dashboards import html
+from analytics.dashboards.model import load_dashboards
+from analytics.dashboards.query import Selection, filtered_sql
+from analytics.settings import load_settings
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+def milliseconds(connection: Any, sql: str, repeat: int) -> list[float]:
+    """Time of each of `repeat` runs, rows fetched; one run before them warms up."""
+    found = []
+    for _ in range(repeat + 1):
+        started = time.perf_counter()
+        connection.execute(sql).fetchall()
+        found.append((time.perf_counter() - started) * 1000)
+    return sorted(found[1:])
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value that `share` of the sorted values do not exceed."""
+    return values[min(len(values) - 1, round(share * (len(values) - 1)))]
+
+
+def report(settings: Any) -> dict[str, float]:
+    """Make the report and open it: its size, the time to make it, and the page's own times."""
+    from playwright.sync_api import sync_playwright
+
+    with TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        path = html.render(settings, target=Path(folder) / "index.html")
+        made = time.perf_counter() - started
+        with sync_playwright() as playwright:
+            arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            started = time.perf_counter()
+            page.goto(path.as_uri())
+            page.wait_for_selector("html[data-ready=yes]", state="attached")
+            ready = time.perf_counter() - started
+            paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
+            browser.close()
+        size = path.stat().st_size / 1e6
+    return {"megabytes": size, "make_seconds": made, "first_paint_seconds": paint, "dashboard_ready_seconds": ready}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("database", type=Path)
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    settings = load_settings(duckdb_path=options.database)
+    results: dict[str, Any] = {"database": str(options.database), "cards": {}}
+    with html.connect(settings) as connection:
+        (last,) = connection.execute("select max(date_key) from dim_date").fetchone()
+        month = Selection(last - timedelta(days=29), last) if last else Selection()
+        cards = {card.key: card for board in load_dashboards() for card in board.cards}
+        for key, card in cards.items():
+            for name, selection in (("all", None), ("30 days", month)):
+                times = milliseconds(connection, filtered_sql(card.sql, selection), options.repeat)
+                results["cards"].setdefault(key, {})[name] = {"p50": quantile(times, 0.5), "p95": quantile(times, 0.95)}
+    print(f"{'card':28} {'all p50':>9} {'p95':>9} {'30d p50':>9} {'p95':>9}  ms")
+    ordered = sorted(results["cards"].items(), key=lambda item: -item[1]["all"]["p50"])
+    for key, times in ordered:
+        numbers = [times[name][share] for name in ("all", "30 days") for share in ("p50", "p95")]
+        print(f"{key:28} " + " ".join(f"{number:9.1f}" for number in numbers))
+    for name in ("all", "30 days"):
+        p50 = [times[name]["p50"] for _, times in ordered]
+        p95 = [times[name]["p95"] for _, times in ordered]
+        print(
+            f"{name}: median card {statistics.median(p50):.1f} ms, slowest p95 {max(p95):.1f} ms, "
+            f"all cards {sum(p50):.0f} ms"
+        )
+    if options.report:
+        results["report"] = report(settings)
+        print("report: " + ", ".join(f"{name} {value:.2f}" for name, value in results["report"].items()))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
