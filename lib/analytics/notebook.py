@@ -1,4 +1,4 @@
-"""What the pipeline's notebooks share: a start from any folder, and how a stage's result is shown."""
+"""What the notebooks share: a start from any folder, how a stage's result is shown, and the marts to explore."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import html
 import os
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
+
+if TYPE_CHECKING:
+    import duckdb
 
 # A stage's result inside an executed notebook, for programs; see `result_of`.
 RESULT_TYPE = "application/vnd.claude-analytics.result+json"
@@ -33,6 +36,15 @@ def start(run_id: str = "", upstream: dict[str, str] | None = None) -> Settings:
         run_id: the pipeline run this belongs to; empty when the notebook is run by itself.
         upstream: stage before this one -> its executed notebook.
     """
+    _prepare()
+    settings = load_settings()
+    after = f", after {', '.join(upstream)}" if upstream else ""
+    print(f"{f'run {run_id}' if run_id else 'by hand'}{after}; state in {settings.data_dir}")
+    return settings
+
+
+def _prepare() -> None:
+    """What holds in every notebook: private files, no telemetry, the repository's root, charts as SVG."""
     os.umask(0o077)
     os.environ.update(NO_TELEMETRY)
     if Path.cwd().is_relative_to(PROJECT_ROOT / "notebooks"):
@@ -40,10 +52,41 @@ def start(run_id: str = "", upstream: dict[str, str] | None = None) -> Settings:
     import altair
 
     altair.renderers.enable("svg")
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Get an exploration notebook ready: open the published marts read-only, make `%sql` and `%%sql` ask them, and
+    print what they hold.
+
+    Returns:
+        The native connection, for `connection.sql(...)`.
+
+    Raises:
+        AnalyticsError: nothing is published yet.
+    """
+    _prepare()
+    from IPython.core.getipython import get_ipython
+
+    from analytics import marts
+
     settings = load_settings()
-    after = f", after {', '.join(upstream)}" if upstream else ""
-    print(f"{f'run {run_id}' if run_id else 'by hand'}{after}; state in {settings.data_dir}")
-    return settings
+    connection = marts.connect(settings, timezone=settings.analytics_tz)
+    shell = get_ipython()
+    if shell is not None:
+        shell.run_line_magic("load_ext", "sql")
+        for option in ("feedback = 0", "displaycon = False", "displaylimit = 25"):
+            shell.run_line_magic("config", f"SqlMagic.{option}")
+        shell.push({"_marts": connection}, interactive=False)
+        shell.run_line_magic("sql", "_marts --alias marts")
+    sessions, projects, first, last = connection.execute(
+        "select (select count(*) from dim_sessions), (select count(*) from dim_projects), min(date_key), max(date_key) "
+        "from dim_date"
+    ).fetchone()
+    if first is None:
+        print(f"{settings.published_path} holds no conversations yet: run the pipeline, or look at `make demo`")
+    else:
+        print(f"{sessions:,} sessions in {projects:,} projects, {first} to {last} ({settings.analytics_tz})")
+    return connection
 
 
 def has_work(settings: Settings) -> bool:

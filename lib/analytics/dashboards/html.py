@@ -31,6 +31,7 @@ from analytics.dashboards.model import Card, Dashboard, load_dashboards
 from analytics.dashboards.query import Plan, plan
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.files import partial_file
+from analytics.marts import connect
 from analytics.settings import Settings
 
 REPORT_FILE = "dashboards/index.html"
@@ -75,23 +76,6 @@ def render(settings: Settings, *, folder: Path | None = None, target: Path | Non
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
     return target
-
-
-def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """The published marts, read-only; mart names need no schema, times are UTC.
-
-    Raises:
-        AnalyticsError: nothing is published yet.
-    """
-    if not settings.published_path.exists():
-        raise AnalyticsError(
-            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` or `make demo` first"
-        )
-    # The version's own path: DuckDB shares an open database by path, and the link's target changes.
-    connection = duckdb.connect(str(settings.published_path.resolve()), read_only=True)
-    connection.execute("set search_path = 'marts'")
-    connection.execute("set timezone = 'UTC'")
-    return connection
 
 
 # Data
@@ -144,7 +128,7 @@ def _data(connection: duckdb.DuckDBPyConnection, dashboards: tuple[Dashboard, ..
             key = source_ids[identity]
             if key not in data.manifest["sources"]:
                 try:
-                    table = connection.execute(source.sql).fetch_arrow_table()
+                    table = connection.execute(source.sql).to_arrow_table()
                 except duckdb.Error as error:
                     reason = str(error).splitlines()[0]
                     raise AnalyticsError(
