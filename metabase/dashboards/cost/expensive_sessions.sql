@@ -8,7 +8,6 @@ sessions as (
         dim_sessions.primary_model,
         dim_sessions.session_id,
         left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
-        dim_projects.project_name,
         dim_sessions.started_at,
         dim_sessions.active_seconds,
         dim_sessions.prompt_count,
@@ -16,8 +15,6 @@ sessions as (
         dim_sessions.max_context_tokens,
         dim_sessions.cost_usd
     from dim_sessions
-    left join dim_projects
-        on dim_sessions.project_id = dim_projects.project_id
     where
         dim_sessions.cost_usd is not null
         [[and dim_sessions.started_date_key in (select date_key from dim_date where {{date}})]]
@@ -34,20 +31,35 @@ sessions as (
             dim_sessions.session_id
     ) <= 15
 
+),
+
+names as (
+
+    select
+        project_id,
+        -- two projects of one name are told apart by their paths
+        case
+            when count(*) over (partition by project_name) = 1 then project_name
+            else coalesce(project_path, project_id)
+        end as project_name
+    from dim_projects
+
 )
 
 select
-    title,
-    project_name,
-    started_at,
-    cost_usd,
-    cost_usd::double / nullif(prompt_count, 0) as cost_per_prompt_usd,
-    prompt_count,
-    response_count,
-    active_seconds,
-    max_context_tokens
+    sessions.title,
+    sessions.cost_usd,
+    names.project_name,
+    sessions.started_at,
+    sessions.cost_usd::double / nullif(sessions.prompt_count, 0) as cost_per_prompt_usd,
+    sessions.prompt_count,
+    sessions.response_count,
+    sessions.active_seconds,
+    sessions.max_context_tokens
 from sessions
+left join names
+    on sessions.project_id = names.project_id
 order by
-    cost_usd desc,
-    session_id
+    sessions.cost_usd desc,
+    sessions.session_id
 limit 15

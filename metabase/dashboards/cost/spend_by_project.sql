@@ -20,7 +20,11 @@ names as (
 
     select
         project_id,
-        project_name
+        -- two projects of one name are told apart by their paths
+        case
+            when count(*) over (partition by project_name) = 1 then project_name
+            else coalesce(project_path, project_id)
+        end as project_name
     from dim_projects
 
 )

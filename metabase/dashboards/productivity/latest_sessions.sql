@@ -7,7 +7,6 @@ sessions as (
         dim_sessions.project_id,
         dim_sessions.session_id,
         left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
-        dim_projects.project_name,
         dim_sessions.started_at,
         dim_sessions.active_seconds,
         dim_sessions.prompt_count,
@@ -16,8 +15,6 @@ sessions as (
         dim_sessions.commits,
         dim_sessions.cost_usd
     from dim_sessions
-    left join dim_projects
-        on dim_sessions.project_id = dim_projects.project_id
     where
         true
         [[and dim_sessions.started_date_key in (select date_key from dim_date where {{date}})]]
@@ -32,20 +29,35 @@ sessions as (
             dim_sessions.session_id
     ) <= 20
 
+),
+
+names as (
+
+    select
+        project_id,
+        -- two projects of one name are told apart by their paths
+        case
+            when count(*) over (partition by project_name) = 1 then project_name
+            else coalesce(project_path, project_id)
+        end as project_name
+    from dim_projects
+
 )
 
 select
-    title,
-    project_name,
-    started_at,
-    active_seconds,
-    prompt_count,
-    lines_added,
-    lines_removed,
-    commits,
-    cost_usd
+    sessions.title,
+    names.project_name,
+    sessions.started_at,
+    sessions.active_seconds,
+    sessions.prompt_count,
+    sessions.lines_added,
+    sessions.lines_removed,
+    sessions.commits,
+    sessions.cost_usd
 from sessions
+left join names
+    on sessions.project_id = names.project_id
 order by
-    started_at desc,
-    session_id
+    sessions.started_at desc,
+    sessions.session_id
 limit 20

@@ -5,7 +5,6 @@ operations as (
     select
         fct_file_operations.operated_date_key,
         fct_file_operations.project_id,
-        dim_projects.project_name,
         -- inside its project a file is called by its path there
         case
             when starts_with(fct_file_operations.file_path, dim_projects.project_path || '/')
@@ -27,25 +26,40 @@ operations as (
     group by
         fct_file_operations.operated_date_key,
         fct_file_operations.project_id,
-        dim_projects.project_name,
         file_name,
         fct_file_operations.session_id
+
+),
+
+names as (
+
+    select
+        project_id,
+        -- two projects of one name are told apart by their paths
+        case
+            when count(*) over (partition by project_name) = 1 then project_name
+            else coalesce(project_path, project_id)
+        end as project_name
+    from dim_projects
 
 )
 
 select
-    file_name,
-    project_name,
-    sum(change_count) as change_count,
-    count(distinct session_id) as session_count,
-    sum(lines_added) as lines_added,
-    sum(lines_removed) as lines_removed
+    operations.file_name,
+    names.project_name,
+    sum(operations.change_count) as change_count,
+    count(distinct operations.session_id) as session_count,
+    sum(operations.lines_added) as lines_added,
+    sum(operations.lines_removed) as lines_removed
 from operations
+left join names
+    on operations.project_id = names.project_id
 group by
-    project_id,
-    project_name,
-    file_name
+    operations.project_id,
+    names.project_name,
+    operations.file_name
 order by
     change_count desc,
-    file_name
+    operations.file_name,
+    operations.project_id
 limit 15

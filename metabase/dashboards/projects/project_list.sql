@@ -24,7 +24,11 @@ projects as (
 
     select
         project_id,
-        project_name,
+        -- two projects of one name are told apart by their paths
+        case
+            when count(*) over (partition by project_name) = 1 then project_name
+            else coalesce(project_path, project_id)
+        end as project_name,
         activity_status,
         last_active_at
     from dim_projects

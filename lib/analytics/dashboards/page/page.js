@@ -287,6 +287,18 @@
     });
   }
 
+  /** Numbers the unbroken runs of a line: it ends where nothing was measured. Days may skip a weekend. */
+  function runs(values, step) {
+    const last = new Map();
+    for (const row of [...values].sort((a, b) => a.day - b.day)) {
+      const before = last.get(row.series);
+      const reach = before && (step === "day" ? before.day + 3 : unitEnd(before.day, step));
+      row.run = before ? before.run + (row.day > reach ? 1 : 0) : 0;
+      last.set(row.series, row);
+    }
+    return values;
+  }
+
   /** About `most` instants between two days, at the starts of months when there are many days. */
   function ticks(first, last, most) {
     if (last - first <= 120) {
@@ -313,7 +325,7 @@
     const isBar = card.display === "bar" || card.display === "area";
     const together = card.view.stack === "stacked";
     const sideBySide = isBar && !together && names.length > 1;
-    const values = stacked(rows, names, isBar && together).map((row) => {
+    const values = runs(stacked(rows, names, isBar && together), step).map((row) => {
       const end = unitEnd(row.day, step), gap = (end - row.day) * 0.08, span = end - row.day - 2 * gap;
       const slot = sideBySide ? span / names.length : span, offset = sideBySide ? names.indexOf(row.series) * slot : 0;
       return { ...row, when: label(row.day, step), x: (isBar ? row.day + gap + offset : row.day) * DAY_MS, x2: (row.day + gap + offset + slot) * DAY_MS };
@@ -335,7 +347,7 @@
     };
     const layer = isBar
       ? { mark: { type: "rect", stroke: "var(--card)", strokeWidth: values.length > 250 ? 0 : 0.5 }, encoding: { ...encoding, x2: { field: "x2" }, y: { field: "y0", type: "quantitative", ...y }, y2: { field: "y1" } } }
-      : { mark: { type: "line", strokeWidth: 2, point: { size: values.length > 120 ? 8 : 30, filled: true }, clip: true }, encoding: { ...encoding, y: { field: "y", type: "quantitative", ...y } } };
+      : { mark: { type: "line", strokeWidth: 2, point: { size: values.length > 120 ? 8 : 30, filled: true }, clip: true }, encoding: { ...encoding, detail: { field: "run", type: "nominal" }, y: { field: "y", type: "quantitative", ...y } } };
     return {
       $schema: "https://vega.github.io/schema/vega-lite/v6.json",
       width, height, autosize: { type: "fit", contains: "padding" }, background: null, padding: 2,
