@@ -53,8 +53,8 @@ docs: $(INSTALLED) ## dbt documentation of every table and column on http://loca
 	@$(VENV)/bin/python -c "from analytics.settings import load_settings; from analytics.transform import docs; docs(load_settings())"
 
 .PHONY: dashboards
-dashboards: $(INSTALLED) ## Create or update the dashboards in Metabase (METABASE_URL)
-	@$(RUN) dashboards $(or $(ARGS),provision)
+dashboards: $(INSTALLED) ## Write the dashboards as HTML (ARGS=provision: create or update them in Metabase)
+	@$(RUN) dashboards $(or $(ARGS),html)
 
 ##@ Run it regularly
 
@@ -68,19 +68,19 @@ status: $(INSTALLED) ## Schedules, next times and the last runs
 
 .PHONY: run-adhoc
 run-adhoc: $(INSTALLED) ## One run now, by the name adhoc-analytics
-	@$(RUN) pipeline --deployment adhoc-analytics
+	@$(RUN) worker adhoc-analytics
 
 .PHONY: run-backfill
 run-backfill: $(INSTALLED) ## Look at every document of the source again and add what is missing
-	@$(RUN) pipeline --full-backfill --deployment full-backfill
+	@$(RUN) worker full-backfill
 
 .PHONY: run-daily
 run-daily: $(INSTALLED) ## The nightly run now: look at everything again, rebuild every table
-	@$(RUN) pipeline --full-backfill --full-refresh --deployment daily-full-refresh
+	@$(RUN) worker daily-full-refresh
 
 .PHONY: worker-local
 worker-local: $(INSTALLED) ## Run the schedules in the foreground, without cron
-	@$(RUN) deploy --foreground
+	@$(RUN) worker
 
 ##@ Containers
 
@@ -94,7 +94,7 @@ up: env ## Start everything: MongoDB, scheduler, JupyterLab, Metabase, documenta
 
 .PHONY: up-core
 up-core: env ## Start scheduler and JupyterLab only
-	$(COMPOSE) up --detach --build
+	CONTAINER_MONGO_URI= $(COMPOSE) up --detach --build
 
 .PHONY: down
 down: ## Stop the containers; data is kept

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from urllib.parse import quote
 
 from analytics.errors import AnalyticsError
 from analytics.settings import PROJECT_ROOT
@@ -30,9 +29,23 @@ def write_env(path: Path = PROJECT_ROOT / ".env") -> list[str]:
         if missing:
             _append(path, missing)
         path.chmod(0o600)
+        # Folders that do not exist would be made by Docker, as root.
+        for name in ("HOST_DATA_DIR", "HOST_CLAUDE_PROJECTS_DIR"):
+            _make_folder(Path(wanted[name]), int(wanted["HOST_UID"]), int(wanted["HOST_GID"]))
+        _make_folder(Path(wanted["HOST_DATA_DIR"]) / "serving", int(wanted["HOST_UID"]), int(wanted["HOST_GID"]))
+    except ValueError:
+        raise AnalyticsError(f"{path}: HOST_UID and HOST_GID must be numbers") from None
     except OSError as error:
         raise AnalyticsError(f"{path} cannot be written: {error.strerror}") from None
     return list(missing)
+
+
+def _make_folder(folder: Path, uid: int, gid: int) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(parents=True, mode=0o700)
+    if os.getuid() == 0:
+        os.chown(folder, uid, gid)
 
 
 def _append(path: Path, values: dict[str, str]) -> None:
@@ -51,9 +64,9 @@ def _append(path: Path, values: dict[str, str]) -> None:
 def _values(existing: dict[str, str]) -> dict[str, str]:
     """What docker-compose.yml and Metabase's provisioning ask for. Only letters and digits in secrets: they go
     through shells, URIs and YAML."""
-    # Metabase wants a digit, upper and lower case.
     values = {
         "METABASE_ADMIN_EMAIL": "admin@localhost.localdomain",
+        # Metabase wants a digit, upper and lower case.
         "METABASE_ADMIN_PASSWORD": f"{_secret()}aA1",
         "METABASE_DB_PASSWORD": _secret(),
         "METABASE_ENCRYPTION_SECRET_KEY": _secret(40),
@@ -68,12 +81,13 @@ def _values(existing: dict[str, str]) -> dict[str, str]:
         "HOST_DATA_DIR": str(PROJECT_ROOT / "data"),
         "HOST_CLAUDE_PROJECTS_DIR": str(Path("~/.claude/projects").expanduser()),
     }
-    return {name: existing.get(name, value) for name, value in values.items()}
-
-
-def reader_uri(password: str, host: str = "mongo", database: str = "claude_logs") -> str:
-    """The URI of the read-only user that docker/mongo-init.js makes."""
-    return f"mongodb://claude_reader:{quote(password, safe='')}@{host}:27017/{database}?authSource={database}"
+    values = {name: existing.get(name, value) for name, value in values.items()}
+    # What the scheduler reads from in `make up`: the user of docker/mongo-init.js that may only read.
+    database = existing.get("MONGO_DB", "claude_logs")
+    password = values["MONGO_READER_PASSWORD"]
+    uri = f"mongodb://claude_reader:{password}@mongo:27017/{database}?authSource={database}"
+    values["CONTAINER_MONGO_URI"] = existing.get("CONTAINER_MONGO_URI", uri)
+    return values
 
 
 def _secret(size: int = 32) -> str:

@@ -9,7 +9,6 @@ memory when a statement returns. Its URL is `duckdb+buffered:///PATH`.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import quote
 
 from duckdb_engine import Dialect
 from sqlalchemy.dialects import registry
@@ -40,4 +39,5 @@ def register() -> None:
 
 def read_only_url(database: Path) -> str:
     """The URL of a database file, opened read-only."""
-    return f"duckdb+buffered:///{quote(str(database))}?access_mode=read_only"
+    # SQLAlchemy takes the path as it is and decodes nothing in it.
+    return f"duckdb+buffered:///{database}?access_mode=read_only"
