@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from analytics import envelope
 from analytics.errors import AnalyticsError
+from analytics.faults import reached
 from analytics.progress import progress_bar
 from analytics.raw import DEAD_LETTER_SCHEMA, RawStore, keep_new
 from analytics.settings import Settings
@@ -98,7 +99,8 @@ def extract(
         AnalyticsError: the warehouse cannot be written.
     """
     try:
-        run = _Run(settings, full_backfill, progress, commit_bytes)
+        run = Intake(settings, full_backfill, progress, commit_bytes)
+        reached("extract.started")
         if settings.source == "jsonl":
             return _from_jsonl(run)
         if settings.mongo_uri is None:
@@ -112,7 +114,7 @@ def extract(
         ) from error
 
 
-class _Run:
+class Intake:
     """One extract: takes batches, stores what is new, counts everything."""
 
     def __init__(self, settings: Settings, full_backfill: bool, progress: bool | None, commit_bytes: int) -> None:
@@ -173,6 +175,7 @@ class _Run:
         self.dead += letters.num_rows
         self.stored += rows.num_rows
         self._pending, self._pending_dead, self._pending_bytes = [], [], 0
+        reached("extract.read")
         wanted = bool(rows.num_rows) or (properties is not None and (force or self.stored > 0))
         if wanted or letters.num_rows:
             update = self._update(properties() if properties else {}) if wanted else None
@@ -337,7 +340,7 @@ def _ahead(items: Iterator[Any]) -> Iterator[Any]:
         thread.join(timeout=10)
 
 
-def _from_jsonl(run: _Run) -> ExtractResult:
+def _from_jsonl(run: Intake) -> ExtractResult:
     from analytics.sources import jsonl
 
     positions = jsonl.ReadPositions(run.settings, run.properties)
@@ -355,6 +358,7 @@ def _from_jsonl(run: _Run) -> ExtractResult:
             # Positions first, under the name of a commit that does not exist yet: they count only if it
             # succeeds.
             token = positions.prepare(read)
+            reached("extract.positions")
             committed = run.commit(
                 lambda token=token: {positions.key: token},
                 force=positions.token is None and run.read > 0,
@@ -364,7 +368,7 @@ def _from_jsonl(run: _Run) -> ExtractResult:
     return run.result("jsonl")
 
 
-def _from_mongodb(run: _Run, client: MongoClient[Any] | None) -> ExtractResult:
+def _from_mongodb(run: Intake, client: MongoClient[Any] | None) -> ExtractResult:
     from analytics.sources import mongodb
     from analytics.sync import open_state, state_path
 
@@ -377,7 +381,7 @@ def _from_mongodb(run: _Run, client: MongoClient[Any] | None) -> ExtractResult:
     return run.result("mongodb", watermark)
 
 
-def _from_embedded(run: _Run) -> ExtractResult:
+def _from_embedded(run: Intake) -> ExtractResult:
     from analytics.embedded import embedded_mongo
     from analytics.sources import mongodb
     from analytics.sync import open_state, pending_files, sync
@@ -394,6 +398,7 @@ def _from_embedded(run: _Run) -> ExtractResult:
             return run.result("embedded", _instant(run.properties.get(f"{key}.ingested_at")))
         with embedded_mongo(run.settings) as uri, mongodb.connect(uri) as client:
             synced = sync(run.settings, client=client, progress=run.progress)
+            reached("extract.synced")
             # Every document of our own sync has its ingestedAt.
             watermark = _read_collection(run, client, uri, state, has_undated=False)
             # The server is ours, so the next run need not look at everything to find what is recent. Made after
@@ -408,7 +413,7 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _read_collection(
-    run: _Run, client: MongoClient[Any], uri: str, state: SyncState | None, *, has_undated: bool
+    run: Intake, client: MongoClient[Any], uri: str, state: SyncState | None, *, has_undated: bool
 ) -> datetime | None:
     """Everything new of one collection into the raw layer -> the watermark after it."""
     from analytics.sources import mongodb
@@ -469,7 +474,7 @@ def _nothing() -> Batch:
     return batch
 
 
-def _missing(run: _Run, chunks: Iterator[pa.Array]) -> tuple[pa.ChunkedArray, int]:
+def _missing(run: Intake, chunks: Iterator[pa.Array]) -> tuple[pa.ChunkedArray, int]:
     """Ids not stored yet, and how many ids there were."""
     ids = pa.chunked_array(list(chunks), pa.string())
     mask = keep_new(ids, run.store.stored_ids(ids, run.known_files))

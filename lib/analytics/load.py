@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.errors import AnalyticsError
+from analytics.faults import reached
 from analytics.files import copy_database, remove_database
 from analytics.inputs import Inputs, current_inputs
 from analytics.raw import RawStore, local_path
@@ -81,15 +82,14 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
         ConfigError: PRICING_OVERRIDES cannot be read.
     """
     started = time.perf_counter()
+    reached("load.started")
     inputs = current_inputs(settings)
     store = RawStore(settings)
     dead_letters = store.dead_letters.current_snapshot()
     dead_letter_snapshot_id = dead_letters.snapshot_id if dead_letters else None
 
     published = None if full_refresh else _read_state(settings.published_path)
-    if published is not None and (
-        published.raw_version != RAW_VERSION or published.inputs.reading != inputs.reading
-    ):
+    if published is not None and (published.raw_version != RAW_VERSION or published.inputs.reading != inputs.reading):
         published = None
     added = store.files_added_since(published.snapshot_id if published else None)
     if published and not added.full and not all(map(_exists, added.files)):
@@ -129,6 +129,7 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
             f"the working copy {settings.build_path} cannot be written: {error.strerror}; check DATA_DIR"
         ) from None
 
+    reached("load.copied")
     load_id = _next_load_id(settings, published)
     documents, state = _load_files(
         settings,
@@ -140,6 +141,7 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
         load_id=load_id,
         full=full,
     )
+    reached("load.finished")
     return LoadResult(
         nothing_new=False,
         full_refresh=full,
@@ -185,6 +187,7 @@ def _load_files(
                     "insert into raw.conversations by name select * exclude (entry) from raw.new_documents"
                 )
                 documents = _count(connection, "raw.conversations") - before
+            reached("load.documents")
             _load_dead_letters(connection, store)
             state = _State(
                 raw_version=RAW_VERSION,

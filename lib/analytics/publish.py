@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from analytics import serving
 from analytics.errors import AnalyticsError
+from analytics.faults import reached
 from analytics.files import PARTIAL, copy_database, partial_file, remove_database, sync_file, sync_folder
 from analytics.lock import run_lock
 from analytics.settings import Settings
@@ -98,14 +99,20 @@ def publish(settings: Settings) -> PublishResult:
         version = _next_version(settings)
         clock = _Clock()
         compacted = _finish(settings.build_path)
+        reached("publish.finished")
         clock.mark("finish")
         update = serving.prepare(settings, settings.build_path, version)
+        reached("publish.prepared")
         clock.mark("serving")
         path = _move_to_versions(settings, version)
+        reached("publish.moved")
         clock.mark("move")
         link = _swap(settings, path)
+        reached("publish.swapped")
         served = update.commit()
+        reached("publish.served")
         pruned = _prune(settings, version, since=previous)
+        reached("publish.pruned")
         clock.mark("swap")
         return PublishResult(
             nothing_new=False,

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from analytics import envelope
 from analytics.errors import AnalyticsError, ConfigError
+from analytics.faults import reached
 from analytics.settings import Settings, mask_uri
 
 if TYPE_CHECKING:
@@ -320,6 +321,7 @@ class RawStore:
                 self.dead_letters,
                 lambda table: table.append(dead_letters, snapshot_properties=_carried(table, {})),
             )
+            reached("extract.dead_letters")
         if (rows is None or not rows.num_rows) and properties is None:
             return None
         rows = envelope.SCHEMA.empty_table() if rows is None else rows
@@ -333,10 +335,12 @@ class RawStore:
             ):
                 if not written and rows.num_rows:
                     written.extend(_write_files(table, rows))
+                    reached("extract.files")
                 for data_file in written:
                     update.append_data_file(data_file)
 
         self._commit(self.conversations, commit)
+        reached("extract.committed")
         return self.current_snapshot_id()
 
     def _commit(self, table: Table, action: Callable[[Table], None], attempts: int = 8) -> None:
@@ -531,12 +535,14 @@ class RawStore:
             ):
                 if not written:
                     written.extend(_write_files(current, rows))
+                    reached("compact.files")
                 for file in group:
                     update.delete_data_file(file)
                 for file in written:
                     update.append_data_file(file)
 
         self._commit(table, commit)
+        reached("compact.committed")
         return len(written)
 
     def expire(self, *, older_than: timedelta | None = None, grace: timedelta = GRACE) -> ExpireResult:
@@ -557,6 +563,7 @@ class RawStore:
             ):
                 table.maintenance.expire_snapshots().older_than(horizon).commit()
                 table.refresh()
+            reached("expire.expired")
             expired += before - len(table.metadata.snapshots)
             files, size = _delete_unreachable(table, grace)
             deleted += files
@@ -707,6 +714,7 @@ def _delete_unreachable(table: Table, grace: timedelta) -> tuple[int, int]:
             status = os.stat(path)
             if status.st_mtime < horizon:
                 os.unlink(path)
+                reached("expire.deleted")
                 count += 1
                 size += status.st_size
     return count, size

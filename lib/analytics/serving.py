@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analytics.faults import reached
 from analytics.files import PARTIAL, partial_file, sync_file, sync_folder
 from analytics.settings import Settings
 
@@ -68,6 +69,7 @@ class ServingUpdate:
         size = sum(temporary.stat().st_size for temporary, _ in self._written)
         for temporary, target in self._written:
             os.replace(temporary, target)
+            reached("publish.serving")
         sync_folder(self.folder)
         rewritten = _write_views(self.folder, self.marts)
         expected = {f"{mart.name}.parquet" for mart in self.marts}

@@ -27,6 +27,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, Oper
 
 from analytics.embedded import embedded_mongo
 from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
+from analytics.faults import reached
 from analytics.progress import Progress, progress_bar
 from analytics.settings import Settings
 from analytics.sources import DeadLetter, fingerprint
@@ -240,6 +241,7 @@ def _sync(
     progress: bool | None,
     started: float,
 ) -> SyncResult:
+    reached("sync.started")
     copy = _Copy(settings, state, client[settings.mongo_db][settings.mongo_collection])
     probe = state.fact("probe")
     keys = [probe] if probe else []
@@ -354,6 +356,7 @@ class _Copy:
             # Said before the first document is there: an extract must never believe that nothing is new.
             self._state.save_facts({"unextracted": "yes"})
             new, failed = _insert(self._collection, self._waiting)
+            reached("sync.inserted")
             self.inserted += new
             self._dead += failed
             refused = {letter.dead_letter_id for letter in failed}
@@ -363,6 +366,7 @@ class _Copy:
                 self.flushed.append(stored[-1])
         self.refused += len(self._dead)
         self._state.save(self._root, self._states, self._dead, facts)
+        reached("sync.saved")
         self._waiting, self._dead, self._states, self._size = [], [], {}, 0
 
 

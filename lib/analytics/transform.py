@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.errors import AnalyticsError, ConfigError
+from analytics.faults import reached
 from analytics.pricing import read_overrides
 from analytics.settings import PROJECT_ROOT, Settings
 
@@ -100,6 +101,7 @@ def transform(
     started = time.perf_counter()
     if not settings.build_path.exists():
         raise AnalyticsError(f"no working copy at {settings.build_path}: run `claude-analytics load` first")
+    reached("transform.started")
     variables = {
         "analytics_tz": settings.analytics_tz,
         "as_of": (as_of or datetime.now(UTC)).astimezone(UTC).isoformat(),
@@ -134,8 +136,10 @@ def transform(
             "documents are read differently since they were loaded: run the pipeline once with --full-refresh"
         )
         now = replace(now, reading=before.reading)
+    reached("transform.built")
     if not models:
         _write_state(settings.build_path, now)
+    reached("transform.finished")
     return TransformResult(
         models=_with_rows(settings.build_path, [_model_run(result) for result in results]),
         duration_seconds=round(time.perf_counter() - started, 3),

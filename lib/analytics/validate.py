@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics import data_docs
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
+from analytics.faults import reached
 from analytics.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -129,11 +130,13 @@ def validate(
     database = settings.build_path if settings.build_path.exists() else settings.published_path.resolve()
     if not database.exists():
         raise AnalyticsError(f"nothing to validate at {settings.build_path}: run `claude-analytics load` first")
+    reached("validate.started")
     documents, notes = _documents_in_iceberg(settings, database)
 
     with _gx_environment(settings, database), _gx_context() as context:
         import_seconds = time.perf_counter() - started
         outcome = _run(context, checkpoint, documents)
+        reached("validate.checked")
         if build_docs:
             _prune_runs(settings)
             context.build_data_docs()
@@ -150,6 +153,7 @@ def validate(
     )
     if build_docs:
         data_docs.finish(settings.data_docs_dir, result, GX_DIR / "plugins")
+    reached("validate.finished")
     if raise_on_failure:
         result.raise_if_failed()
     return result
