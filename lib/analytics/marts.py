@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 
 from analytics.errors import AnalyticsError
@@ -24,7 +26,25 @@ def connect(settings: Settings, *, timezone: str = "UTC") -> duckdb.DuckDBPyConn
             f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` or `make demo` first"
         )
     # The version's own path: DuckDB shares an open database by path, and the link's target changes.
-    connection = duckdb.connect(str(settings.published_path.resolve()), read_only=True)
+    return _prepared(duckdb.connect(str(settings.published_path.resolve()), read_only=True), timezone)
+
+
+def _prepared(connection: duckdb.DuckDBPyConnection, timezone: str) -> duckdb.DuckDBPyConnection:
     connection.execute(f"set search_path = '{SCHEMA}'")
     connection.execute("set timezone = ?", [timezone])
     return connection
+
+
+class Cursors:
+    """The connection for JupySQL, which asks every query on a cursor of its own: those forget the search path."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, timezone: str = "UTC") -> None:
+        self._connection = connection
+        self._timezone = timezone
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A new cursor to which mart names need no schema."""
+        return _prepared(self._connection.cursor(), self._timezone)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)

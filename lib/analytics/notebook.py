@@ -76,7 +76,7 @@ def connect() -> duckdb.DuckDBPyConnection:
         shell.run_line_magic("load_ext", "sql")
         for option in ("feedback = 0", "displaycon = False", "displaylimit = 25"):
             shell.run_line_magic("config", f"SqlMagic.{option}")
-        shell.push({"_marts": connection}, interactive=False)
+        shell.push({"_marts": marts.Cursors(connection, timezone=settings.analytics_tz)}, interactive=False)
         shell.run_line_magic("sql", "_marts --alias marts")
     sessions, projects, first, last = connection.execute(
         "select (select count(*) from dim_sessions), (select count(*) from dim_projects), min(date_key), max(date_key) "

@@ -1,0 +1,92 @@
+"""The exploration notebooks run from top to bottom, as a person would run them: a kernel each, with nothing but
+DATA_DIR set. Without this, a renamed column or an empty history would greet whoever opens one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dashboard_data
+import nbformat
+import pytest
+import raw_tables
+from analytics.settings import PROJECT_ROOT
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((PROJECT_ROOT / "notebooks" / "explore").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published marts of no conversation at all."""
+    return dashboard_data.published(tmp_path_factory.mktemp("empty"), raw_tables.documents([])).data_dir
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published marts of one small session."""
+    return dashboard_data.published(tmp_path_factory.mktemp("tiny"), dashboard_data.tiny_history()).data_dir
+
+
+def run(path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
+    """Execute a notebook in a kernel started in its own folder, as JupyterLab does."""
+    monkeypatch.setenv("DATA_DIR", str(data_dir))
+    monkeypatch.delenv("DUCKDB_PATH", raising=False)
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    return notebook
+
+
+def outputs(notebook: nbformat.NotebookNode) -> str:
+    """Everything the notebook shows, as text."""
+    return "\n".join(
+        str(output.get("text", "")) + "".join(map(str, output.get("data", {}).values()))
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+    )
+
+
+def test_every_theme_has_a_notebook() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "00_first_steps",
+        "01_cost",
+        "02_tools_and_failures",
+        "03_sessions_and_prompts",
+        "04_code_changes",
+        "05_data_quality",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_opens_with_a_question_and_ends_with_things_to_try(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.splitlines()[0].startswith("# ")
+    assert cells[0].source.splitlines()[0].endswith("?")
+    assert cells[-1].source.startswith("## Things to try")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_on_an_empty_history(path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "holds no conversations yet" in outputs(run(path, empty, monkeypatch))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_on_a_tiny_history(path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = outputs(run(path, tiny, monkeypatch))
+    assert "1 sessions in 1 projects" in shown
+    assert "<svg" in shown  # a chart that needs no network
+    assert "https://cdn" not in shown
+
+
+def test_marts_cannot_be_written_from_a_notebook(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tiny))
+    import duckdb
+    from analytics import marts
+    from analytics.settings import load_settings
+
+    with (
+        marts.connect(load_settings(data_dir=tiny)) as connection,
+        pytest.raises(duckdb.InvalidInputException, match="read-only"),
+    ):
+        connection.execute("delete from dim_sessions")
