@@ -28,9 +28,11 @@ names as (
 
     select
         project_id,
-        -- two projects of one name are told apart by their paths
+        -- two projects of one name are told apart by the folder above them, or their paths
         case
             when count(*) over (partition by project_name) = 1 then project_name
+            when count(*) over (partition by regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')) = 1
+                then regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')
             else coalesce(project_path, project_id)
         end as project_name
     from dim_projects

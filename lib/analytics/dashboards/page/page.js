@@ -328,7 +328,7 @@
     const values = runs(stacked(rows, names, isBar && together), step).map((row) => {
       const end = unitEnd(row.day, step), gap = (end - row.day) * 0.08, span = end - row.day - 2 * gap;
       const slot = sideBySide ? span / names.length : span, offset = sideBySide ? names.indexOf(row.series) * slot : 0;
-      return { ...row, when: label(row.day, step), x: (isBar ? row.day + gap + offset : row.day) * DAY_MS, x2: (row.day + gap + offset + slot) * DAY_MS };
+      return { ...row, when: label(row.day, step), x: (isBar ? row.day + gap + offset : (row.day + end) / 2) * DAY_MS, x2: (row.day + gap + offset + slot) * DAY_MS };
     });
     // the axis spans the choice, not only the days that have something
     const first = Math.min(...rows.map((row) => row.day), Math.max(state.from ?? -Infinity, manifest.firstDay));
