@@ -24,6 +24,7 @@ from analytics import envelope
 from analytics.errors import AnalyticsError
 from analytics.faults import reached
 from analytics.progress import progress_bar
+from analytics.purge import tombstones
 from analytics.raw import DEAD_LETTER_SCHEMA, RawStore, keep_new
 from analytics.settings import Settings
 from analytics.sources import Batch, DeadLetter, fingerprint
@@ -102,10 +103,16 @@ def extract(
         run = Intake(settings, full_backfill, progress, commit_bytes)
         reached("extract.started")
         if settings.source == "jsonl":
-            return _from_jsonl(run)
-        if settings.mongo_uri is None:
-            return _from_embedded(run)
-        return _from_mongodb(run, client)
+            result = _from_jsonl(run)
+        elif settings.mongo_uri is None:
+            result = _from_embedded(run)
+        else:
+            result = _from_mongodb(run, client)
+        if full_backfill:
+            from analytics.dead_letters import remove_solved
+
+            remove_solved(run.store)
+        return result
     except (OSError, sqlite3.Error) as error:
         # A full disk, a directory that turned read-only: what was committed stays, the next run goes on from there.
         raise AnalyticsError(
@@ -124,6 +131,7 @@ class Intake:
         self.commit_bytes = commit_bytes
         self.started = time.monotonic()
         self.now = datetime.now(UTC).replace(microsecond=0)
+        self.tombstones = tombstones(settings)
         self.store = RawStore(settings)
         self.properties = self.store.properties()
         self.previous_snapshot_id = self.store.current_snapshot_id()
@@ -231,6 +239,10 @@ class Intake:
             good = pa.array([position not in set(bad) for position in range(new.num_rows)])
             rows = envelope.to_envelope(new.filter(good), self.now)
         self._see(rows)
+        if self.tombstones is not None:
+            kept = rows.filter(self.tombstones.keep(rows))
+            self.skipped += rows.num_rows - kept.num_rows
+            rows = kept
         return rows, dead
 
     def _see(self, rows: pa.Table) -> None:
@@ -254,6 +266,13 @@ class Intake:
 
     def _dead_letters(self, dead: list[DeadLetter]) -> pa.Table:
         """Dead letters not stored yet, as rows."""
+        if self.tombstones is not None:
+            known = self.tombstones
+            dead = [
+                item
+                for item in dead
+                if item.dead_letter_id not in known.ids and not known.covers_file(None, item.source_file)
+            ]
         if not dead:
             return DEAD_LETTER_SCHEMA.empty_table()
         rows = [
@@ -272,13 +291,18 @@ class Intake:
         ]
         table = pa.Table.from_pylist(rows, schema=DEAD_LETTER_SCHEMA)
         ids = table["dead_letter_id"]
-        table = table.filter(keep_new(ids, self.store.stored_dead_letter_ids(ids)))
+        mask = keep_new(ids, self.store.stored_dead_letter_ids(ids))
+        # What a replay stored, MongoDB may refuse for ever.
+        keys = pc.coalesce(table["document_id"], ids)
+        stored = self.store.stored_ids(keys, self.known_files)
+        if len(stored):
+            mask = pc.and_(mask, pc.invert(pc.is_in(keys, value_set=stored.combine_chunks())))
+        table = table.filter(mask)
         # Originals are bytes of any kind: Latin-1 maps each byte to a character and back.
         texts = [[item.decode("latin-1") for item in table["original"].to_pylist()]]
         originals = [
             text.encode("latin-1", "replace") for text in self._redact(pa.chunked_array(texts, pa.string())).to_pylist()
         ]
-        field = table.schema.field("original")
         field = DEAD_LETTER_SCHEMA.field("original")
         position = DEAD_LETTER_SCHEMA.get_field_index("original")
         return table.set_column(position, field, pa.array(originals, field.type))

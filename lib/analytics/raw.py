@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -343,6 +343,16 @@ class RawStore:
         reached("extract.committed")
         return self.current_snapshot_id()
 
+    def remove_dead_letters(self, ids: list[str]) -> None:
+        """Remove the dead letters with these ids, in one commit."""
+        from pyiceberg.expressions import In
+
+        if ids:
+            self._commit(
+                self.dead_letters,
+                lambda table: table.delete(In("dead_letter_id", ids), snapshot_properties=_carried(table, {})),
+            )
+
     def _commit(self, table: Table, action: Callable[[Table], None], attempts: int = 8) -> None:
         """Run `action` on fresh metadata until no other writer got in between."""
         from pyiceberg.exceptions import CommitFailedException
@@ -452,6 +462,61 @@ class RawStore:
             ).to_arrow_table()
         return found["id"]
 
+    def read_files(self, table: Table, columns: set[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of `table`, one live file at a time; `columns` narrows them (those it has)."""
+        for file in self._live(table):
+            yield self._read_file(table, file, columns)
+
+    def _read_file(self, table: Table, file: DataFile, columns: set[str] | None = None) -> pa.Table:
+        import pyarrow.parquet as pq
+        from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+        schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
+        if columns is not None:
+            schema = pa.schema([field for field in schema if field.name in columns])
+        with table.io.new_input(file.file_path).open() as stream:
+            return pq.read_table(stream, columns=schema.names, partitioning=None).select(schema.names).cast(schema)
+
+    def remove(self, table: Table, keep: Callable[[pa.Table], pa.ChunkedArray]) -> tuple[int, int]:
+        """Remove the rows where `keep` (rows -> mask) is false, for good: no snapshot and no file holds them any more.
+
+        A file at a time, one commit. Every older snapshot goes, and what only they referred to.
+
+        Returns: rows removed, files deleted.
+        """
+        replaced: list[DataFile] = []
+        written: list[DataFile] = []
+        removed = 0
+        for file in self._live(table):
+            rows = self._read_file(table, file)
+            mask = keep(rows)
+            if pc.all(mask).as_py():
+                continue
+            kept = rows.filter(mask)
+            removed += rows.num_rows - kept.num_rows
+            replaced.append(file)
+            if kept.num_rows:
+                written += _write_files(table, kept)
+
+        def commit(current: Table) -> None:
+            with (
+                current.transaction() as transaction,
+                transaction.update_snapshot(snapshot_properties=_carried(current, {})).overwrite() as update,
+            ):
+                for file in replaced:
+                    update.delete_data_file(file)
+                for file in written:
+                    update.append_data_file(file)
+
+        if replaced:
+            self._commit(table, commit)
+        deleted = self.expire(older_than=timedelta(0), grace=timedelta(0)).files_deleted
+        if local_path(table.location()) is None:
+            for file in replaced:
+                table.io.delete(file.file_path)
+            deleted += len(replaced)
+        return removed, deleted
+
     # Maintenance
 
     def info(self) -> list[TableInfo]:
@@ -514,15 +579,7 @@ class RawStore:
 
     def _merge(self, table: Table, group: list[DataFile]) -> int:
         """Replace `group` by one file in one commit; returns the number of files written."""
-        from pyiceberg.io.pyarrow import schema_to_pyarrow
-
-        schema = schema_to_pyarrow(table.schema(), include_field_ids=False)
-        parts = []
-        for file in group:
-            with table.io.new_input(file.file_path).open() as stream:
-                import pyarrow.parquet as pq
-
-                parts.append(pq.read_table(stream, partitioning=None).select(schema.names).cast(schema))
+        parts = [self._read_file(table, file) for file in group]
         rows = pa.concat_tables(parts).combine_chunks()
         written: list[DataFile] = []
 

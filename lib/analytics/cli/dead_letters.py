@@ -1,0 +1,64 @@
+"""`claude-analytics dead-letters`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from analytics.settings import load_settings
+
+
+@click.group()
+def dead_letters() -> None:
+    """Documents that could not be stored: list, export, try again."""
+
+
+@dead_letters.command(name="list")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many, newest first.")
+def list_(limit: int) -> None:
+    """Reason, place and size of each."""
+    from analytics import dead_letters as work
+
+    found = work.letters(load_settings())
+    for letter in found[: -limit - 1 : -1]:
+        click.echo(
+            f"{letter.dead_letter_id[:12]}  {letter.first_seen_at:%Y-%m-%d %H:%M}Z  {letter.byte_length:>9,} B  "
+            f"{letter.place}: {letter.reason}"
+        )
+    if not found:
+        click.echo("no dead letters")
+        return
+    click.echo(f"{len(found)} dead letters")
+    for reason, count in Counter(letter.reason.split(":")[0] for letter in found).most_common():
+        click.echo(f"  {count}  {reason}")
+    click.echo("next: claude-analytics dead-letters export FILE, or replay once the cause is fixed")
+
+
+@dead_letters.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--id", "ids", multiple=True, help="Only this one (its first characters do); repeatable.")
+def export(file: Path, ids: tuple[str, ...]) -> None:
+    """Write them with their original bytes to FILE, one JSON object a line."""
+    from analytics import dead_letters as work
+
+    count = work.export(load_settings(), file, ids or None)
+    click.echo(f"{count} dead letters written to {file}")
+
+
+@dead_letters.command()
+@click.option("--id", "ids", multiple=True, help="Only this one (its first characters do); repeatable.")
+def replay(ids: tuple[str, ...]) -> None:
+    """Read their bytes again; store what can be stored now."""
+    from analytics import dead_letters as work
+    from analytics.lock import run_lock
+
+    settings = load_settings()
+    with run_lock(settings, holder="dead-letters replay"):
+        result = work.replay(settings, ids or None)
+    for key, reason in result.remaining.items():
+        click.echo(f"{key[:12]}  {reason}")
+    click.echo(f"replay: {result}")
+    if result.solved:
+        click.echo("next: claude-analytics pipeline")

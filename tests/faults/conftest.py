@@ -1,0 +1,64 @@
+"""Nothing of the machine's settings leaks in; servers and workspaces for the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from analytics.settings import Settings
+from faults.harness import Server, Space
+
+_PRIVATE = [*Settings.model_fields, "analytics_fault", "analytics_run_token"]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No .env and no settings of the machine."""
+    for name in [name.upper() for name in _PRIVATE] + [name for name in os.environ if name.startswith("PYICEBERG_")]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYICEBERG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests; each test takes a database of its own."""
+    server = Server(tmp_path_factory.mktemp("server") / "storage")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server for one test, which may kill it."""
+    server = Server(tmp_path / "server-storage")
+    server.start()
+    yield server
+    with contextlib.suppress(ProcessLookupError):
+        server.kill()
+
+
+@pytest.fixture
+def database() -> str:
+    """A database name nobody else uses."""
+    return f"test_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Callable[..., Space]:
+    """Make an empty workspace with these settings."""
+    numbers = itertools.count()
+
+    def make(**overrides: Any) -> Space:
+        root = tmp_path / f"space{next(numbers)}"
+        (root / "projects").mkdir(parents=True)
+        return Space(root, overrides)
+
+    return make

@@ -1,0 +1,173 @@
+"""Workspaces whose stages run in processes that can be killed, and how their results are compared."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.process
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from analytics.embedded import free_port
+from analytics.settings import Settings, load_settings
+from faults.stages import perform
+from pymongo import MongoClient
+
+# A fresh process for every stage without importing everything each time: forked from one that has imported it.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["faults.preload"])
+
+
+@dataclass
+class Space:
+    """A DATA_DIR and transcripts; stages run here, in other processes, and may be killed."""
+
+    root: Path
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(
+            **{
+                "source": "jsonl",
+                "data_dir": self.root / "data",
+                "claude_projects_dir": self.root / "projects",
+                "machine_name": "box",
+                **self.overrides,
+            }
+        )
+
+    def write(self, name: str, *lines: Any, mode: str = "ab", end: bytes = b"\n") -> Path:
+        """Append lines to a transcript."""
+        path = self.settings.claude_projects_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encoded = [line if isinstance(line, bytes) else str(line).encode() for line in lines]
+        with path.open(mode) as stream:
+            stream.write(b"\n".join(encoded) + end)
+        status = path.stat()
+        os.utime(path, ns=(status.st_atime_ns, time.time_ns()))
+        return path
+
+    def start(self, stage: str, at: str = "") -> multiprocessing.process.BaseProcess:
+        """A process that performs `stage` and kills itself at step `at`."""
+        process = _PROCESSES.Process(target=perform, args=(stage, self.settings.model_dump(), at))
+        process.start()
+        return process
+
+    def do(self, *stages: str) -> None:
+        """Perform stages, each in a process of its own; they must succeed."""
+        for stage in stages:
+            process = self.start(stage)
+            process.join(180)
+            assert process.exitcode == 0, f"{stage} ended with {process.exitcode}"
+
+    def killed(self, stage: str, at: str) -> bool:
+        """Perform `stage` with a kill at step `at`; whether the step was reached."""
+        process = self.start(stage, at)
+        process.join(180)
+        assert process.exitcode in (0, -signal.SIGKILL), f"{stage} ended with {process.exitcode}"
+        return process.exitcode == -signal.SIGKILL
+
+    def killed_after(self, stage: str, seconds: float) -> bool:
+        """Perform `stage`, killing it from outside after so long; False when it was through before."""
+        process = self.start(stage)
+        process.join(seconds)
+        process.kill()
+        process.join(30)
+        assert process.exitcode in (0, -signal.SIGKILL), f"{stage} ended with {process.exitcode}"
+        return process.exitcode == -signal.SIGKILL
+
+    def save(self) -> Path:
+        """A copy of everything, to come back to. Paths in it are absolute: it works only in this place."""
+        target = self.root.with_name(self.root.name + "-saved")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(self.root, target, symlinks=True)
+        return target
+
+    def restore(self, saved: Path) -> None:
+        """Everything as it was saved."""
+        shutil.rmtree(self.root)
+        shutil.copytree(saved, self.root, symlinks=True)
+
+
+def raw_rows(settings: Settings) -> tuple[list[Any], list[Any]]:
+    """Rows of both raw tables, sorted, without what says when they were read."""
+    from analytics.raw import RawStore
+
+    store = RawStore(settings)
+    ours = ["extracted_at", "ingested_at"]
+    documents = store.conversations.scan().to_arrow().drop_columns(ours).to_pylist()
+    letters = store.dead_letters.scan().to_arrow().drop_columns(["first_seen_at"]).to_pylist()
+    if settings.source == "mongodb":
+        for document in documents:  # the text has it too
+            document["entry"] = _without_time(document["entry"])
+    return sorted(documents, key=lambda row: row["_id"]), sorted(letters, key=lambda row: row["dead_letter_id"])
+
+
+def _without_time(entry: str) -> str:
+    head, found, tail = entry.partition('"ingestedAt":"')
+    return head + tail.partition('"')[2] if found else entry
+
+
+def marts(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all marts, sorted, without what says when the build was made."""
+    with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+        names = connection.sql(
+            "select table_name from duckdb_tables() where schema_name = 'marts' order by table_name"
+        ).fetchall()
+        found = {name: connection.sql(f"select * from marts.{name} order by all").fetchall() for (name,) in names}
+        counts = ("conversations", "dead_letters", "redactions")
+        for name in counts:
+            found[f"raw.{name}"] = connection.sql(f"select count(*) from raw.{name}").fetchall()
+    found["agg_data_quality"] = [row for row in found["agg_data_quality"] if row[0] != "published_at"]
+    return found
+
+
+def assert_same(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:
+    """Every table has the same rows; says which has not."""
+    assert found.keys() == expected.keys()
+    differing = {
+        name: ([row for row in rows if row not in expected[name]][:2], [r for r in expected[name] if r not in rows][:2])
+        for name, rows in found.items()
+        if rows != expected[name]
+    }
+    assert differing == {}
+
+
+class Server:
+    """A MongoDB-wire server that a test may kill, freeze and start again."""
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
+
+    def client(self) -> MongoClient[Any]:
+        return MongoClient(self.uri, serverSelectionTimeoutMS=30_000)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--storage-path", str(self.storage), "--cache-size", "256M", "--log-level", "WARNING"]
+        self.process = subprocess.Popen(command, cwd=self.storage.parent, stderr=subprocess.DEVNULL)
+        with self.client() as client:
+            client.admin.command("ping")
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()

@@ -1,0 +1,120 @@
+"""What the processes of the fault harness do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from analytics.settings import Settings, load_settings
+
+# What "today" means in the marts, so that runs at different times can be compared.
+AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def _sync(settings: Settings) -> None:
+    from analytics.sync import sync
+
+    sync(settings)
+
+
+def _extract(settings: Settings) -> None:
+    from analytics.extract import extract
+
+    # commits of this size are what a large history would make
+    extract(settings, commit_bytes=200_000)
+
+
+def _backfill(settings: Settings) -> None:
+    from analytics.extract import extract
+
+    extract(settings, full_backfill=True)
+
+
+def _load(settings: Settings) -> None:
+    from analytics.load import load
+
+    load(settings, even_if_unchanged=True)
+
+
+def _transform(settings: Settings) -> None:
+    from analytics.transform import transform
+
+    transform(settings, as_of=AS_OF)
+
+
+def _validate(settings: Settings) -> None:
+    from analytics.validate import validate
+
+    validate(settings)
+
+
+def _publish(settings: Settings) -> None:
+    from analytics.publish import publish
+
+    publish(settings)
+
+
+def _compact(settings: Settings) -> None:
+    from analytics.raw import RawStore
+
+    RawStore(settings).compact()
+
+
+def _expire(settings: Settings) -> None:
+    from analytics.raw import RawStore
+
+    RawStore(settings).expire(older_than=timedelta(0), grace=timedelta(0))
+
+
+def _replay(settings: Settings) -> None:
+    from analytics.dead_letters import replay
+
+    replay(settings)
+
+
+def _build(settings: Settings) -> None:
+    for stage in (_load, _transform, _publish):
+        stage(settings)
+
+
+def _everything(settings: Settings) -> None:
+    from analytics.lock import run_lock
+
+    with run_lock(settings):
+        for stage in (_extract, _load, _transform, _validate, _publish):
+            stage(settings)
+
+
+STAGES: dict[str, Callable[[Settings], None]] = {
+    "sync": _sync,
+    "extract": _extract,
+    "backfill": _backfill,
+    "load": _load,
+    "transform": _transform,
+    "validate": _validate,
+    "publish": _publish,
+    "compact": _compact,
+    "expire": _expire,
+    "replay": _replay,
+    "build": _build,
+    "everything": _everything,
+}
+
+
+def perform(stage: str, settings: dict[str, Any], at: str = "") -> None:
+    """Perform `stage` in this process; an error is one line on stderr and its exit code, as on the command line."""
+    from analytics.errors import AnalyticsError
+
+    os.umask(0o077)
+    if at:
+        os.environ["ANALYTICS_FAULT"] = at
+    # dbt and Great Expectations print what goes on
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the process ends with it
+    try:
+        STAGES[stage](load_settings(**settings))
+    except AnalyticsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
