@@ -66,6 +66,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     """
     _prepare()
     from IPython.core.getipython import get_ipython
+    from IPython.utils.capture import capture_output
 
     from analytics import marts
 
@@ -73,8 +74,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = marts.connect(settings, timezone=settings.analytics_tz)
     shell = get_ipython()
     if shell is not None:
-        shell.run_line_magic("load_ext", "sql")
-        for option in ("feedback = 0", "displaycon = False", "displaylimit = 25"):
+        with capture_output():  # it says which optional package it would read a configuration with
+            shell.run_line_magic("load_ext", "sql")
+        for option in ("feedback = 0", "displaycon = False", "displaylimit = 50"):
             shell.run_line_magic("config", f"SqlMagic.{option}")
         shell.push({"_marts": marts.Cursors(connection, timezone=settings.analytics_tz)}, interactive=False)
         shell.run_line_magic("sql", "_marts --alias marts")
