@@ -45,11 +45,13 @@ CASTS = {"DOUBLE", "BIGINT", "INTEGER", "DATE", "VARCHAR", "BOOLEAN"}
 
 @dataclass(frozen=True)
 class Source:
-    """A CTE that reads marts: `sql` without filters, and which output column each filter narrows."""
+    """A CTE that reads marts: `sql` without filters, which output column each filter narrows, and the marts read,
+    those of the filters included."""
 
     name: str
     sql: str
     filters: dict[str, str] = field(default_factory=dict)
+    marts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class _Compiler:
 
         statement = {"error": False, "statements": [{"node": unmark(body)}]}
         sql = _parser().execute("select json_deserialize_sql(?::json)", [json.dumps(statement)]).fetchone()[0]
-        return Source(name, sql, filters)
+        return Source(name, sql, filters, frozenset(_tables(body) | {FILTERS[tag].column[0] for tag in filters}))
 
     # Queries
 
