@@ -11,7 +11,7 @@ import logging
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +29,7 @@ from analytics.embedded import embedded_mongo
 from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
 from analytics.faults import reached
 from analytics.progress import Progress, progress_bar
+from analytics.purge import tombstones
 from analytics.settings import Settings
 from analytics.sources import DeadLetter, fingerprint
 from analytics.sources import mongodb as mongo
@@ -167,6 +168,13 @@ class SyncState:
             for key, reason, source_file, offset, original in rows
         ]
 
+    def purge(self, is_purged: Callable[[str], bool]) -> None:
+        """Drop waiting dead letters of the files that `is_purged` names, their bytes too."""
+        rows = self._db.execute("select dead_letter_id, source_file from dead_letters").fetchall()
+        found = [[key] for key, name in rows if name and is_purged(name)]
+        self._db.executemany("delete from dead_letters where dead_letter_id = ?", found)
+        self._db.execute("vacuum")
+
     def dead_letters_stored(self, ids: list[str]) -> None:
         """These are in raw.dead_letters now."""
         self._db.executemany("delete from dead_letters where dead_letter_id = ?", [(key,) for key in ids])
@@ -281,6 +289,7 @@ class _Copy:
 
     def __init__(self, settings: Settings, state: SyncState, collection: Collection[Any]) -> None:
         self._state = state
+        self._tombstones = tombstones(settings)
         self._collection = collection
         self._root = projects_dir(settings)
         self._machine = settings.machine_name
@@ -329,6 +338,10 @@ class _Copy:
         document: dict[str, Any] | None,
         reason: str | None = None,
     ) -> None:
+        if self._tombstones is not None and self._tombstones.covers_document(
+            document or {}, file.project_id, file.source_file
+        ):
+            return
         key = fingerprint(file.source_file.encode(), b"%d" % offset, original)
         encoded = None
         if document is not None:

@@ -124,3 +124,60 @@ def status(run: str | None, check: bool) -> None:
     if settings.runs_dir.is_dir():
         history.write_index(settings)
     click.echo(history.overview(settings))
+
+
+@click.command()
+@click.option("--project", metavar="X", help="A project: its id (folder name), name or path.")
+@click.option("--session", metavar="Y", help="A session's id.")
+@click.option("--before", metavar="DATE", help="Everything before this day (in ANALYTICS_TZ).")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Count what would be removed; change nothing.")
+@click.option("--list", "show", is_flag=True, help="What was purged so far.")
+@click.option("--forget", is_flag=True, help="Let it come back: lift the purge of the selection given.")
+def purge(
+    project: str | None, session: str | None, before: str | None, yes: bool, dry_run: bool, show: bool, forget: bool
+) -> None:
+    """Remove a project, a session or everything before a day, everywhere, and keep it out of later runs.
+
+    \b
+    claude-analytics purge --project -home-me-secret --dry-run
+    claude-analytics purge --session 3f2504e0-4f89-41d3-9a0c-0305e82c3301
+    claude-analytics purge --before 2026-01-01 --yes
+    """
+    from analytics import purge as purging
+    from analytics.errors import AnalyticsError, ConfigError
+
+    settings = load_settings()
+    if show:
+        known = purging.tombstones(settings)
+        for stone in known.stones if known else []:
+            click.echo(f"{stone.kind:8} {stone.value}  (purged {stone.purged_at})")
+        if known is None:
+            click.echo("nothing was purged")
+        return
+    chosen = [
+        (kind, value)
+        for kind, value in (("project", project), ("session", session), ("before", before))
+        if value is not None
+    ]
+    if len(chosen) != 1:
+        raise ConfigError("give one of --project, --session and --before")
+    kind = chosen[0][0]
+    value = purging.resolve(settings, *chosen[0])
+    if forget:
+        lifted = purging.forget(settings, kind, value)
+        click.echo(
+            f"{kind} {value} {'may come back: claude-analytics worker full-backfill' if lifted else 'is not purged'}"
+        )
+        return
+    documents, letters = purging.count(settings, kind, value)
+    click.echo(f"{kind} {value}: {documents:,} documents, {letters:,} dead letters")
+    if dry_run:
+        return
+    if not yes:
+        click.confirm("Remove them for good? Kept versions and executed notebooks of past runs go too", abort=True)
+    result = purging.purge(settings, kind, value, say=click.echo)
+    click.echo(str(result))
+    if any(result.left.values()):
+        raise AnalyticsError("something is left; run the same command again")
+    click.echo("next: claude-analytics purge --list")
