@@ -52,6 +52,7 @@ def _prepare() -> None:
     import altair
 
     altair.renderers.enable("svg")
+    altair.data_transformers.disable_max_rows()  # the limit is for data kept in a notebook; a drawing holds none
 
 
 def connect() -> duckdb.DuckDBPyConnection:

@@ -149,7 +149,7 @@
     const good = !card.view.good || same ? "" : (card.view.good === "up") === up ? "better" : "worse";
     const arrow = same ? "=" : up ? "▲" : "▼";
     const points = format === "percent" ? `${one.format(Math.abs(now - before) * 100)} points` : null;
-    const size = same ? "unchanged" : points ?? (change === null ? "" : `${whole.format(Math.abs(change * 100))}%`);
+    const size = same ? "unchanged" : points ?? (change === null ? "" : `${(Math.abs(change) < 0.1 ? one : whole).format(Math.abs(change * 100))}%`);
     return [value, element("p", { class: `trend ${good}` },
       element("span", { class: "change" }, `${arrow} ${size}`.trim()), ` from ${show(format, before)}`)];
   }
