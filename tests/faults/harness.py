@@ -16,13 +16,16 @@ from typing import Any
 
 import duckdb
 from analytics.embedded import free_port
+from analytics.notebook import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
 from faults.stages import perform
 from pymongo import MongoClient
 
 # A fresh process for every stage without importing everything each time: forked from one that has imported it.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["faults.preload"])
+_STAGES = [f"analytics.{name}" for name in ("dead_letters", "extract", "load", "publish", "transform", "validate")]
+_PROCESSES.set_forkserver_preload([*_STAGES, "analytics.sources.mongodb", "dbt.cli.main", "great_expectations"])
+os.environ.update(NO_TELEMETRY)
 
 
 @dataclass
@@ -84,9 +87,9 @@ class Space:
         assert process.exitcode in (0, -signal.SIGKILL), f"{stage} ended with {process.exitcode}"
         return process.exitcode == -signal.SIGKILL
 
-    def save(self) -> Path:
+    def save(self, name: str = "saved") -> Path:
         """A copy of everything, to come back to. Paths in it are absolute: it works only in this place."""
-        target = self.root.with_name(self.root.name + "-saved")
+        target = self.root.with_name(f"{self.root.name}-{name}")
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.root, target, symlinks=True)
         return target

@@ -24,7 +24,7 @@ def _extract(settings: Settings) -> None:
     from analytics.extract import extract
 
     # commits of this size are what a large history would make
-    extract(settings, commit_bytes=200_000)
+    extract(settings, commit_bytes=50_000)
 
 
 def _backfill(settings: Settings) -> None:
