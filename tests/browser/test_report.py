@@ -131,6 +131,7 @@ def test_every_card_is_drawn_and_nothing_is_fetched(
         report.assert_quiet()
 
 
+@pytest.mark.slow
 def test_numbers_equal_those_of_the_sql(browser: Browser, real: tuple[Settings, Path]) -> None:
     settings, path = real
     with html.connect(settings) as connection, opened(browser, path) as report:

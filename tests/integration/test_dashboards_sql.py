@@ -4,6 +4,7 @@ through a join, or show a sum that is not the facts'.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,11 +15,12 @@ import dashboard_data
 import duckdb
 import pytest
 import raw_tables
+import yaml
 from analytics.dashboards.check import check
 from analytics.dashboards.html import connect
 from analytics.dashboards.model import Card, load_dashboards, load_value_cards
 from analytics.dashboards.query import Selection, filtered_sql
-from analytics.generator import generate
+from analytics.settings import PROJECT_ROOT
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
 CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}
@@ -44,6 +46,8 @@ def real(tmp_path_factory: pytest.TempPathFactory, samples_dir: Path) -> Iterato
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[duckdb.DuckDBPyConnection, Any]]:
     """A synthetic history with what is true about it."""
+    from analytics.generator import generate
+
     folder = tmp_path_factory.mktemp("generated")
     truth = generate(folder / "projects", seed=7, entries=1500, days=20, end=END)
     settings = dashboard_data.published(folder / "data", raw_tables.transcripts(folder / "projects"))
@@ -140,3 +144,19 @@ def test_cards_agree_with_what_is_true_of_a_generated_history(generated: tuple[d
     for row in rows(connection, "spend_by_day"):
         spend[str(row["period_start"])] = spend.get(str(row["period_start"]), Decimal(0)) + row["cost_usd"]
     assert spend == {day: facts.cost_usd for day, facts in truth.days.items() if facts.cost_usd}
+
+
+def test_exposures_name_what_every_dashboard_reads() -> None:
+    exposures = yaml.safe_load((PROJECT_ROOT / "dbt" / "models" / "exposures.yml").read_text())["exposures"]
+    named = {
+        item["label"]: {found.split("'")[1] for found in item["depends_on"]}
+        for item in exposures
+        if item["type"] == "dashboard"
+    }
+    read = {
+        board.title: {
+            mart for card in board.cards for mart in re.findall(r"\b(?:from|join)\s+((?:dim|fct|agg)_\w+)", card.sql)
+        }
+        for board in load_dashboards()
+    }
+    assert named == read
