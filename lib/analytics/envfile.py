@@ -23,7 +23,7 @@ def write_env(path: Path = PROJECT_ROOT / ".env") -> list[str]:
     from dotenv import dotenv_values
 
     existing = dotenv_values(path, interpolate=False) if path.exists() else {}
-    wanted = _values({name: value for name, value in existing.items() if value})
+    wanted = _values({name: value for name, value in existing.items() if value}, path.parent)
     missing = {name: value for name, value in wanted.items() if not existing.get(name)}
     try:
         if missing:
@@ -61,7 +61,7 @@ def _append(path: Path, values: dict[str, str]) -> None:
     os.replace(temporary, path)
 
 
-def _values(existing: dict[str, str]) -> dict[str, str]:
+def _values(existing: dict[str, str], root: Path) -> dict[str, str]:
     """What docker-compose.yml and Metabase's provisioning ask for. Only letters and digits in secrets: they go
     through shells, URIs and YAML."""
     values = {
@@ -78,7 +78,7 @@ def _values(existing: dict[str, str]) -> dict[str, str]:
         "HOST_UID": str(os.getuid() or 1000),
         "HOST_GID": str(os.getgid() or 1000),
         # One absolute path on both sides: the views in serving.duckdb name their files by it.
-        "HOST_DATA_DIR": str(PROJECT_ROOT / "data"),
+        "HOST_DATA_DIR": str(root.absolute() / "data"),
         "HOST_CLAUDE_PROJECTS_DIR": str(Path("~/.claude/projects").expanduser()),
     }
     values = {name: existing.get(name, value) for name, value in values.items()}
