@@ -38,7 +38,7 @@ STEPS = (
     "publish.prepared",  # Parquet files of the marts are written beside those in use
     "publish.moved",  # the file is among the versions
     "publish.swapped",  # readers see it
-    "publish.serving",  # one more Parquet file of the marts is replaced
+    "publish.serving",  # open readers see it too, their views may still be the old ones
     "publish.served",
     "publish.pruned",
     "compact.files",  # merged files are written, nothing refers to them

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from analytics import serving
+from analytics.settings import Settings, load_settings
 
 JDBC_VERSION = "1.5.5.0"  # the DuckDB inside Metabase's driver of the same number
 READER = Path(__file__).parents[1] / "jdbc" / "PooledReader.java"
@@ -129,94 +131,72 @@ class Reader:
             self.process.wait()
 
 
-def publish(folder: Path, number: int, *, extra_column: bool = False) -> float:
-    """Publish two marts with `number` rows each, as the pipeline does: files under a new path, one link
-    swapped.
-
-    Returns:
-        Seconds it took.
-    """
-    started = time.monotonic()
-    current, versions = folder / "current", folder / "versions"
-    name = f"{time.time_ns()}"
-    (versions / name / name).mkdir(parents=True)
-    for mart in MARTS:
-        with duckdb.connect() as connection:
-            extra = ", 'new' as later_column" if extra_column else ""
+def publish(settings: Settings, number: int, *, extra_column: bool = False) -> float:
+    """Serve two marts with `number` rows each. Returns the seconds of that, without building the database."""
+    database = settings.data_dir / "built.db"
+    database.unlink(missing_ok=True)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("create schema marts")
+        extra = ", 'new' as later_column" if extra_column else ""
+        for mart in MARTS:
             connection.execute(
-                f"copy (select i as message_key, {number} as published, md5(i::varchar) as text {extra} "
-                f"from range({number}) as numbers(i)) to '{versions / name / name / mart}.parquet' "
-                "(format parquet, row_group_size 5000)"
+                f"create table marts.{mart} as select i as message_key, {number} as published, "
+                f"md5(i::varchar) as text {extra} from range({number}) as numbers(i)"
             )
-    if current.exists():
-        # A query that began before the swap opens its file once more, by its path under `current`.
-        previous = current.readlink().name
-        (versions / name / previous).symlink_to(f"../{previous}/{previous}")
-    (folder / ".current").symlink_to(f"versions/{name}")
-    (folder / ".current").replace(current)
-    for old in sorted(versions.iterdir())[:-3]:
-        shutil.rmtree(old)
+    started = time.monotonic()
+    serving.prepare(settings, database, str(number)).commit()
     return time.monotonic() - started
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Path:
-    """A first publish and serving.duckdb, views only."""
-    folder = tmp_path / "serving"
-    folder.mkdir()
-    publish(folder, 1000)
-    with duckdb.connect(str(folder / "serving.duckdb")) as connection:
-        connection.execute("create schema marts")
-        for mart in MARTS:
-            connection.execute(
-                f"create view marts.{mart} as select message_key, published, text "
-                f"from read_parquet('{folder}/current/**/{mart}.parquet')"
-            )
-    (folder / "serving.duckdb").chmod(0o400)
-    return folder
+def settings(tmp_path: Path) -> Settings:
+    """A data folder with a first publish."""
+    settings = load_settings(data_dir=tmp_path)
+    publish(settings, 1000)
+    return settings
 
 
 @pytest.fixture
-def reader(jdbc_jar: Path, serving: Path, tmp_path: Path) -> Iterator[Reader]:
-    reader = Reader(jdbc_jar, serving / "serving.duckdb", tmp_path / "temp")
+def reader(jdbc_jar: Path, settings: Settings, tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(jdbc_jar, settings.serving_dir / serving.SERVING_FILE, tmp_path / "temp")
     yield reader
     reader.stop()
 
 
-ROWS = "select count(*), min(published), max(published) from marts.fct_messages"
+ROWS = "select count(*), min(published), max(published) from fct_messages"
 
 
-def test_open_connections_see_a_publish_at_their_next_query(reader: Reader, serving: Path) -> None:
+def test_open_connections_see_a_publish_at_their_next_query(reader: Reader, settings: Settings) -> None:
     assert reader.version == "ready v1.5.5"
     reader.ask("sync")
     assert reader.query(ROWS) == ["1000,1000,1000"] * CONNECTIONS
     for number in (2000, 1500, 3000):
-        publish(serving, number)
+        publish(settings, number)
         assert reader.query(ROWS) == [f"{number},{number},{number}"] * CONNECTIONS
-    publish(serving, 4000, extra_column=True)
+    publish(settings, 4000, extra_column=True)
     assert reader.query(ROWS) == ["4000,4000,4000"] * CONNECTIONS
     reader.ask("sync")
-    assert reader.query("select max(length(text)) from marts.fct_messages") == ["32"] * CONNECTIONS
+    assert reader.query("select max(length(text)) from fct_messages") == ["32"] * CONNECTIONS
 
 
 def test_driver_connects_without_a_network_when_icu_is_on_disk(
-    jdbc_jar: Path, serving: Path, tmp_path: Path, home_with_icu: Path
+    jdbc_jar: Path, settings: Settings, tmp_path: Path, home_with_icu: Path
 ) -> None:
-    reader = Reader(jdbc_jar, serving / "serving.duckdb", tmp_path / "temp", home=home_with_icu)
+    reader = Reader(jdbc_jar, settings.serving_dir / serving.SERVING_FILE, tmp_path / "temp", home=home_with_icu)
     assert reader.query("select current_setting('TimeZone')") == ["UTC"] * CONNECTIONS
     reader.stop()
 
 
-def test_publishing_never_waits_for_busy_readers(reader: Reader, serving: Path) -> None:
-    alone = [publish(serving, 200_000) for _ in range(3)]
+def test_publishing_never_waits_for_busy_readers(reader: Reader, settings: Settings) -> None:
+    alone = [publish(settings, 200_000) for _ in range(3)]
     # Every answer must be of one publish: never a mix of an old and a new file.
     reader.ask(
         "load select case when count(*) = min(published) and count(*) = max(published) then max(text) "
-        "else error('a mix of two publishes') end from marts.fct_messages"
+        "else error('a mix of two publishes') end from fct_messages"
     )
     busy = []
     for number in range(12):
-        busy.append(publish(serving, 200_000 + number % 3))
+        busy.append(publish(settings, 200_000 + number % 3))
         time.sleep(0.3 if number % 2 else 0.0)
     settled = reader.ask("settle").split(maxsplit=4)
     print(f"publish: alone {max(alone):.2f} s, under load {max(busy):.2f} s; readers: {' '.join(settled)}")
@@ -224,5 +204,5 @@ def test_publishing_never_waits_for_busy_readers(reader: Reader, serving: Path) 
     assert settled[3] == "0", settled
     # The readers share the processor with the publisher; a lock would hold it until they end.
     assert max(busy) < 10 * max(alone) + 1
-    publish(serving, 5)
+    publish(settings, 5)
     assert reader.query(ROWS) == ["5,5,5"] * CONNECTIONS

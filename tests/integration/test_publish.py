@@ -240,10 +240,10 @@ def test_file_systems_without_symlinks_work(settings: Settings, links: str, monk
         result = publish(settings)
         assert result.link == links
         assert not settings.published_path.is_symlink()
-        assert published_rows(settings) == number
+        assert published_rows(settings) == served_rows(settings) == number
         assert current_version(settings) == result.version
     rollback(settings)
-    assert published_rows(settings) == 1
+    assert published_rows(settings) == served_rows(settings) == 1
     assert current_version(settings) == versions(settings)[-1]
 
 
@@ -255,7 +255,7 @@ steps = 0
 def watch(event, arguments):
     # every change to the disk that Python makes while publishing
     global steps
-    if event in ("os.rename", "os.remove", "os.symlink", "os.chmod", "os.mkdir"):
+    if event in ("os.rename", "os.remove", "os.symlink", "os.chmod", "os.mkdir", "os.rmdir"):
         steps += 1
         if steps == {step}:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -296,7 +296,9 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_data(settings: Settings)
         assert len(versions(settings)) <= settings.keep_versions
         leftovers = [path for path in settings.data_dir.rglob("*") if ".partial" in path.name]
         assert leftovers == []
-    assert killed > 8
+        assert serving.is_current(settings, settings.published_path.resolve(), current_version(settings))
+    assert killed > 20
+    assert len(list((settings.serving_dir / "versions").iterdir())) == serving.GRACE_PUBLISHES + 1
 
 
 def test_a_full_disk_is_one_clear_line_and_changes_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
