@@ -6,7 +6,6 @@ Reads the published database only. Nothing here changes anything.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.errors import AnalyticsError
@@ -164,20 +163,11 @@ def _unknown_entry_types(connection: duckdb.DuckDBPyConnection) -> Finding:
 
 def _catalog_paths(settings: Settings) -> Finding:
     """The default catalog stores absolute paths: a DATA_DIR that was moved points at its old place."""
-    import sqlite3
+    from analytics.relocate import moved_tables
 
-    catalog = settings.warehouse_dir / "catalog.db"
-    cases = []
-    if catalog.exists():
-        with sqlite3.connect(f"file:{catalog}?mode=ro", uri=True) as connection:
-            rows = connection.execute("select table_name, metadata_location from iceberg_tables").fetchall()
-        cases = [
-            f"raw.{name}: {location}"
-            for name, location in rows
-            if location.startswith("file:") and not Path(location.removeprefix("file://")).exists()
-        ]
+    cases = [f"raw.{name}: {location}" for name, location in moved_tables(settings).items()]
     return Finding(
         "Iceberg tables whose metadata is not where the catalog says",
-        f"DATA_DIR was moved; move it back, or make its old path a link to {settings.data_dir}",
+        "DATA_DIR was moved: claude-analytics doctor --repair",
         cases,
     )

@@ -8,16 +8,24 @@ from analytics.settings import load_settings
 
 
 @click.command()
-def doctor() -> None:
+@click.option("--repair", is_flag=True, help="After DATA_DIR was moved: make the Iceberg tables point at it.")
+def doctor(repair: bool) -> None:
     """Look for gaps, unpriced models, dead letters and unknown entries.
 
     \b
     claude-analytics doctor
+    claude-analytics doctor --repair
 
     Exits with 0 also when there is something to look at: findings are not failures.
     """
     from analytics.doctor import examine
 
+    if repair:
+        from analytics.relocate import repair as run_repair
+
+        click.echo(str(run_repair(load_settings())))
+        click.echo("next: claude-analytics pipeline")
+        return
     findings = examine(load_settings())
     for finding in findings:
         click.echo(str(finding))

@@ -1,0 +1,62 @@
+"""A DATA_DIR that was moved. What would silently go wrong: documents read twice, or a watermark lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analytics.errors import AnalyticsError
+from analytics.extract import extract
+from analytics.raw import RawStore
+from analytics.relocate import moved_tables, repair
+from analytics.settings import Settings, load_settings
+
+
+@pytest.fixture
+def projects(tmp_path: Path) -> Path:
+    """A few lines, one of them broken."""
+    folder = tmp_path / "projects" / "-home-me-x"
+    folder.mkdir(parents=True)
+    lines = [
+        json.dumps({"type": "user", "uuid": f"u{n}", "sessionId": "s", "timestamp": f"2026-01-0{n}T10:00:00Z"})
+        for n in range(1, 6)
+    ]
+    (folder / "s.jsonl").write_text("\n".join([*lines, "{broken", ""]))
+    return folder.parent
+
+
+def settings_at(data_dir: Path, projects: Path) -> Settings:
+    return load_settings(data_dir=data_dir, claude_projects_dir=projects, source="jsonl")
+
+
+def test_repaired_tables_hold_and_remember_the_same(tmp_path: Path, projects: Path) -> None:
+    settings = settings_at(tmp_path / "old", projects)
+    extract(settings, progress=False)
+    before = [(table.rows, table.files, table.properties) for table in RawStore(settings).info()]
+    assert repair(settings).moved_from is None
+    (tmp_path / "old").rename(tmp_path / "new place")
+    settings = settings_at(tmp_path / "new place", projects)
+    assert set(moved_tables(settings)) == {"conversations", "dead_letters"}
+    result = repair(settings)
+    assert result.moved_from == str(tmp_path / "old" / "iceberg")
+    assert [(table.rows, table.files, table.properties) for table in RawStore(settings).info()] == before
+    assert not moved_tables(settings)
+    assert not extract(settings, progress=False).is_new
+    assert not extract(settings, full_backfill=True, progress=False).is_new
+    store = RawStore(settings)
+    assert store.conversations.scan().to_arrow().num_rows == 5
+    assert store.files_added_since(1).full
+
+
+def test_half_copied_data_dir_is_left_as_it_is(tmp_path: Path, projects: Path) -> None:
+    settings = settings_at(tmp_path / "old", projects)
+    extract(settings, progress=False)
+    (tmp_path / "old").rename(tmp_path / "new")
+    settings = settings_at(tmp_path / "new", projects)
+    next((tmp_path / "new" / "iceberg" / "raw" / "conversations").rglob("*.parquet")).unlink()
+    catalog = (settings.warehouse_dir / "catalog.db").read_bytes()
+    with pytest.raises(AnalyticsError, match="files are missing"):
+        repair(settings)
+    assert (settings.warehouse_dir / "catalog.db").read_bytes() == catalog
