@@ -78,7 +78,7 @@ def test_doctor_notices_a_moved_data_directory(settings: Settings, tmp_path: Pat
     moved = load_settings(data_dir=tmp_path / "elsewhere", claude_projects_dir=settings.claude_projects_dir)
     [finding] = [finding for finding in examine(moved) if "metadata" in finding.title]
     assert len(finding.cases) == 2
-    assert str(tmp_path / "elsewhere") in finding.advice
+    assert "claude-analytics doctor --repair" in finding.advice
 
 
 def test_doctor_says_so_when_nothing_is_published(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from analytics.errors import AnalyticsError
 from analytics.extract import extract
 from analytics.raw import RawStore
