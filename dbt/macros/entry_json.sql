@@ -69,3 +69,8 @@
 {% macro default__canonical_json(column, without) -%}
     json_merge_patch({{ column }}, '{ {%- for key in without %}"{{ key }}":null{{ "," if not loop.last }}{% endfor -%} }')
 {%- endmacro %}
+
+{% macro token_count(column) -%}
+    {#- A number of tokens; 0 when it is missing or none a response could have, so that no sum overflows. -#}
+    case when {{ column }} between 0 and 100000000 then {{ column }} else 0 end
+{%- endmacro %}

@@ -236,16 +236,16 @@ final as (
         -- response
         message.model as model,
         message.stop_reason as stop_reason,
-        coalesce(message.usage.input_tokens, 0) as input_tokens,
-        coalesce(message.usage.output_tokens, 0) as output_tokens,
+        {{ token_count('message.usage.input_tokens') }} as input_tokens,
+        {{ token_count('message.usage.output_tokens') }} as output_tokens,
         -- what is not said to be a 1-hour write is a 5-minute one
         greatest(
-            coalesce(message.usage.cache_creation_input_tokens, 0)
-            - coalesce(message.usage.cache_creation.ephemeral_1h_input_tokens, 0),
-            coalesce(message.usage.cache_creation.ephemeral_5m_input_tokens, 0)
+            {{ token_count('message.usage.cache_creation_input_tokens') }}
+            - {{ token_count('message.usage.cache_creation.ephemeral_1h_input_tokens') }},
+            {{ token_count('message.usage.cache_creation.ephemeral_5m_input_tokens') }}
         ) as cache_write_5m_tokens,
-        coalesce(message.usage.cache_creation.ephemeral_1h_input_tokens, 0) as cache_write_1h_tokens,
-        coalesce(message.usage.cache_read_input_tokens, 0) as cache_read_tokens,
+        {{ token_count('message.usage.cache_creation.ephemeral_1h_input_tokens') }} as cache_write_1h_tokens,
+        {{ token_count('message.usage.cache_read_input_tokens') }} as cache_read_tokens,
         coalesce(message.usage.speed = 'fast', false) as is_fast,
 
         -- tool calls and results
