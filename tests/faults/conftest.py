@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from analytics.settings import Settings
-from faults.harness import Server, Space
+from faults.harness import History, Server, Space
 
 _PRIVATE = [*Settings.model_fields, "analytics_fault", "analytics_run_token"]
 
@@ -62,3 +62,19 @@ def workspace(tmp_path: Path) -> Callable[..., Space]:
         return Space(root, overrides)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    """With SOURCE=jsonl."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYICEBERG_HOME", str(tmp_path_factory.getbasetemp()))
+        yield History(tmp_path_factory.mktemp("files"), "jsonl")
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    """With the embedded server."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYICEBERG_HOME", str(tmp_path_factory.getbasetemp()))
+        yield History(tmp_path_factory.mktemp("embedded"), "mongodb")

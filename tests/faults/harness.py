@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from analytics.embedded import free_port
+from analytics.generator import generate
 from analytics.notebook import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
 from faults.stages import perform
@@ -58,34 +60,61 @@ class Space:
         os.utime(path, ns=(status.st_atime_ns, time.time_ns()))
         return path
 
+    @property
+    def error_file(self) -> Path:
+        return self.root / "error.txt"
+
     def start(self, stage: str, at: str = "") -> multiprocessing.process.BaseProcess:
         """A process that performs `stage` and kills itself at step `at`."""
-        process = _PROCESSES.Process(target=perform, args=(stage, self.settings.model_dump(), at))
+        process = _PROCESSES.Process(target=perform, args=(stage, self.settings.model_dump(), at, self.error_file))
         process.start()
         return process
+
+    def end(self, process: multiprocessing.process.BaseProcess, stage: str) -> int:
+        """Its exit code; an exception no user should see fails the test."""
+        process.join(300)
+        if process.exitcode is None:
+            process.kill()
+            raise AssertionError(f"{stage} hangs")
+        assert process.exitcode in (0, 1, 2, 3, -signal.SIGKILL), f"{stage}: {self.error_file.read_text()}"
+        return process.exitcode
+
+    def attempt(self, stage: str) -> int:
+        """Perform `stage`; its exit code."""
+        return self.end(self.start(stage), stage)
 
     def do(self, *stages: str) -> None:
         """Perform stages, each in a process of its own; they must succeed."""
         for stage in stages:
-            process = self.start(stage)
-            process.join(180)
-            assert process.exitcode == 0, f"{stage} ended with {process.exitcode}"
+            assert self.attempt(stage) == 0, f"{stage}: {self.error_file.read_text()}"
 
     def killed(self, stage: str, at: str) -> bool:
         """Perform `stage` with a kill at step `at`; whether the step was reached."""
-        process = self.start(stage, at)
-        process.join(180)
-        assert process.exitcode in (0, -signal.SIGKILL), f"{stage} ended with {process.exitcode}"
-        return process.exitcode == -signal.SIGKILL
+        code = self.end(self.start(stage, at), stage)
+        assert code in (0, -signal.SIGKILL), f"{stage}: {self.error_file.read_text()}"
+        return code != 0
 
     def killed_after(self, stage: str, seconds: float) -> bool:
         """Perform `stage`, killing it from outside after so long; False when it was through before."""
         process = self.start(stage)
         process.join(seconds)
         process.kill()
-        process.join(30)
-        assert process.exitcode in (0, -signal.SIGKILL), f"{stage} ended with {process.exitcode}"
-        return process.exitcode == -signal.SIGKILL
+        code = self.end(process, stage)
+        assert code in (0, -signal.SIGKILL), f"{stage}: {self.error_file.read_text()}"
+        return code != 0
+
+    def command(self, *arguments: str, fault: str = "") -> subprocess.Popen[bytes]:
+        """`claude-analytics ARGUMENTS` in this workspace."""
+        settings = {name.upper(): str(value) for name, value in self.settings.model_dump(exclude_none=True).items()}
+        environment = {**os.environ, **settings, **({"ANALYTICS_FAULT": fault} if fault else {})}
+        with self.error_file.open("wb") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-m", "analytics.cli", *arguments],
+                cwd=self.root,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
 
     def save(self, name: str = "saved") -> Path:
         """A copy of everything, to come back to. Paths in it are absolute: it works only in this place."""
@@ -142,6 +171,63 @@ def assert_same(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> 
         if rows != expected[name]
     }
     assert differing == {}
+
+
+class History:
+    """A workspace with the first half of a history published and the second half waiting to be read."""
+
+    def __init__(self, root: Path, source: str) -> None:
+        generated = root / "generated"
+        generate(generated, seed=11, entries=500, days=6, end=datetime(2026, 8, 20, tzinfo=UTC), hostile=True)
+        (root / "space").mkdir()
+        self.space = Space(root / "space", {"source": source})
+        self.first: list[tuple[str, bytes]] = []
+        self.second: list[tuple[str, bytes]] = []
+        for path in sorted(generated.rglob("*.jsonl")):
+            content = path.read_bytes()
+            # cut anywhere, also inside a line
+            cut = len(content) * 3 // 5
+            name = path.relative_to(generated).as_posix()
+            self.first.append((name, content[:cut]))
+            self.second.append((name, content[cut:]))
+        self.append(self.first)
+        self.space.do("extract", "build")
+        self.append(self.second)
+        self.before = self.space.save()
+        self.space.do("run")
+        self.raw = raw_rows(self.space.settings)
+        self.marts = marts(self.space.settings.published_path)
+
+    def append(self, parts: list[tuple[str, bytes]]) -> None:
+        for name, content in parts:
+            if content:
+                self.space.write(name, content, end=b"")
+
+    def again(self) -> Space:
+        """The workspace as it was before the second half was read."""
+        self.space.restore(self.before)
+        return self.space
+
+    def assert_complete(self) -> None:
+        """What is there now is what the run gave that was never killed."""
+        settings = self.space.settings
+        documents, letters = raw_rows(settings)
+        assert documents == self.raw[0]
+        assert letters == self.raw[1]
+        assert_same(marts(settings.published_path), self.marts)
+        assert not settings.build_path.exists()
+        leftovers = [path for path in self.space.root.rglob("*.partial*") if path.is_file()]
+        assert leftovers == []
+
+    def assert_readable(self) -> None:
+        """Readers see the numbers of before or of after, never anything else."""
+        now = marts(self.space.settings.published_path)
+        if now != self.marts:
+            assert_same(now, self.marts_before)
+
+    @property
+    def marts_before(self) -> dict[str, list[Any]]:
+        return marts(next((self.before / "data" / "versions").glob("*.db")))
 
 
 class Server:

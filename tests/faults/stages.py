@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from analytics.settings import Settings, load_settings
@@ -80,12 +82,18 @@ def _build(settings: Settings) -> None:
         stage(settings)
 
 
-def _everything(settings: Settings) -> None:
+def _run(settings: Settings) -> None:
+    """What the pipeline does, apart from validating."""
     from analytics.lock import run_lock
 
     with run_lock(settings):
-        for stage in (_extract, _load, _transform, _validate, _publish):
-            stage(settings)
+        _extract(settings)
+        _build(settings)
+
+
+def _republish(settings: Settings) -> None:
+    for stage in (_load, _publish):
+        stage(settings)
 
 
 STAGES: dict[str, Callable[[Settings], None]] = {
@@ -100,15 +108,21 @@ STAGES: dict[str, Callable[[Settings], None]] = {
     "expire": _expire,
     "replay": _replay,
     "build": _build,
-    "everything": _everything,
+    "run": _run,
+    "republish": _republish,
 }
 
 
-def perform(stage: str, settings: dict[str, Any], at: str = "") -> None:
-    """Perform `stage` in this process; an error is one line on stderr and its exit code, as on the command line."""
+# Exit code of a stage that ended with an exception no user should see.
+CRASHED = 70
+
+
+def perform(stage: str, settings: dict[str, Any], at: str, error_file: Path) -> None:
+    """Perform `stage` in this process; an error becomes a line in `error_file` and the command line's exit code."""
     from analytics.errors import AnalyticsError
 
     os.umask(0o077)
+    os.environ.pop("ANALYTICS_FAULT", None)
     if at:
         os.environ["ANALYTICS_FAULT"] = at
     # dbt and Great Expectations print what goes on
@@ -116,5 +130,8 @@ def perform(stage: str, settings: dict[str, Any], at: str = "") -> None:
     try:
         STAGES[stage](load_settings(**settings))
     except AnalyticsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        error_file.write_text(str(error))
         sys.exit(error.exit_code)
+    except Exception:
+        error_file.write_text(traceback.format_exc())
+        sys.exit(CRASHED)
