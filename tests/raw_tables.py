@@ -71,9 +71,7 @@ def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None
         connection.execute("create table if not exists raw.redactions (kind varchar, replacements bigint)")
         if full_refresh:
             connection.execute("delete from raw.conversations")
-        (load_id,) = connection.execute(
-            "select coalesce(max(load_id), 0) + 1 from raw.conversations"
-        ).fetchone()
+        (load_id,) = connection.execute("select coalesce(max(load_id), 0) + 1 from raw.conversations").fetchone()
         connection.execute(
             "insert into raw.conversations select * exclude (entry), $id::bigint from envelope",
             {"id": load_id},

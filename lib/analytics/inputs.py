@@ -44,9 +44,7 @@ def current_inputs(settings: Settings) -> Inputs:
 
 def _files(*folders: str) -> list[Path]:
     """The SQL and CSV files of the dbt project's folders; descriptions and tests decide no number."""
-    return sorted(
-        path for folder in folders for path in (_DBT / folder).rglob("*") if path.suffix in (".sql", ".csv")
-    )
+    return sorted(path for folder in folders for path in (_DBT / folder).rglob("*") if path.suffix in (".sql", ".csv"))
 
 
 def _hash(files: Iterable[Path], *texts: str) -> str:

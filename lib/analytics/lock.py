@@ -133,9 +133,7 @@ def _take(descriptor: int, mine: LockHolder) -> None:
         if _try_lock(descriptor, fcntl.LOCK_SH):
             return
     other = _read(descriptor)
-    raise BusyError(
-        f"another run is active: {other or 'it does not say which'}; wait for it or stop that process"
-    )
+    raise BusyError(f"another run is active: {other or 'it does not say which'}; wait for it or stop that process")
 
 
 def _join(descriptor: int) -> LockHolder | None:

@@ -57,9 +57,7 @@ def read_overrides(path: Path | None) -> list[PriceRow]:
         raise ConfigError(f"PRICING_OVERRIDES={path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"PRICING_OVERRIDES={path}: not UTF-8 text") from None
-    numbered = [
-        (n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")
-    ]
+    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not numbered:
         raise ConfigError(f"PRICING_OVERRIDES={path}: empty; the first line must be {','.join(COLUMNS)}")
     header = [name.strip() for name in next(csv.reader([numbered[0][1]]))]
@@ -87,8 +85,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     for problem, names in (("missing", missing), ("unknown", unknown), ("repeated", repeated)):
         if names:
             raise ConfigError(
-                f"PRICING_OVERRIDES={path}: {problem} column {', '.join(names)}; "
-                f"columns are {','.join(COLUMNS)}"
+                f"PRICING_OVERRIDES={path}: {problem} column {', '.join(names)}; columns are {','.join(COLUMNS)}"
             )
 
 

@@ -96,11 +96,7 @@ def write_transcript(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / "projects" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         encoded = [
-            line
-            if isinstance(line, bytes)
-            else line.encode()
-            if isinstance(line, str)
-            else json.dumps(line).encode()
+            line if isinstance(line, bytes) else line.encode() if isinstance(line, str) else json.dumps(line).encode()
             for line in lines
         ]
         with path.open(mode) as stream:

@@ -25,9 +25,7 @@ def models(manifest: Any, *layers: str) -> list[Any]:
 
 
 def data_tests(manifest: Any, node: Any, kind: str) -> list[Any]:
-    nodes = [
-        test for test in manifest.nodes.values() if getattr(test, "attached_node", None) == node.unique_id
-    ]
+    nodes = [test for test in manifest.nodes.values() if getattr(test, "attached_node", None) == node.unique_id]
     return [test for test in nodes if test.test_metadata.name == kind]
 
 
@@ -61,9 +59,7 @@ def test_every_model_is_described_and_says_its_grain(manifest: Any) -> None:
 def test_every_column_of_a_mart_is_described_typed_and_enforced(manifest: Any) -> None:
     wrong = [node.name for node in models(manifest, "marts") if not node.config.contract.enforced]
     for node in models(manifest, "marts"):
-        wrong += [
-            f"{node.name}.{c.name}" for c in node.columns.values() if not (c.description and c.data_type)
-        ]
+        wrong += [f"{node.name}.{c.name}" for c in node.columns.values() if not (c.description and c.data_type)]
     assert wrong == []
 
 
@@ -104,9 +100,7 @@ def test_no_model_asks_for_the_time(manifest: Any) -> None:
     own = [macro for macro in manifest.macros.values() if macro.package_name == "claude_code_analytics"]
     texts = {node.name: node.raw_code for node in models(manifest)}
     texts |= {macro.name: macro.macro_sql for macro in own}
-    assert [
-        name for name, text in texts.items() if any(word in _without_comments(text) for word in words)
-    ] == []
+    assert [name for name, text in texts.items() if any(word in _without_comments(text) for word in words)] == []
 
 
 def test_dbt_writes_nothing_into_the_checkout(manifest: Any) -> None:

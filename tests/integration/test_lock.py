@@ -155,9 +155,7 @@ def test_many_runs_at_once_never_overlap(settings: Settings, tmp_path: Path) -> 
     )
     code = HOLD.format(holder="run", then=then)
     runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(6)
     ]
     errors = [run.communicate(timeout=120)[1] for run in runs]

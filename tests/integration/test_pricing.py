@@ -27,9 +27,7 @@ def test_overrides_are_empty_when_not_set() -> None:
 
 
 def test_overrides_are_exact_when_valid(tmp_path: Path) -> None:
-    file = write(
-        tmp_path, "# our contract", HEADER, GOOD, "", "glm-5,2026-01-01,200000,1.2,4.4,1.5,2.4,0.22,2.5"
-    )
+    file = write(tmp_path, "# our contract", HEADER, GOOD, "", "glm-5,2026-01-01,200000,1.2,4.4,1.5,2.4,0.22,2.5")
     first, second = read_overrides(file)
     assert first == PriceRow(
         model_prefix="glm-5",
@@ -46,9 +44,7 @@ def test_overrides_are_exact_when_valid(tmp_path: Path) -> None:
 
 
 def test_overrides_have_defaults_when_only_prices_are_given(tmp_path: Path) -> None:
-    file = write(
-        tmp_path, "cache_read,input,output,cache_write_5m,cache_write_1h,model_prefix", "1,2,3,4,5,my-model"
-    )
+    file = write(tmp_path, "cache_read,input,output,cache_write_5m,cache_write_1h,model_prefix", "1,2,3,4,5,my-model")
     (row,) = read_overrides(file)
     assert (row.effective_from, row.prompt_tokens_over, row.fast_multiplier) == (date(2024, 1, 1), -1, 1)
     assert (row.input, row.cache_read) == (2, 1)

@@ -8,9 +8,7 @@ from analytics.settings import load_settings
 
 
 @click.command()
-@click.option(
-    "--full-backfill", is_flag=True, help="Read every document of the source again; add what is missing."
-)
+@click.option("--full-backfill", is_flag=True, help="Read every document of the source again; add what is missing.")
 @click.option("--full-refresh", is_flag=True, help="Load every document again and rebuild every model.")
 @click.option(
     "--deployment",
