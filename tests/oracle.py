@@ -7,6 +7,7 @@ UTC, tokens are tuples in the order of TOKENS, costs are exact Decimals (None: n
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections import Counter, defaultdict
@@ -231,9 +232,9 @@ def documents_of(line: bytes) -> list[dict[str, Json]] | None:
             found.append(document)
             while at < len(text) and text[at] in " \t\r\0":
                 at += 1
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return found
+    return found or None
 
 
 def read_entries(projects: Path, recount: Recount) -> Iterator[Entry]:
@@ -347,9 +348,7 @@ def user_messages(entries: list[Entry]) -> Iterator[Message]:
         if entry.type == "user" and entry.session_id:
             said[entry.session_id].add(entry.text.strip())
             kind = kind_of_user_entry(entry)
-            yield Message(
-                entry.key, entry.session_id, kind, entry.at or LAST, entry.is_sidechain, entry.agent_id
-            )
+            yield Message(entry.key, entry.session_id, kind, entry.at or LAST, entry.is_sidechain, entry.agent_id)
     seen = set()
     for entry in entries:
         attachment = entry.document.get("attachment")
@@ -444,17 +443,13 @@ class Prices:
             return None
         prefix = max((row["model_prefix"] for row in fitting), key=len)
         fitting = [
-            row
-            for row in fitting
-            if row["model_prefix"] == prefix and date.fromisoformat(row["effective_from"]) <= day
+            row for row in fitting if row["model_prefix"] == prefix and date.fromisoformat(row["effective_from"]) <= day
         ]
         if not fitting:
             return None
         newest = max(row["effective_from"] for row in fitting)
         fitting = [
-            row
-            for row in fitting
-            if row["effective_from"] == newest and int(row["prompt_tokens_over"]) < prompt_tokens
+            row for row in fitting if row["effective_from"] == newest and int(row["prompt_tokens_over"]) < prompt_tokens
         ]
         return max(fitting, key=lambda row: int(row["prompt_tokens_over"]), default=None)
 
@@ -691,7 +686,7 @@ def active_ms_by_day(entries: list[Entry], timezone: ZoneInfo) -> Counter[date]:
     """Gaps of up to five minutes between main-chain entries, each on the local day it began."""
     times = sorted(entry.at for entry in entries if entry.at and not entry.is_sidechain)
     active: Counter[date] = Counter()
-    for earlier, later in zip(times, times[1:], strict=False):
+    for earlier, later in itertools.pairwise(times):
         if later - earlier <= ACTIVE_GAP:
             active[earlier.astimezone(timezone).date()] += round((later - earlier).total_seconds() * 1000)
     return active
@@ -741,9 +736,9 @@ def first_prompt_line(entries: list[Entry]) -> str | None:
     """The first line of the first text a person wrote."""
     for entry in sorted(entries, key=lambda entry: (entry.at or LAST, entry.key)):
         text = entry.text.strip()
-        if entry.type == "user" and entry.at and text and kind_of_user_entry(entry) == "prompt":
-            if not text.startswith(("<", "[Request interrupted")):
-                return text[:300].split("\n")[0].strip()
+        is_prompt = entry.type == "user" and entry.at and text and kind_of_user_entry(entry) == "prompt"
+        if is_prompt and not text.startswith(("<", "[Request interrupted")):
+            return text[:300].split("\n")[0].strip()
     return None
 
 

@@ -5,188 +5,358 @@ The truth comes by construction, in plain Python; a mistake in the SQL and one i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import duckdb
 import pytest
 from analytics.extract import extract
-from analytics.generator import Truth, generate
+from analytics.generator import Counts, Truth, generate
 from analytics.generator.truth import TOKEN_KINDS
 from analytics.load import load
 from analytics.settings import load_settings
 from analytics.transform import transform
 
-END = datetime(2026, 11, 20, tzinfo=UTC)
+# seed, time zone, end, days: prices change on October 7th, clocks in Berlin on October 25th
+HISTORIES = [
+    (1, "UTC", datetime(2026, 11, 20, 15, tzinfo=UTC), 60),
+    (2, "Europe/Berlin", datetime(2026, 10, 27, 12, tzinfo=UTC), 25),
+]
+TOKENS = [f"{kind}_tokens" for kind in TOKEN_KINDS]
+RESPONSES = ["response_count", *TOKENS, "unpriced_response_count", "lower_bound_response_count"]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Marts = duckdb.DuckDBPyConnection
+History = tuple[Truth, Marts]
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Truth, Marts]]:
+@pytest.fixture(scope="module", params=HISTORIES, ids=[zone for _, zone, _, _ in HISTORIES])
+def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    seed, timezone, end, days = request.param
     root = tmp_path_factory.mktemp("history")
-    truth = generate(root / "projects", seed=request.param, entries=6_000, end=END, hostile=True)
-    settings = load_settings(source="jsonl", data_dir=root / "data", claude_projects_dir=root / "projects")
+    truth = generate(root / "projects", seed=seed, entries=6_000, days=days, end=end, timezone=timezone, hostile=True)
+    settings = load_settings(
+        source="jsonl", data_dir=root / "data", claude_projects_dir=root / "projects", analytics_tz=timezone
+    )
     extract(settings)
     load(settings)
-    transform(settings, as_of=END)
+    transform(settings, as_of=end)
     with duckdb.connect(str(settings.build_path), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         yield truth, connection
 
 
-def one(connection: Marts, query: str) -> Any:
-    row = connection.sql(query).fetchone()
+def one(marts: Marts, query: str) -> Any:
+    """The row of a query, or its only value."""
+    row = marts.sql(query).fetchone()
     assert row is not None
     return row[0] if len(row) == 1 else row
 
 
-def counts(connection: Marts, query: str) -> dict[Any, Any]:
-    return dict(connection.sql(query).fetchall())
+def keyed(marts: Marts, table: str, keys: Iterable[str], columns: Iterable[str]) -> dict[Any, dict[str, Any]]:
+    """Rows of a mart as {key: {column: value}}; a key of one column is no tuple."""
+    keys, columns = list(keys), list(columns)
+    rows = marts.sql(f"select {', '.join([*keys, *columns])} from marts.{table}").fetchall()
+    width = len(keys)
+    return {row[0] if width == 1 else row[:width]: dict(zip(columns, row[width:], strict=True)) for row in rows}
 
 
-TOKENS = ", ".join(f"cast(sum({kind}_tokens) as bigint)" for kind in TOKEN_KINDS)
+def counts(marts: Marts, table: str, column: str) -> dict[str, int]:
+    """Rows by the values of a column."""
+    query = f"select {column}, count(*) from marts.{table} where {column} is not null group by 1"
+    return dict(marts.sql(query).fetchall())
 
 
-def test_every_document_is_stored_or_dead_lettered(history: tuple[Truth, Marts]) -> None:
+def columns_of(facts: Any, columns: Iterable[str]) -> dict[str, Any]:
+    """The truth's values of these columns."""
+    return {name: getattr(facts, name) for name in columns}
+
+
+def cost_of(facts: Counts) -> Decimal | None:
+    """Null where there are responses and none has a price."""
+    return None if 0 < facts.response_count == facts.unpriced_response_count else facts.cost_usd
+
+
+def at(ms: int | None) -> datetime | None:
+    return None if ms is None else EPOCH + timedelta(milliseconds=ms)
+
+
+def quantile(values: Iterable[int], share: float) -> float | None:
+    """Linear between neighbours; null of nothing."""
+    ordered = sorted(values)
+    if len(ordered) < 2:
+        return ordered[0] if ordered else None
+    position = share * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def test_every_document_is_stored_or_dead_lettered(history: History) -> None:
     truth, marts = history
     assert one(marts, "select count(*) from raw.conversations") == truth.documents
-    assert one(marts, "select count(*) from raw.dead_letters") == truth.malformed
+    assert one(marts, "select count(*) from raw.dead_letters") == truth.malformed > 0
 
 
-def test_copies_are_counted_once(history: tuple[Truth, Marts]) -> None:
+def test_data_quality(history: History) -> None:
     truth, marts = history
-    assert truth.entry_copies > 0
-    value = "select check_value from marts.agg_data_quality where check_name = 'duplicate_documents'"
-    assert one(marts, value) == truth.entry_copies
+    found = {
+        name: row["check_value"]
+        for name, row in keyed(marts, "agg_data_quality", ["check_name"], ["check_value"]).items()
+    }
+    expected = {
+        "documents_stored": truth.documents,
+        "duplicate_documents": truth.entry_copies,
+        "entries_stored": truth.documents - truth.entry_copies,
+        "entries_without_time": truth.entries_without_time,
+        "unknown_entry_types": len(truth.unknown_types),
+        "dead_letters": truth.malformed,
+        "responses": truth.response_count,
+        "lower_bound_responses": truth.lower_bound_response_count,
+        "unpriced_responses": truth.unpriced_response_count,
+        "unpriced_models": sum(facts.unpriced_response_count > 0 for facts in truth.models.values()),
+        "pending_tool_calls": truth.status["pending"],
+        "sessions_without_responses": sum(not facts.response_count for facts in truth.sessions.values()),
+    }
+    assert {name: found[name] for name in expected} == expected
 
 
-def test_messages_by_kind(history: tuple[Truth, Marts]) -> None:
+def test_messages(history: History) -> None:
     truth, marts = history
-    kinds = counts(
-        marts,
-        "select message_kind, count(*) from marts.fct_messages where session_id not in ('42', 'hostile') group by 1",
-    )
-    assert kinds == {kind: count for kind, count in truth.messages_by_kind.items() if count}
-
-
-def test_tokens_and_cost(history: tuple[Truth, Marts]) -> None:
-    truth, marts = history
+    assert counts(marts, "fct_messages", "message_kind") == truth.messages_by_kind
+    columns = ", ".join(f"sum({name})" for name in TOKENS)
     row = one(
         marts,
         f"""
-        select count(*), {TOKENS}, sum(cost_usd), count(*) filter (where not is_priced),
-            count(*) filter (where output_is_lower_bound)
+        select count(*), {columns}, count(*) filter (where not is_priced),
+            count(*) filter (where output_is_lower_bound), sum(cost_usd)
         from marts.fct_messages where message_kind = 'response'
         """,
     )
-    assert row[0] == truth.responses
-    assert dict(zip(TOKEN_KINDS, row[1:6], strict=True)) == truth.tokens
-    assert row[6] == truth.cost_usd
-    assert row[7] == truth.unpriced_responses
-    assert row[8] == truth.lower_bound_responses
+    assert row == (*columns_of(truth, RESPONSES).values(), truth.cost_usd)
 
 
-def test_tokens_by_model(history: tuple[Truth, Marts]) -> None:
+def test_models(history: History) -> None:
     truth, marts = history
+    found = keyed(marts, "dim_models", ["model"], ["response_count"])
+    assert {
+        name: row["response_count"] for name, row in found.items() if name != "<synthetic>"
+    } == truth.responses_by_model
+
+
+def test_tool_calls(history: History) -> None:
+    truth, marts = history
+    assert counts(marts, "fct_tool_calls", "tool_name") == truth.tools
+    assert counts(marts, "fct_tool_calls", "status") == truth.status
+    assert counts(marts, "fct_tool_calls", "error_class") == truth.error_classes
+
+
+def test_subagents_sum_their_own_responses(history: History) -> None:
+    truth, marts = history
+    columns = ["response_count", *TOKENS]
     rows = marts.sql(
-        f"select model, count(*), {TOKENS} from marts.fct_messages where message_kind = 'response' group by 1"
-    ).fetchall()
-    assert {row[0]: row[1] for row in rows} == truth.responses_by_model
-    assert {row[0]: dict(zip(TOKEN_KINDS, row[2:], strict=True)) for row in rows} == truth.tokens_by_model
-
-
-def test_tool_calls_by_tool_status_and_error_class(history: tuple[Truth, Marts]) -> None:
-    truth, marts = history
-    assert counts(marts, "select tool_name, count(*) from marts.fct_tool_calls group by 1") == truth.tools
-    status = counts(marts, "select status, count(*) from marts.fct_tool_calls group by 1")
-    assert status == {name: count for name, count in truth.status.items() if count}
-    classes = "select error_class, count(*) from marts.fct_tool_calls where error_class is not null group by 1"
-    assert counts(marts, classes) == truth.error_classes
-
-
-def test_retries_commits_and_pull_requests(history: tuple[Truth, Marts]) -> None:
-    truth, marts = history
-    row = one(
-        marts,
+        f"""
+        select tool_use_id, {", ".join(f"subagent_{name}" for name in columns)}, coalesce(subagent_cost_usd, 0)
+        from marts.fct_tool_calls where spawned_agent_id is not null
         """
-        select count(*) filter (where is_retry_followed), count(*) filter (where is_git_commit),
-            count(*) filter (where is_pull_request)
-        from marts.fct_tool_calls
-        """,
-    )
-    assert row == (truth.retries, truth.commits, truth.pull_requests)
-
-
-def test_file_operations_and_lines(history: tuple[Truth, Marts]) -> None:
-    truth, marts = history
-    operations = counts(marts, "select operation, count(*) from marts.fct_file_operations group by 1")
-    assert operations == truth.file_operations
-    assert counts(marts, "select language, count(*) from marts.fct_file_operations group by 1") == truth.languages
-    lines = "select cast(sum(lines_added) as bigint), cast(sum(lines_removed) as bigint) from marts.fct_file_operations"
-    assert one(marts, lines) == (truth.lines_added, truth.lines_removed)
-
-
-def test_sessions(history: tuple[Truth, Marts]) -> None:
-    truth, marts = history
-    columns = {
-        "project_id": "project_id",
-        "title": "title",
-        "prompt_count": "prompts",
-        "queued_prompt_count": "queued_prompts",
-        "response_count": "responses",
-        "tool_call_count": "tool_calls",
-        "tool_error_count": "tool_errors",
-        "rejected_tool_call_count": "rejected",
-        "commits": "commits",
-        "pull_requests": "pull_requests",
-        "compactions": "compactions",
-        "interrupts": "interrupts",
-        "subagent_count": "subagents",
-        "lines_added": "lines_added",
-        "lines_removed": "lines_removed",
-        "is_automated": "is_automated",
-        "is_resumed": "is_resumed",
-        "active_seconds": "active_ms",
-    }
-    rows = marts.sql(
-        f"select session_id, {', '.join(columns)} from marts.dim_sessions where session_id not in ('42', 'hostile')"
     ).fetchall()
-    found = {row[0]: dict(zip(columns.values(), row[1:], strict=True)) for row in rows}
+    assert {row[0]: row[1:] for row in rows} == {
+        call_id: (*columns_of(facts, columns).values(), facts.cost_usd) for call_id, facts in truth.subagents.items()
+    }
+
+
+def test_tool_efficiency(history: History) -> None:
+    truth, marts = history
+    columns = ["call_count", "session_count", "retry_rate", "success_rate", "error_rate", "rejection_rate"]
+    columns += [f"{status}_count" for status in ("success", "error", "rejected", "interrupted", "pending")]
+    found = keyed(marts, "agg_tool_efficiency", ["tool_name"], [*columns, "median_duration_ms", "p95_duration_ms"])
+    assert set(found) == set(truth.tool_facts)
+    for name, tool in truth.tool_facts.items():
+        row = found[name]
+        finished = tool.call_count - tool.status["pending"]
+        assert row["call_count"] == tool.call_count
+        assert row["session_count"] == tool.session_count
+        assert row["retry_rate"] == pytest.approx(tool.retried_count / tool.call_count)
+        for status in ("success", "error", "rejected", "interrupted", "pending"):
+            assert row[f"{status}_count"] == tool.status[status]
+        for rate, status in (("success_rate", "success"), ("error_rate", "error"), ("rejection_rate", "rejected")):
+            assert row[rate] == (pytest.approx(tool.status[status] / finished) if finished else None)
+        for column, share in (("median_duration_ms", 0.5), ("p95_duration_ms", 0.95)):
+            expected = quantile(tool.durations_ms, share)
+            assert row[column] == (None if expected is None else pytest.approx(expected, abs=0.6)), name
+
+
+def test_file_operations(history: History) -> None:
+    truth, marts = history
+    assert counts(marts, "fct_file_operations", "operation") == truth.file_operations
+    assert counts(marts, "fct_file_operations", "language") == truth.languages
+    columns = ["edit_count", "create_count", "overwrite_count", "read_count", "lines_added", "lines_removed"]
+    found = keyed(marts, "agg_code_changes", ["cast(date_key as varchar)", "language"], [*columns, "files_touched"])
+    assert found == {
+        key: columns_of(code, columns) | {"files_touched": len(code.paths)} for key, code in truth.code_changes.items()
+    }
+
+
+def test_sessions(history: History) -> None:
+    truth, marts = history
+    columns = [
+        *("project_id", "title", "active_seconds", "entry_count", "user_entry_count", "assistant_entry_count"),
+        *("message_count", "prompt_count", "queued_prompt_count", "tool_call_count", "tool_error_count"),
+        *("rejected_tool_call_count", "primary_model", "primary_tool", "claude_version", "git_branch", "entrypoint"),
+        *("commits", "pull_requests", "lines_added", "lines_removed", "subagent_count", "compactions", "interrupts"),
+        *("max_context_tokens", "is_resumed", "is_automated", *RESPONSES),
+    ]
+    found = keyed(
+        marts, "dim_sessions", ["session_id"], [*columns, "cost_usd", "started_at", "ended_at", "error_count"]
+    )
     assert set(found) == set(truth.sessions)
     for session_id, session in truth.sessions.items():
-        expected = {name: getattr(session, name) for name in columns.values()}
-        found[session_id]["active_ms"] = int(found[session_id]["active_ms"] * 1000)
+        expected = columns_of(session, columns) | {
+            "cost_usd": cost_of(session),
+            "started_at": at(session.started_ms),
+            "ended_at": at(session.ended_ms),
+            "error_count": session.tool_error_count + session.api_error_count,
+        }
         assert found[session_id] == expected, session_id
 
 
-def test_cost_of_sessions(history: tuple[Truth, Marts]) -> None:
+def test_session_metrics(history: History) -> None:
     truth, marts = history
-    found = counts(marts, "select session_id, coalesce(cost_usd, 0) from marts.dim_sessions")
+    columns = [
+        *("median_response_seconds", "p90_response_seconds", "median_turn_seconds", "p90_turn_seconds"),
+        *("max_turn_seconds", "median_prompt_length", "tools_per_prompt", "tool_error_rate", "cost_per_prompt_usd"),
+        *("cache_hit_rate", "subagent_cost_share"),
+    ]
+    found = keyed(marts, "agg_session_metrics", ["session_id"], columns)
     for session_id, session in truth.sessions.items():
-        assert found[session_id] == session.cost_usd
+        prompts, cost = session.prompt_count, cost_of(session)
+        finished = session.tool_call_count - session_pending(marts, session_id)
+        prompt_tokens = sum(session.tokens.values()) - session.output_tokens
+        expected = {
+            "median_response_seconds": seconds(quantile(session.response_ms, 0.5)),
+            "p90_response_seconds": seconds(quantile(session.response_ms, 0.9)),
+            "median_turn_seconds": seconds(quantile(session.turn_ms, 0.5)),
+            "p90_turn_seconds": seconds(quantile(session.turn_ms, 0.9)),
+            "max_turn_seconds": seconds(max(session.turn_ms, default=None)),
+            "median_prompt_length": statistics.median(session.prompt_lengths) if prompts else None,
+            "tools_per_prompt": session.tool_call_count / prompts if prompts else None,
+            "tool_error_rate": session.tool_error_count / finished if finished else None,
+            "cost_per_prompt_usd": float(cost) / prompts if prompts and cost is not None else None,
+            "cache_hit_rate": session.cache_read_tokens / prompt_tokens if prompt_tokens else None,
+            "subagent_cost_share": session.subagent_nano_usd / session.nano_usd if session.nano_usd else None,
+        }
+        for name, value in expected.items():
+            actual = found[session_id][name]
+            if value is None:
+                assert actual is None, (session_id, name)
+            else:
+                assert float(actual) == pytest.approx(value, rel=1e-6, abs=0.0011), (session_id, name)
 
 
-def test_projects(history: tuple[Truth, Marts]) -> None:
+def session_pending(marts: Marts, session_id: str) -> int:
+    query = f"select count(*) from marts.fct_tool_calls where session_id = '{session_id}' and status = 'pending'"
+    return one(marts, query)
+
+
+def seconds(ms: float | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+def test_projects(history: History) -> None:
     truth, marts = history
-    projects = "select project_id, session_count from marts.dim_projects where project_id not like '%hostile'"
-    assert set(counts(marts, projects)) == truth.projects
+    columns = ["session_count", "prompt_count", "response_count", "tool_call_count", *TOKENS, "unpriced_response_count"]
+    found = keyed(
+        marts, "dim_projects", ["project_id"], [*columns, "cost_usd", "first_seen_at", "last_active_at", "project_path"]
+    )
+    assert set(found) == set(truth.projects)
+    for project_id, project in truth.projects.items():
+        assert found[project_id] == columns_of(project, columns) | {
+            "cost_usd": cost_of(project),
+            "first_seen_at": at(project.first_seen_ms),
+            "last_active_at": at(project.last_active_ms),
+            "project_path": project.project_path,
+        }
+    assert one(marts, "select count(distinct project_group) from marts.dim_projects") < len(truth.projects)
 
 
-def test_days(history: tuple[Truth, Marts]) -> None:
+def test_days(history: History) -> None:
     truth, marts = history
-    columns = "prompt_count, response_count, tool_call_count, coalesce(cost_usd, 0), cache_read_tokens, output_tokens"
-    rows = marts.sql(f"select cast(date_key as varchar), {columns} from marts.agg_daily_summary").fetchall()
-    found = {row[0]: row[1:] for row in rows}
-    for day, expected in truth.days.items():
-        assert found[day] == (
-            expected.prompts,
-            expected.responses,
-            expected.tool_calls,
-            expected.cost_usd,
-            expected.tokens["cache_read"],
-            expected.tokens["output"],
-        ), day
-    assert sum((row[3] for row in found.values()), Decimal(0)) == truth.cost_usd
+    columns = [
+        *("session_count", "prompt_count", "queued_prompt_count", "tool_call_count", "tool_error_count"),
+        *("file_read_count", "file_write_count", "file_edit_count", "lines_added", "lines_removed"),
+        *("active_seconds", "commits", "pull_requests", *RESPONSES),
+    ]
+    found = keyed(marts, "agg_daily_summary", ["cast(date_key as varchar)"], [*columns, "cost_usd", "has_activity"])
+    for day, row in found.items():
+        facts = truth.days.get(day)
+        if facts is None:
+            assert not any(row.values()), day
+            continue
+        expected = columns_of(facts, columns) | {
+            "cost_usd": cost_of(facts),
+            "has_activity": facts.message_count + facts.tool_call_count > 0,
+        }
+        assert row == expected, day
+    assert set(truth.days) <= set(found)
+
+
+def test_daily_usage(history: History) -> None:
+    truth, marts = history
+    keys = ["cast(date_key as varchar)", "project_id", "model"]
+    found = keyed(marts, "agg_daily_usage", keys, [*RESPONSES, "cost_usd"])
+    assert found == {
+        key: columns_of(facts, RESPONSES) | {"cost_usd": cost_of(facts)} for key, facts in truth.usage.items()
+    }
+
+
+def test_hours_of_the_week(history: History) -> None:
+    truth, marts = history
+    columns = ["prompt_count", "response_count", "tool_call_count"]
+    found = keyed(marts, "agg_hourly_activity", ["day_of_week", "hour_of_day"], columns)
+    assert len(found) == 168
+    assert found == {key: columns_of(truth.weekly_hours.get(key, Counts()), columns) for key in found}
+
+
+def test_billing_blocks(history: History) -> None:
+    truth, marts = history
+    columns = ["response_count", *TOKENS, "unpriced_response_count"]
+    found = keyed(
+        marts, "agg_billing_blocks", ["started_at"], [*columns, "cost_usd", "session_count", "last_response_at"]
+    )
+    blocks = truth.billing_blocks()
+    assert found == {
+        at(hour * 3_600_000): columns_of(block, columns)
+        | {
+            "cost_usd": cost_of(block),
+            "session_count": len(block.sessions),
+            "last_response_at": at(block.last_response_ms),
+        }
+        for hour, block in blocks.items()
+    }
+
+
+def test_waste(history: History) -> None:
+    truth, marts = history
+    expected = {
+        (session_id, finding): waste
+        for session_id, session in truth.sessions.items()
+        for finding, waste in session.waste.items()
+    }
+    found = keyed(
+        marts, "agg_waste", ["session_id", "finding"], ["occurrence_count", *TOKENS, "cost_usd", "evidence_keys"]
+    )
+    assert set(found) == set(expected)
+    assert len(Counter(finding for _, finding in found)) >= 3
+    for key, waste in expected.items():
+        row = found[key]
+        assert sorted(row["evidence_keys"]) == sorted(waste.evidence), key
+        assert row["occurrence_count"] == len(waste.evidence)
+        assert [row[name] for name in TOKENS] == waste.tokens
+        if waste.cost_usd is None:
+            assert row["cost_usd"] is None
+        else:  # shares of a response are rounded each
+            assert float(row["cost_usd"]) == pytest.approx(float(waste.cost_usd), abs=1e-8)

@@ -180,7 +180,7 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
     ),
     "a document lost between Iceberg and DuckDB": (
         [
-            "delete from staging.stg_entries where uuid = 'u1'",
+            "delete from staging.stg_entries where entry_key = 'u1'",
             "delete from raw.conversations where uuid = 'u1'",
             "update raw.load_state set documents = documents - 1",
         ],
@@ -213,25 +213,25 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
     ),
     "a staging table missing": (["drop view staging.stg_redactions"], {("staging", "expect_tables_to_exist")}),
     "a document parsed twice": (
-        ["insert into staging.stg_entries select * from staging.stg_entries where uuid = 'u1'"],
+        ["insert into staging.stg_entries select * from staging.stg_entries where entry_key = 'u1'"],
         {("staging", "expect_keys_to_be_unique")},
     ),
     "an entry without its key": (
-        ["update staging.stg_entries set entry_key = null where uuid = 'u1'"],
+        ["update staging.stg_entries set entry_key = null where entry_key = 'u1'"],
         {("staging", "expect_values_to_be_present")},
     ),
     "a document that was not parsed": (
-        ["delete from staging.stg_entries where uuid = 'u1'"],
+        ["delete from staging.stg_entries where entry_key = 'u1'"],
         {("staging", "expect_every_document_to_be_parsed_once")},
     ),
     "a negative length": (
-        ["update staging.stg_entries set text_length = -1 where uuid = 'u1'"],
+        ["update staging.stg_entries set text_length = -1 where entry_key = 'u1'"],
         {("staging", "expect_numbers_to_be_in_range")},
     ),
     "two results that disagree": (
         [
             "update staging.stg_entries set tool_blocks = list_transform(tool_blocks, lambda b:"
-            " struct_update(b, tool_use_id := 't1')) where uuid = 'r2'"
+            " struct_update(b, tool_use_id := 't1')) where entry_key = 'r2'"
         ],
         {("staging", "expect_at_most_one_result_per_tool_use")},
     ),
@@ -245,7 +245,7 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
     ),
     "usage of the first line instead of the largest": (
         [
-            "update staging.stg_entries set output_tokens = 70 where uuid = 'a1'",
+            "update staging.stg_entries set output_tokens = 70 where entry_key = 'a1'",
         ],
         {("intermediate", "expect_responses_to_carry_their_largest_usage")},
     ),

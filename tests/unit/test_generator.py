@@ -67,23 +67,29 @@ def test_histories_have_the_features_that_are_counted(history: tuple[Path, Truth
         *("command_failed", "file_not_read_first", "string_not_found", "file_not_found", "timeout", "network"),
         *("validation", "cancelled_parallel_call", "blocked_by_hook", "other", "permission_denied"),
     }
-    for count in (truth.queued_prompts, truth.retries, truth.commits, truth.pull_requests, truth.unpriced_responses):
+    for count in (
+        truth.queued_prompt_count,
+        truth.retries,
+        truth.commits,
+        truth.pull_requests,
+        truth.unpriced_response_count,
+    ):
         assert count > 0
     sessions = truth.sessions.values()
     assert any(session.is_resumed for session in sessions)
     assert any(session.is_automated for session in sessions)
     assert any(session.compactions for session in sessions)
-    assert any(session.subagents for session in sessions)
+    assert any(session.subagent_count for session in sessions)
 
 
 def test_frequencies_follow_real_transcripts(history: tuple[Path, Truth]) -> None:
     """Real transcripts: about two lines a response, a call a response, 97 % of calls answered, 5 % failing."""
     directory, truth = history
     lines = sum(document["type"] == "assistant" for document in documents(directory))
-    assert 1.2 < lines / truth.responses < 2.2
-    assert 0.7 < truth.tool_calls / truth.responses < 1.2
-    assert truth.status["pending"] / truth.tool_calls < 0.03
-    assert 0.02 < truth.status["error"] / truth.tool_calls < 0.1
+    assert 1.2 < lines / truth.response_count < 2.2
+    assert 0.7 < truth.tool_call_count / truth.response_count < 1.2
+    assert truth.status["pending"] / truth.tool_call_count < 0.03
+    assert 0.02 < truth.status["error"] / truth.tool_call_count < 0.1
     assert truth.tokens["cache_read"] > 5 * truth.tokens["cache_write_1h"] > 0
 
 
@@ -94,4 +100,4 @@ def test_histories_end_where_they_should(history: tuple[Path, Truth]) -> None:
 
 
 def test_truth_is_json_ready(history: tuple[Path, Truth]) -> None:
-    assert json.loads(json.dumps(history[1].to_json()))["responses"] == history[1].responses
+    assert json.loads(json.dumps(history[1].to_json()))["response_count"] == history[1].response_count

@@ -6,15 +6,19 @@ A history has the features and roughly the frequencies of real transcripts; the 
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from bisect import bisect
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from analytics.generator import vocabulary as words
-from analytics.generator.history import Session, carry_on, start_times
-from analytics.generator.hostile import FOLDER, hostile_lines
-from analytics.generator.truth import DayTruth, SessionTruth, Truth
+from analytics.generator.hostile import FOLDER, hostile_files
+from analytics.generator.prices import PRICE_LIST, PriceList
+from analytics.generator.session import HOUR_MS, MINUTE_MS, Session, carry_on
+from analytics.generator.transcript import Calendar
+from analytics.generator.truth import Counts, DayTruth, ProjectTruth, SessionTruth, Truth
 
-__all__ = ["DayTruth", "SessionTruth", "Truth", "generate"]
+__all__ = ["Counts", "DayTruth", "ProjectTruth", "SessionTruth", "Truth", "generate"]
 
 
 def generate(
@@ -24,68 +28,101 @@ def generate(
     entries: int = 5_000,
     days: int = 30,
     end: datetime | None = None,
-    projects: int = 5,
+    projects: int = len(words.PROJECTS),
+    timezone: str = "UTC",
+    price_list: Path = PRICE_LIST,
     hostile: bool = False,
 ) -> Truth:
     """Write a history of at least `entries` entries below `target_dir`, laid out as `~/.claude/projects` is.
 
     Args:
-        days: length of the history; it ends before `end`.
-        end: UTC; default now. The history depends on its day only.
+        days: length of the history.
+        end: the last possible moment; default now.
         projects: how many projects are worked on, at most eight.
-        hostile: add one transcript of lines that break parsers.
+        timezone: IANA name. Decides the working hours, and the days, hours and prices of the ground truth.
+        price_list: CSV with the columns of dbt/seeds/model_pricing.csv.
+        hostile: add transcripts of lines that break parsers.
 
     Returns:
         What the history holds, by construction.
     """
     rng = random.Random(seed)
     truth = Truth()
-    end = (end or datetime.now(UTC)).astimezone(UTC)
-    starts = start_times(rng, days, end)
-    limit_ms = int(end.timestamp() * 1000)
-    number = 0
+    calendar, prices = Calendar(timezone), PriceList(price_list)
+    end = (end or datetime.now(UTC)).astimezone(calendar.zone)
+    # no turn outlasts the rest
+    limit_ms = int(end.timestamp() * 1000) - 20 * MINUTE_MS
+    first_ms = int((end - timedelta(days=days)).timestamp() * 1000)
+    starts = _start_times(rng, days, end, limit_ms)
+    chosen = words.PROJECTS[: max(1, min(projects, len(words.PROJECTS)))]
     earlier: Session | None = None
     while truth.documents < entries:
-        number += 1
-        project = words.PROJECTS[min(int(rng.expovariate(0.6)), max(1, min(projects, 8)) - 1)]
-        resumes = earlier is not None and rng.random() < 0.05
+        # carried on in the same project, soon after the earlier session ended
+        carries_on = earlier is not None and rng.random() < 0.07 and earlier.clock_ms + 2 * HOUR_MS < limit_ms
+        as_fork = rng.random() < 0.3
+        clock_ms = next(starts)
+        project = rng.choices(chosen, [project.weight for project in chosen])[0]
+        after_id = ""
+        if carries_on and earlier is not None:
+            clock_ms = earlier.clock_ms + rng.randint(MINUTE_MS, HOUR_MS)
+            project = earlier.project
+            after_id = earlier.id if as_fork else ""
+        progress = (clock_ms - first_ms) / (limit_ms - first_ms)
+        era = words.ERAS[bisect([era.until for era in words.ERAS[:-1]], progress + rng.gauss(0, 0.03))]
         session = Session(
             truth=truth,
             rng=rng,
-            number=number,
-            project=earlier.project if resumes and earlier else project,
-            era=rng.choices(words.ERAS, [era.weight for era in words.ERAS])[0],
-            model=rng.choices([name for name, _ in words.MODELS], [weight for _, weight in words.MODELS])[0],
-            clock_ms=next(starts),
-            automated=False,
+            calendar=calendar,
+            prices=prices,
+            project=project,
+            era=era,
+            model=_model(rng, progress),
+            clock_ms=clock_ms,
+            is_automated=era.marks_origin and rng.random() < 0.08,
+            after_id=after_id,
         )
-        if session.era.marks_origin and rng.random() < 0.08:
-            session.automated = session.own.is_automated = True
-        if resumes and earlier:
-            # carried on in the same project, after the earlier session ended
-            session.clock_ms = earlier.clock_ms + rng.randint(60_000, 3_600_000)
-        for _ in range(min(25, 1 + int(rng.expovariate(0.25)))):
-            session.turn()
-            if session.clock_ms > limit_ms or truth.documents >= entries:
-                break
-            session.tick(10_000, 240_000)
-            if rng.random() < 0.12:
-                session.tick(600_000, 5_400_000)  # a pause
-            elif rng.random() < 0.01:
-                session.tick(8 * 3_600_000, 12 * 3_600_000)  # a night
-        session.finish()
-        if resumes and earlier:
-            carry_on(earlier, session)
+        session.run(limit_ms=limit_ms, budget=entries)
+        if carries_on and earlier is not None:
+            carry_on(earlier, session, as_fork=as_fork)
         for path, lines in session.files.items():
-            _write(target_dir, path, lines, ends_with_newline=rng.random() > 0.1)
+            newline = b"\n" if rng.random() > 0.1 else b""  # a tenth of all files lacks the last one
+            _write(target_dir / path, b"\n".join(lines) + newline)
         earlier = session
     if hostile:
-        path = PurePosixPath(FOLDER, "hostile.jsonl")
-        _write(target_dir, path, hostile_lines(truth), ends_with_newline=True)
+        for name, content in hostile_files(truth).items():
+            _write(target_dir / PurePosixPath(FOLDER, name), content)
     return truth
 
 
-def _write(target_dir: Path, path: PurePosixPath, lines: list[bytes], *, ends_with_newline: bool) -> None:
-    target = target_dir / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(b"\n".join(lines) + (b"\n" if ends_with_newline and lines else b""))
+def _model(rng: random.Random, progress: float) -> str:
+    """What is used at a point of the history: new models come, old ones go."""
+    weights = [max(0.0, model.early + (model.late - model.early) * progress) for model in words.MODELS]
+    return rng.choices(words.MODELS, weights)[0].name
+
+
+def _start_times(rng: random.Random, days: int, end: datetime, limit_ms: int) -> Iterator[int]:
+    """Endless Unix milliseconds at which sessions start: working hours on weekdays, days off, few weekends."""
+    first = end - timedelta(days=days)
+    busy = [rng.choice([0.0, 0.5, 0.8, 1.0, 1.0, 1.0]) for _ in range(days + 1)]
+    if not any(busy):
+        busy = [1.0] * (days + 1)
+    missed = 0
+    while True:
+        number = rng.randrange(days + 1)
+        day = first + timedelta(days=number)
+        is_weekend = day.weekday() >= 5
+        # a history that has no working day is none to wait for
+        if missed < 1_000 and rng.random() > busy[number] * (0.2 if is_weekend else 1.0):
+            missed += 1
+            continue
+        hour = min(23.9, max(0.0, rng.gauss(10.4, 1.5) if rng.random() < 0.52 else rng.gauss(15.6, 2.4)))
+        start = day.replace(hour=int(hour), minute=int(hour % 1 * 60), second=rng.randrange(60), microsecond=0)
+        start_ms = int(start.timestamp() * 1000) + rng.randrange(1000)
+        if first.timestamp() * 1000 <= start_ms < limit_ms:
+            missed = 0
+            yield start_ms
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,10 +1,10 @@
-"""Prices for the ground truth: the published list applied in plain Python, apart from the SQL that the truth checks."""
+"""Prices for the ground truth: the published list in plain integers, apart from the SQL that the truth checks."""
 
 from __future__ import annotations
 
 import csv
-from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from analytics.settings import PROJECT_ROOT
@@ -12,47 +12,58 @@ from analytics.settings import PROJECT_ROOT
 PRICE_LIST = PROJECT_ROOT / "dbt" / "seeds" / "model_pricing.csv"
 _KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 
-
-@lru_cache
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+Tokens = tuple[int, int, int, int, int]  # input, output, 5-minute writes, 1-hour writes, reads
 
 
-@lru_cache(maxsize=10_000)
-def _price(model: str, day: str, over_band: int, path: Path) -> tuple[tuple[Decimal, ...], Decimal] | None:
-    prefixes = [row["model_prefix"] for row in _rows(path) if model.startswith(row["model_prefix"])]
-    if not prefixes:
+@dataclass(frozen=True)
+class Rates:
+    """A price in force."""
+
+    over: int  # for prompts of more tokens than this
+    micro_usd_per_million: tuple[int, ...]  # by kind of token
+    milli_multiplier: int  # fast mode, in thousandths
+
+    def nano_usd(self, tokens: Tokens, *, is_fast: bool) -> int:
+        """Billionths of a USD, rounded half up."""
+        a, b, c, d, e = self.micro_usd_per_million
+        femto = a * tokens[0] + b * tokens[1] + c * tokens[2] + d * tokens[3] + e * tokens[4]
+        femto *= self.milli_multiplier if is_fast else 1_000
+        return (femto + 500_000) // 1_000_000
+
+
+class PriceList:
+    """The price list of a CSV with the columns of dbt/seeds/model_pricing.csv."""
+
+    def __init__(self, path: Path = PRICE_LIST) -> None:
+        with path.open() as file:
+            self._rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+        self._in_force: dict[tuple[str, str], list[Rates]] = {}
+
+    def rates(self, model: str, day: str, prompt_tokens: int) -> Rates | None:
+        """The price of a response by its model, ISO day and prompt size; None when there is none."""
+        key = (model, day)
+        bands = self._in_force.get(key)
+        if bands is None:
+            bands = self._in_force[key] = self._bands(model, day)
+        for band in bands:
+            if prompt_tokens > band.over:
+                return band
         return None
-    prefix = max(prefixes, key=len)
-    rows = [row for row in _rows(path) if row["model_prefix"] == prefix and row["effective_from"] <= day]
-    newest = max(row["effective_from"] for row in rows)
-    rows = [row for row in rows if row["effective_from"] == newest and int(row["prompt_tokens_over"]) <= over_band]
-    row = max(rows, key=lambda row: int(row["prompt_tokens_over"]))
-    return tuple(Decimal(row[kind]) for kind in _KINDS), Decimal(row["fast_multiplier"])
 
-
-@lru_cache
-def _bands(path: Path) -> tuple[int, ...]:
-    return tuple(sorted({int(row["prompt_tokens_over"]) for row in _rows(path)}))
-
-
-def response_cost(
-    model: str, day: str, tokens: tuple[int, int, int, int, int], *, is_fast: bool = False, path: Path = PRICE_LIST
-) -> Decimal | None:
-    """USD of a response (nine decimals); None when the model has no price.
-
-    Args:
-        day: ISO date of the response.
-        tokens: input, output, 5-minute writes, 1-hour writes, reads.
-    """
-    prompt = tokens[0] + sum(tokens[2:])
-    band = max(limit for limit in _bands(path) if limit < prompt or limit < 0)
-    price = _price(model, day, band, path)
-    if price is None:
-        return None
-    rates, multiplier = price
-    cost = sum((rate * count for rate, count in zip(rates, tokens, strict=True)), Decimal(0)) / 1_000_000
-    if is_fast:
-        cost *= multiplier
-    return cost.quantize(Decimal("0.000000001"), ROUND_HALF_UP)
+    def _bands(self, model: str, day: str) -> list[Rates]:
+        """Longest prefix, newest date not after the day; the highest band first."""
+        prefix = max(
+            (r["model_prefix"] for r in self._rows if model.startswith(r["model_prefix"])), key=len, default=""
+        )
+        rows = [row for row in self._rows if row["model_prefix"] == prefix and row["effective_from"] <= day]
+        newest = max((row["effective_from"] for row in rows), default="")
+        bands = [
+            Rates(
+                int(row["prompt_tokens_over"]),
+                tuple(int(Decimal(row[kind]) * 1_000_000) for kind in _KINDS),
+                int(Decimal(row["fast_multiplier"]) * 1_000),
+            )
+            for row in rows
+            if row["effective_from"] == newest
+        ]
+        return sorted(bands, key=lambda band: -band.over)
