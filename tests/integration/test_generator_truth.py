@@ -280,7 +280,16 @@ def test_projects(history: History) -> None:
             "last_active_at": at(project.last_active_ms),
             "project_path": project.project_path,
         }
-    assert one(marts, "select count(distinct project_group) from marts.dim_projects") < len(truth.projects)
+    # worktrees belong to their repository
+    groups = dict(marts.sql("select project_path, project_group from marts.dim_projects").fetchall())
+    repositories = {
+        "/home/ada/work/storefront/.claude/worktrees/checkout-redesign": "/home/ada/work/storefront",
+        "/home/ada/work/billing-api-worktrees/invoices": "/home/ada/work/billing-api",
+    }
+    assert repositories.keys() & groups.keys()
+    for path, group in groups.items():
+        if path is not None:
+            assert group == repositories.get(path, path)
 
 
 def test_days(history: History) -> None:

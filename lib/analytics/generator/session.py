@@ -62,6 +62,7 @@ class Session(Conversation):
             if self.main.context > self.context_limit:
                 self.compact()
         self.answer()
+        self.tick(1, 40)  # what happens at one instant has no order
         if rnd() < 0.25:
             self.aside()
         if rnd() < 0.9:
@@ -189,6 +190,7 @@ class Session(Conversation):
         """Claude Code compacts the context."""
         if self.era.subagents == "folder":
             side_request(self, "acompact")
+        self.tick(1, 40)
         parent = self.main.parent
         self.main.parent = b"null"
         boundary = (

@@ -142,9 +142,9 @@ class ProjectTruth(Counts):
     paths: Counter[str] = field(default_factory=Counter)  # main-chain entries by working directory
 
     @property
-    def project_path(self) -> str:
-        """Where its main chain worked most."""
-        return min(self.paths, key=lambda path: (-self.paths[path], path))
+    def project_path(self) -> str | None:
+        """Where its main chain worked most; None when no entry says where."""
+        return min(self.paths, key=lambda path: (-self.paths[path], path), default=None)
 
 
 @dataclass(slots=True)
