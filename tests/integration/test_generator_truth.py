@@ -21,10 +21,10 @@ from analytics.load import load
 from analytics.settings import load_settings
 from analytics.transform import transform
 
-# seed, time zone, end, days: prices change on October 7th, clocks in Berlin on October 25th
+# seed, time zone, end, days: prices change on October 7th, clocks in Berlin on October 25th; all have a worktree
 HISTORIES = [
     (1, "UTC", datetime(2026, 11, 20, 15, tzinfo=UTC), 60),
-    (2, "Europe/Berlin", datetime(2026, 10, 27, 12, tzinfo=UTC), 25),
+    (3, "Europe/Berlin", datetime(2026, 10, 27, 12, tzinfo=UTC), 25),
 ]
 TOKENS = [f"{kind}_tokens" for kind in TOKEN_KINDS]
 RESPONSES = ["response_count", *TOKENS, "unpriced_response_count", "lower_bound_response_count"]
