@@ -14,9 +14,10 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.files import partial_file
 from analytics.runs import Run
@@ -31,7 +32,7 @@ REMIND_AFTER = timedelta(days=1)
 def report_failure(settings: Settings, deployment: str, error: BaseException, run: Run | None) -> bool:
     """Note that `deployment` failed; returns whether a message went out."""
     state = _read(settings)
-    now = datetime.now(UTC)
+    now = utc_now()
     known = state.get(deployment)
     since = known["failing_since"] if known else now.isoformat(timespec="seconds")
     if known and now - datetime.fromisoformat(known["alerted_at"]) < REMIND_AFTER:

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics import envelope
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.faults import reached
 from analytics.progress import progress_bar
@@ -130,7 +131,7 @@ class Intake:
         self.progress = progress
         self.commit_bytes = commit_bytes
         self.started = time.monotonic()
-        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.now = utc_now().replace(microsecond=0)
         self.tombstones = tombstones(settings)
         self.store = RawStore(settings)
         self.properties = self.store.properties()

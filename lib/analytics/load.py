@@ -11,10 +11,10 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.faults import reached
 from analytics.files import copy_database, remove_database
@@ -223,7 +223,7 @@ def _load_files(
                     state.dead_letters,
                     state.inputs.reading,
                     state.inputs.building,
-                    datetime.now(UTC),
+                    utc_now(),
                     full,
                 ],
             )

@@ -18,8 +18,9 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, BusyError
 from analytics.settings import Settings
 
@@ -67,7 +68,7 @@ def run_lock(settings: Settings, holder: str = "pipeline") -> Iterator[LockHolde
             holder=holder,
             pid=os.getpid(),
             host=socket.gethostname(),
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            started_at=utc_now().isoformat(timespec="seconds"),
             token=secrets.token_hex(16),
         )
         _take(descriptor, mine)

@@ -15,7 +15,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -23,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import SecretStr
 
 from analytics import errors, runs
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.lock import run_lock
 from analytics.notebook import NO_TELEMETRY, result_of
@@ -89,7 +89,7 @@ def run(
                 }
                 raise failure from error
             finally:
-                record.finished_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+                record.finished_at = utc_now().isoformat(timespec="milliseconds")
                 record.duration_seconds = round(time.monotonic() - started, 3)
                 record.save()
                 logger.info("%s", record)
@@ -145,7 +145,7 @@ class _Watch:
         stage = self._record.stage(Path(output_path).stem)
         self._current, self._started = stage.name, time.monotonic()
         stage.status = "running"
-        stage.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        stage.started_at = utc_now().isoformat(timespec="milliseconds")
         self._record.save()
         logger.info("%s started", stage.name)
 

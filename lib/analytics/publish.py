@@ -16,11 +16,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics import serving
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.faults import reached
 from analytics.files import PARTIAL, copy_database, partial_file, remove_database, sync_file, sync_folder
@@ -320,7 +320,7 @@ def _write_published_at(connection: duckdb.DuckDBPyConnection) -> None:
     if connection.execute(
         "select 1 from duckdb_tables() where schema_name = 'marts' and table_name = 'agg_data_quality'"
     ).fetchone():
-        now = datetime.now(UTC)
+        now = utc_now()
         connection.execute(
             "update marts.agg_data_quality set check_value = ?, check_text = ? where check_name = 'published_at'",
             [now.timestamp(), f"{now:%Y-%m-%d %H:%M:%S} UTC"],
@@ -350,7 +350,7 @@ def _order(version: str) -> tuple[str, int]:
 
 def _next_version(settings: Settings) -> str:
     """Later than every version there is, whatever the clock says."""
-    stamp, number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}", 0
+    stamp, number = f"{utc_now():%Y%m%dT%H%M%S}", 0
     existing = versions(settings)
     if existing and _order(existing[0]) >= (stamp, number):
         stamp, newest = _order(existing[0])

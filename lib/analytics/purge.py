@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from analytics import envelope
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.files import partial_file
 from analytics.settings import Settings
@@ -206,7 +207,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
 
     with run_lock(settings, holder="purge"):
         store = RawStore(settings)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = utc_now().isoformat(timespec="seconds")
         stone = Tombstone(kind, value, now, tuple(sorted(_untimed_ids(settings, store, Tombstone(kind, value, now)))))
         known = tombstones(settings)
         others = [s for s in (known.stones if known else []) if (s.kind, s.value) != (kind, value)]

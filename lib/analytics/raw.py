@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics import envelope
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
 from analytics.settings import Settings, mask_uri
@@ -603,22 +604,21 @@ class RawStore:
         return len(written)
 
     def expire(self, *, older_than: timedelta | None = None, grace: timedelta = GRACE) -> ExpireResult:
-        """Expire snapshots older than `older_than` (default: the setting), delete unreachable files.
+        """Expire snapshots replaced more than `older_than` ago (default: the setting), delete unreachable files.
 
         A file is deleted when no remaining snapshot refers to it and it has not been written to for `grace`:
         a reader that planned a scan before, and a writer that has not committed yet, keep their files.
         """
-        age = timedelta(days=self.settings.snapshot_retention_days) if older_than is None else older_than
+        if older_than is None:
+            # what a compaction has only just replaced is no day old, whatever the setting
+            older_than = max(timedelta(days=self.settings.snapshot_retention_days), grace)
         expired = deleted = freed = 0
         for table in (self.conversations, self.dead_letters):
             table.refresh()
             before = len(table.metadata.snapshots)
-            horizon = datetime.now(UTC) - age
-            heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
-            if any(
-                s.timestamp_ms < horizon.timestamp() * 1000 and s.snapshot_id not in heads for s in table.snapshots()
-            ):
-                table.maintenance.expire_snapshots().older_than(horizon).commit()
+            obsolete = _obsolete_snapshots(table, utc_now() - older_than)
+            if obsolete:
+                table.maintenance.expire_snapshots().by_ids(obsolete).commit()
                 table.refresh()
             reached("expire.expired")
             expired += before - len(table.metadata.snapshots)
@@ -626,6 +626,22 @@ class RawStore:
             deleted += files
             freed += size
         return ExpireResult(expired, deleted, freed)
+
+
+def _obsolete_snapshots(table: Table, horizon: datetime) -> list[int]:
+    """Snapshots that a newer one had replaced before `horizon`, branch and tag heads never.
+
+    What counts is until when a snapshot was the newest, not when it was made: after quiet weeks the newest one is old,
+    and a reader may have begun on it a moment before a compaction replaced it.
+    """
+    heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    replaced_ms = {s.parent_snapshot_id: s.timestamp_ms for s in table.metadata.snapshots}
+    limit_ms = horizon.timestamp() * 1000
+    return [
+        s.snapshot_id
+        for s in table.metadata.snapshots
+        if s.snapshot_id not in heads and replaced_ms.get(s.snapshot_id, s.timestamp_ms) < limit_ms
+    ]
 
 
 def _own_properties(snapshot: Snapshot | None) -> dict[str, str]:

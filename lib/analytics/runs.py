@@ -41,10 +41,11 @@ import shutil
 import socket
 import time
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.files import partial_file
 from analytics.settings import Settings
@@ -131,7 +132,7 @@ def begin(settings: Settings, deployment: str, parameters: dict[str, Any]) -> Ru
 
 def _new_folder(settings: Settings, deployment: str) -> tuple[Path, datetime]:
     while True:
-        started = datetime.now(UTC)
+        started = utc_now()
         folder = settings.runs_dir / f"{started:%Y%m%dT%H%M%SZ}-{deployment}"
         try:
             folder.mkdir(parents=True)

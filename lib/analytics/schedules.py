@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.retry import RetryPolicy, retrying
 from analytics.settings import PROJECT_ROOT, Settings
@@ -167,7 +168,6 @@ def run_deployment(
 
 def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
     """Compact and expire the raw tables, as one more stage of `run`."""
-    from datetime import UTC
 
     from analytics.lock import run_lock
     from analytics.raw import RawStore
@@ -175,7 +175,7 @@ def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
 
     started = time.monotonic()
     run.stages = [stage for stage in run.stages if stage.name != "maintain"]
-    stage = Stage("maintain", "running", datetime.now(UTC).isoformat(timespec="milliseconds"))
+    stage = Stage("maintain", "running", utc_now().isoformat(timespec="milliseconds"))
     run.stages.append(stage)
     try:
         with run_lock(settings, holder=f"maintenance ({run.deployment})"):
@@ -207,7 +207,7 @@ def work(
     schedules: Schedules,
     *,
     say: Callable[[str], None],
-    now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    now: Callable[[], datetime] = lambda: utc_now().astimezone(),
     sleep: Callable[[float], None] = time.sleep,
     stop_after: int | None = None,
 ) -> int:

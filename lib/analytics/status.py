@@ -8,11 +8,12 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from analytics import alerts, deploy, runs
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.files import partial_file
 from analytics.lock import current_holder
@@ -57,7 +58,7 @@ def _is_alive(pid: int) -> bool:
 
 def deployments(settings: Settings, schedules: Schedules, now: datetime | None = None) -> list[DeploymentStatus]:
     """How each deployment of schedules.yaml goes."""
-    now = now or datetime.now().astimezone()
+    now = now or utc_now().astimezone()
     in_crontab = deploy.deployed(schedules)
     failing = alerts.failing(settings)
     past = runs.history(settings)
@@ -232,7 +233,7 @@ def write_index(settings: Settings) -> Path:
     )
     body = (
         "<h1>Runs</h1>\n"
-        f'<p class="muted">as of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p>\n'
+        f'<p class="muted">as of {utc_now():%Y-%m-%d %H:%M} UTC</p>\n'
         f"<table><tr><th>run</th><th>outcome</th><th>took</th><th>what happened</th></tr>\n{rows}</table>"
     )
     path = settings.runs_dir / "index.html"

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
+from analytics.clock import utc_now
 from analytics.embedded import embedded_mongo
 from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
 from analytics.faults import reached
@@ -295,7 +296,7 @@ class _Copy:
         self._machine = settings.machine_name
         # ingestedAt never runs backwards, so that a clock set back hides nothing from the next extract.
         last = state.fact("last_ingested_at")
-        now = max(datetime.now(UTC), datetime.fromisoformat(last)) if last else datetime.now(UTC)
+        now = max(utc_now(), datetime.fromisoformat(last)) if last else utc_now()
         self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         self._waiting: list[_Document] = []
         self._dead: list[DeadLetter] = []

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
 from analytics.pricing import read_overrides
@@ -104,7 +105,7 @@ def transform(
     reached("transform.started")
     variables = {
         "analytics_tz": settings.analytics_tz,
-        "as_of": (as_of or datetime.now(UTC)).astimezone(UTC).isoformat(),
+        "as_of": (as_of or utc_now()).astimezone(UTC).isoformat(),
         "pricing_overrides": [row.as_strings() for row in read_overrides(settings.pricing_overrides)],
     }
     before = _read_state(settings.build_path)

@@ -13,11 +13,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics import data_docs
+from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
 from analytics.faults import reached
 from analytics.settings import PROJECT_ROOT, Settings
@@ -254,7 +254,7 @@ def _run(context: AbstractDataContext, checkpoint: str, documents: int) -> Any:
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.exceptions import GreatExpectationsError
 
-    now = datetime.now(UTC)
+    now = utc_now()
     try:
         return context.checkpoints.get(checkpoint).run(
             expectation_parameters={"iceberg_documents": documents},

@@ -167,3 +167,24 @@ def test_the_users_own_catalog_is_used_when_configured(
     RawStore(settings).append(rows("a"))
     assert (tmp_path / "theirs.db").exists()
     assert not settings.warehouse_dir.exists()
+
+
+def test_what_was_the_newest_snapshot_until_now_is_kept_however_old(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After quiet weeks a reader begins on the newest snapshot; then the daily run compacts and expires."""
+    store = RawStore(make_settings())
+    store.append(rows("a"))
+    newest = store.append(rows("b"))
+    planned = store.data_files()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 30 * 86400)
+    store.compact()
+    result = store.expire()
+    assert result.snapshots_expired == 1  # the first one: replaced a month ago
+    assert ids_in(planned) == ["a", "b"]
+    assert ids_in(store.data_files(newest)) == ["a", "b"]
+    monkeypatch.setattr(time, "time", lambda: now + 38 * 86400)
+    assert store.expire().files_deleted >= 2
+    assert not any(Path(str(local_path(file))).exists() for file in planned)
+    assert stored(store) == ["a", "b"]

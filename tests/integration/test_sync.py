@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +100,7 @@ def test_ingested_at_never_runs_backwards(
     extract(target, progress=False)
     import analytics.sync as module
 
-    class AnHourAgo(module.datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return module.datetime.fromtimestamp(time.time() - 3600, tz)
-
-    monkeypatch.setattr(module, "datetime", AnHourAgo)
+    monkeypatch.setattr(module, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=1))
     write_transcript("-p/a.jsonl", *lines(1, 2), mode="ab")
     sync(target, progress=False)
     monkeypatch.undo()
