@@ -173,7 +173,7 @@ def test_tool_efficiency(history: History) -> None:
     truth, marts = history
     columns = ["call_count", "session_count", "retry_rate", "success_rate", "error_rate", "rejection_rate"]
     columns += [f"{status}_count" for status in ("success", "error", "rejected", "interrupted", "pending")]
-    found = keyed(marts, "agg_tool_efficiency", ["tool_name"], [*columns, "median_duration_ms", "p95_duration_ms"])
+    found = keyed(marts, "agg_tool_efficiency", ["tool_name"], [*columns, "p50_duration_ms", "p95_duration_ms"])
     assert set(found) == set(truth.tool_facts)
     for name, tool in truth.tool_facts.items():
         row = found[name]
@@ -185,7 +185,7 @@ def test_tool_efficiency(history: History) -> None:
             assert row[f"{status}_count"] == tool.status[status]
         for rate, status in (("success_rate", "success"), ("error_rate", "error"), ("rejection_rate", "rejected")):
             assert row[rate] == (pytest.approx(tool.status[status] / finished) if finished else None)
-        for column, share in (("median_duration_ms", 0.5), ("p95_duration_ms", 0.95)):
+        for column, share in (("p50_duration_ms", 0.5), ("p95_duration_ms", 0.95)):
             expected = quantile(tool.durations_ms, share)
             assert row[column] == (None if expected is None else pytest.approx(expected, abs=0.6)), name
 

@@ -51,7 +51,7 @@ final as (
 
     select
         used.model,
-        {{ model_family('used.model') }} as model_family,
+        {{ model_family('used.model') }} as family,
         in_force.model_prefix,
         in_force.model_prefix is not null as is_priced,
         in_force.input as input_usd_per_mtok,
