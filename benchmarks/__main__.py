@@ -27,6 +27,8 @@ BENCHMARKS: dict[str, Callable[[float], list[str]]] = {
     "sync": lambda scale: ["--documents", str(int(20_000 * scale))],
     "extract": lambda scale: ["--documents", str(int(100_000 * scale))],
     "build": lambda scale: ["--entries", str(int(20_000 * scale)), str(int(200_000 * scale))],
+    "cards": lambda scale: ["--entries", str(int(200_000 * scale))],
+    "startup": lambda scale: ["--entries", str(int(7_600 * scale))],
     "publish": lambda scale: ["--rows", str(int(500_000 * scale))],
 }
 
