@@ -282,12 +282,12 @@ class _State:
 
 
 def _fingerprint(manifest: Manifest, layers: tuple[str, ...], extra: str) -> str:
-    """Hash of the SQL of some layers' models, of the project's macros they use, and of `extra`."""
-    nodes = [
-        node
-        for node in manifest.nodes.values()
-        if node.resource_type == "model" and node.fqn[1] in layers and node.config.materialized == "incremental"
-    ]
+    """Hash of the SQL that decides the rows of some layers' incremental models, and of `extra`.
+
+    That is their own, that of the models they read, and that of the project's macros both use. Other models are made
+    anew by every run.
+    """
+    nodes = [node for node in _read_by_incremental_models(manifest) if node.fqn[1] in layers]
     own = {key: macro for key, macro in manifest.macros.items() if macro.package_name == PROJECT_NAME}
     used: set[str] = set()
     waiting = [key for node in nodes for key in node.depends_on.macros]
@@ -301,6 +301,19 @@ def _fingerprint(manifest: Manifest, layers: tuple[str, ...], extra: str) -> str
     parts = sorted(f"{node.unique_id}\n{node.raw_code}" for node in nodes)
     parts += sorted(f"{key}\n{own[key].macro_sql}" for key in used)
     return hashlib.sha256("\0".join([*parts, extra]).encode()).hexdigest()
+
+
+def _read_by_incremental_models(manifest: Manifest) -> list[Any]:
+    """The incremental models and every model upstream of one."""
+    models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
+    waiting = [key for key, node in models.items() if node.config.materialized == "incremental"]
+    found: set[str] = set()
+    while waiting:
+        key = waiting.pop()
+        if key in models and key not in found:
+            found.add(key)
+            waiting += models[key].depends_on.nodes
+    return [models[key] for key in sorted(found)]
 
 
 def _read_state(database: Path) -> _State:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from analytics.settings import load_settings
-from analytics.transform import DBT_DIR, dbt_session
+from analytics.transform import DBT_DIR, _State, dbt_session
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,24 @@ def test_no_model_asks_for_the_time(manifest: Any) -> None:
     texts = {node.name: node.raw_code for node in models(manifest)}
     texts |= {macro.name: macro.macro_sql for macro in own}
     assert [name for name, text in texts.items() if any(word in _without_comments(text) for word in words)] == []
+
+
+def test_old_sessions_are_rebuilt_when_any_model_their_rows_come_from_changes(manifest: Any) -> None:
+    """int_messages is a view and int_model_prices a table: what they say is kept in the rows of fct_messages."""
+    settings = load_settings()
+
+    def state() -> tuple[str | None, str | None]:
+        built_with = _State.of(settings, manifest, {})
+        return built_with.definitions, built_with.reading
+
+    before = state()
+    for name in ("stg_entries", "int_later_copies", "int_entries", "int_messages", "int_model_prices", "fct_messages"):
+        [node] = [node for node in models(manifest) if node.name == name]
+        code = node.raw_code
+        node.raw_code = code + "\nlimit 1"
+        assert state() != before, name
+        node.raw_code = code
+    assert state() == before
 
 
 def test_dbt_writes_nothing_into_the_checkout(manifest: Any) -> None:
