@@ -414,24 +414,54 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
 class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
     """Tool calls are the distinct tool_use ids, no more and no fewer."""
 
-    description: str = "Every tool_use id in the entries is one tool call, however often its line was copied."
+    description: str = (
+        "Every tool_use id in the entries is one tool call, however often its line was copied. Of copies that "
+        "differ the earliest is the entry."
+    )
+    # Only for ids without a call it is looked up whether the copy they stand in is the one that counts.
     query: ClassVar[str] = """
-        with used as (
-            select distinct block.tool_use_id
-            from (
-                select unnest(tool_blocks) as block
-                from staging.stg_entries
-                where len(tool_blocks) > 0 and session_id is not null
-            )
+        with blocks as (
+            select
+                document_id,
+                entry_key,
+                unnest(tool_blocks) as block
+            from staging.stg_entries
+            where len(tool_blocks) > 0 and session_id is not null
+        ),
+        used as (
+            select
+                document_id,
+                entry_key,
+                block.tool_use_id as tool_use_id
+            from blocks
             where block.block_type = 'tool_use' and block.tool_use_id is not null
+        ),
+        uncalled as (
+            select * from used
+            anti join intermediate.int_tool_calls as calls on used.tool_use_id = calls.tool_use_id
+        ),
+        standing as (
+            select document_id
+            from staging.stg_entries
+            where session_id is not null and entry_key in (select entry_key from uncalled)
+            qualify row_number() over (
+                partition by entry_key
+                order by occurred_at nulls last, session_id, source_file nulls last, document_id
+            ) = 1
         )
+        select distinct
+            'intermediate.int_tool_calls' as table_name,
+            tool_use_id as key_value,
+            'no call' as problem
+        from uncalled
+        semi join standing on uncalled.document_id = standing.document_id
+        union all
         select
             'intermediate.int_tool_calls' as table_name,
-            coalesce(used.tool_use_id, calls.tool_use_id) as key_value,
-            case when calls.tool_use_id is null then 'no call' else 'no tool_use' end as problem
-        from used
-        full join intermediate.int_tool_calls as calls on used.tool_use_id = calls.tool_use_id
-        where used.tool_use_id is null or calls.tool_use_id is null
+            tool_use_id as key_value,
+            'no tool_use' as problem
+        from intermediate.int_tool_calls as calls
+        anti join used on calls.tool_use_id = used.tool_use_id
     """
 
 
@@ -499,6 +529,42 @@ class ExpectTimesToBeOrdered(ExpectNoFailingRows):
                 for table, (earlier, later) in values["pairs"].items()
             ]
         )
+
+
+class ExpectDurationsToFollowTheirTimes(ExpectNoFailingRows):
+    """A duration is measured, or unknown; never a guess."""
+
+    description: str = (
+        "A tool call's duration is the time from call to result in whole milliseconds; it is unknown exactly where "
+        "one of the two is, or where the clock was set back in between."
+    )
+    query: ClassVar[str] = """
+        select
+            'marts.fct_tool_calls' as table_name,
+            tool_use_id as key_value,
+            called_at,
+            finished_at,
+            duration_ms
+        from marts.fct_tool_calls
+        where
+            duration_ms is distinct from
+            case when finished_at >= called_at then epoch_ms(finished_at) - epoch_ms(called_at) end
+    """
+
+
+class ExpectClocksNotToStepBack(ExpectNoFailingRows):
+    """A clock that was set back is not an error of the data; it is worth knowing."""
+
+    description: str = "No tool call has a result that is older than the call: the machine's clock was not set back."
+    query: ClassVar[str] = """
+        select
+            'marts.fct_tool_calls' as table_name,
+            tool_use_id as key_value,
+            called_at,
+            finished_at
+        from marts.fct_tool_calls
+        where finished_at < called_at
+    """
 
 
 class ExpectCostExactlyWherePriced(ExpectNoFailingRows):

@@ -291,15 +291,23 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
     ),
     "a negative duration": (
         ["update marts.fct_tool_calls set duration_ms = -5 where tool_use_id = 't1'"],
-        {("marts", "expect_numbers_to_be_in_range")},
+        {("marts", "expect_numbers_to_be_in_range"), ("marts", "expect_durations_to_follow_their_times")},
     ),
     "a rate above one": (
         ["update marts.agg_tool_efficiency set error_rate = 1.5 where tool_name = 'Bash'"],
         {("marts", "expect_numbers_to_be_in_range")},
     ),
-    "a call that finished before it started": (
-        ["update marts.fct_tool_calls set finished_at = called_at - interval 1 minute where tool_use_id = 't1'"],
+    "a session that ended before it started": (
+        ["update marts.dim_sessions set ended_at = started_at - interval 1 minute where session_id = 's1'"],
         {("marts", "expect_times_to_be_ordered")},
+    ),
+    "a duration although the clock stepped back": (
+        ["update marts.fct_tool_calls set finished_at = called_at - interval 1 minute where tool_use_id = 't1'"],
+        {("marts", "expect_durations_to_follow_their_times"), ("marts", "expect_clocks_not_to_step_back")},
+    ),
+    "a duration that is guessed": (
+        ["update marts.fct_tool_calls set duration_ms = duration_ms + 1 where tool_use_id = 't1'"],
+        {("marts", "expect_durations_to_follow_their_times")},
     ),
     "an unpriced response for nothing": (
         ["update marts.fct_messages set cost_usd = 0 where model = 'glm-5'"],
@@ -366,7 +374,7 @@ def test_suites_say_how_severe_an_expectation_is() -> None:
 def test_failure_names_expectation_table_and_rows_in_one_line(build: Settings) -> None:
     change(
         build,
-        "update marts.fct_tool_calls set duration_ms = -5 where tool_use_id in ('t1', 't2')",
+        "update marts.fct_tool_calls set input_length = -5 where tool_use_id in ('t1', 't2')",
         "update marts.dim_sessions set lines_added = 0",
     )
     with pytest.raises(ValidationFailedError) as raised:

@@ -12,6 +12,8 @@ with tool_calls as (
     select * from {{ ref('int_tool_calls') }}
     where
         tool_name in ('Read', 'Write', 'Edit', 'MultiEdit', 'NotebookEdit')
+        -- a call with a malformed input names no file
+        and file_path is not null
         and {{ touched_sessions_filter() }}
 
 ),
