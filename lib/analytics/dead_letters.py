@@ -21,7 +21,7 @@ import pyarrow as pa
 from analytics import envelope
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
-from analytics.files import partial_file
+from analytics.files import disk_errors, partial_file
 from analytics.raw import RawStore
 from analytics.settings import Settings
 from analytics.sources import Batch, fingerprint
@@ -129,6 +129,11 @@ def replay(settings: Settings, ids: Iterable[str] | None = None) -> ReplayResult
         ConfigError: an id that no dead letter has.
         AnalyticsError: the warehouse cannot be written.
     """
+    with disk_errors("replay", settings.data_dir):
+        return _replay(settings, ids)
+
+
+def _replay(settings: Settings, ids: Iterable[str] | None) -> ReplayResult:
     from analytics.extract import COMMIT_BYTES, Intake
 
     wanted = _chosen(settings, ids)

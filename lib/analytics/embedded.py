@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,11 +21,15 @@ from pathlib import Path
 from typing import IO
 
 from analytics.errors import AnalyticsError, BusyError
+from analytics.faults import reached
 from analytics.settings import Settings
 
 CACHE_SIZE = "256M"
 START_SECONDS = 60
 STOP_SECONDS = 30
+
+# What the storage is called from the moment it is replaced until it is deleted.
+FORMER = "storage.old"
 
 
 # What the server process runs: ask the kernel to be killed with the parent (Linux), then become the server.
@@ -58,12 +63,41 @@ def embedded_mongo(settings: Settings, *, wait_seconds: float = 60) -> Iterator[
         raise AnalyticsError(f"DATA_DIR={settings.data_dir} cannot be written: {error.strerror}") from error
     with lock:
         _acquire(lock, wait_seconds)
+        _finish_replacement(root)
         process, port = _start(root / "storage", root / "server.log", lock)
     try:
         yield f"mongodb://127.0.0.1:{port}/?directConnection=true"
     finally:
         process.terminate()
         threading.Thread(target=_reap, args=(process,), name="embedded-mongo-stop", daemon=True).start()
+
+
+def replace_storage(settings: Settings, fresh: Path) -> None:
+    """Make the storage `fresh` the embedded server's, once no server uses either; the former one is deleted.
+
+    Two renames are not one: after a kill in between, the next start of the server brings the former storage back.
+    """
+    root = settings.mongo_storage_dir
+    with contextlib.ExitStack() as locks:
+        for folder in (root, fresh.parent):
+            # a server that was told to stop is gone when its lock is
+            fcntl.flock(locks.enter_context((folder / "lock").open("a+")), fcntl.LOCK_EX)
+        (root / "storage").rename(root / FORMER)
+        reached("purge.moved")
+        fresh.rename(root / "storage")
+        reached("purge.swapped")
+        _finish_replacement(root)
+
+
+def _finish_replacement(root: Path) -> None:
+    """After a replacement that was killed: one storage, under its name."""
+    former = root / FORMER
+    if not former.exists():
+        return
+    if (root / "storage").exists():
+        shutil.rmtree(former)
+    else:
+        former.rename(root / "storage")
 
 
 def _acquire(lock: IO[str], wait_seconds: float) -> None:

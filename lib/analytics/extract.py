@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,8 @@ import pyarrow.compute as pc
 
 from analytics import envelope
 from analytics.clock import utc_now
-from analytics.errors import AnalyticsError
 from analytics.faults import reached
+from analytics.files import disk_errors
 from analytics.progress import progress_bar
 from analytics.purge import tombstones
 from analytics.raw import DEAD_LETTER_SCHEMA, RawStore, keep_new
@@ -100,7 +99,8 @@ def extract(
         SourceUnavailableError: the server cannot be reached or stays away.
         AnalyticsError: the warehouse cannot be written.
     """
-    try:
+    # A full disk, a directory that turned read-only: what was committed stays, the next run goes on from there.
+    with disk_errors("extract", settings.data_dir):
         run = Intake(settings, full_backfill, progress, commit_bytes)
         reached("extract.started")
         if settings.source == "jsonl":
@@ -114,12 +114,6 @@ def extract(
 
             remove_solved(run.store)
         return result
-    except (OSError, sqlite3.Error) as error:
-        # A full disk, a directory that turned read-only: what was committed stays, the next run goes on from there.
-        raise AnalyticsError(
-            f"extract cannot write under DATA_DIR={settings.data_dir}: {error}; stored documents are safe, "
-            "run it again once this is solved"
-        ) from error
 
 
 class Intake:

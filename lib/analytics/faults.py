@@ -45,6 +45,14 @@ STEPS = (
     "compact.committed",
     "expire.expired",  # snapshots are gone, their files are not
     "expire.deleted",  # one more file is
+    "purge.remembered",  # what may not come back is known, nothing is removed
+    "purge.rows",  # the raw tables hold nothing of it
+    "purge.deleted",  # nor does the embedded server; its files still do
+    "purge.copied",  # what stays is in a storage of its own
+    "purge.moved",  # the former storage is out of the way, the new one not in its place
+    "purge.swapped",
+    "purge.published",
+    "purge.cleaned",  # older versions and executed notebooks are gone
     "replay.stored",  # rows of dead letters are stored, the dead letters are still there
     "replay.removed",
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,36 @@ PARTIAL = ".partial"
 # linux/fs.h: share the source's blocks, copy-on-write (btrfs, XFS, bcachefs, overlay on those).
 _FICLONE = 0x40049409
 _CHUNK_BYTES = 256 * 2**20
+
+# What a file system says that is full, was mounted read-only, belongs to somebody else or is failing.
+_NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+@contextlib.contextmanager
+def disk_errors(stage: str, data_dir: Path) -> Iterator[None]:
+    """What the file system, or SQLite on it, says while `stage` works, as one line that names DATA_DIR.
+
+    Raises:
+        AnalyticsError: instead of an OSError or an error of SQLite, also of one that SQLAlchemy passes on.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = getattr(error, "orig", None) or error
+        if isinstance(cause, OSError):
+            said = cause.strerror or str(cause)
+            place = cause.filename2 or cause.filename
+            reason = f"{said}: {os.fsdecode(place)}" if isinstance(place, str | bytes) else said
+            written = cause.errno in _NOT_WRITABLE
+        elif isinstance(cause, sqlite3.Error):
+            reason, written = str(cause), True
+        else:
+            raise
+        problem = "cannot be written" if written else "cannot be used"
+        raise AnalyticsError(
+            f"DATA_DIR={data_dir}: {problem} by {stage} ({' '.join(reason.split())}); what was stored or published is "
+            "unharmed, run it again once this is solved"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.faults import reached
-from analytics.files import copy_database, remove_database
+from analytics.files import copy_database, disk_errors, remove_database
 from analytics.inputs import Inputs, current_inputs
 from analytics.raw import RawStore, local_path
 from analytics.settings import Settings
@@ -81,6 +81,11 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
         AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
         ConfigError: PRICING_OVERRIDES cannot be read.
     """
+    with disk_errors("load", settings.data_dir):
+        return _load(settings, full_refresh, even_if_unchanged)
+
+
+def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> LoadResult:
     started = time.perf_counter()
     reached("load.started")
     inputs = current_inputs(settings)
@@ -119,15 +124,10 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
         )
 
     method, copy_seconds, copy_bytes = "none", 0.0, 0
-    try:
-        settings.build_path.parent.mkdir(parents=True, exist_ok=True)
-        if not full:
-            copied = copy_database(settings.published_path.resolve(), settings.build_path)
-            method, copy_seconds, copy_bytes = copied.method, copied.seconds, copied.size_bytes
-    except OSError as error:
-        raise AnalyticsError(
-            f"the working copy {settings.build_path} cannot be written: {error.strerror}; check DATA_DIR"
-        ) from None
+    settings.build_path.parent.mkdir(parents=True, exist_ok=True)
+    if not full:
+        copied = copy_database(settings.published_path.resolve(), settings.build_path)
+        method, copy_seconds, copy_bytes = copied.method, copied.seconds, copied.size_bytes
 
     reached("load.copied")
     load_id = _next_load_id(settings, published)

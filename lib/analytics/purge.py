@@ -8,7 +8,6 @@ counted and named, with what to do.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import re
 import shutil
@@ -23,7 +22,8 @@ import pyarrow as pa
 from analytics import envelope
 from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.files import partial_file
+from analytics.faults import reached
+from analytics.files import disk_errors, partial_file
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
     from analytics.transform import transform
     from analytics.validate import validate
 
-    with run_lock(settings, holder="purge"):
+    with run_lock(settings, holder="purge"), disk_errors("purge", settings.data_dir):
         store = RawStore(settings)
         now = utc_now().isoformat(timespec="seconds")
         stone = Tombstone(kind, value, now, tuple(sorted(_untimed_ids(settings, store, Tombstone(kind, value, now)))))
@@ -215,10 +215,12 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         ids = sorted({one for s in (*before, stone) for one in s.ids} | _letter_ids(store, stone))
         stone = Tombstone(kind, value, now, tuple(ids))
         _save(settings, [*others, stone])
+        reached("purge.remembered")
 
         say("raw tables ...")
         documents, files = store.remove(store.conversations, lambda rows: _mask(rows, [stone], frozenset(ids)))
         letters, letter_files = store.remove(store.dead_letters, lambda rows: _mask_letters(rows, stone))
+        reached("purge.rows")
         say("embedded MongoDB ...")
         embedded = _purge_embedded(settings, stone)
         say("published data ...")
@@ -227,8 +229,10 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         transform(settings, full_refresh=True)
         validate(settings)
         published = publish.publish(settings)
+        reached("purge.published")
         versions = _remove_other_versions(settings, published.version)
         runs_cleaned = _clean_runs(settings)
+        reached("purge.cleaned")
         return PurgeResult(
             kind=kind,
             value=value,
@@ -348,32 +352,31 @@ def _query(stone: Tombstone) -> dict[str, Any]:
 
 def _purge_embedded(settings: Settings, stone: Tombstone) -> int:
     """Remove from our own server's storage, which is then written anew: deleted documents stay in its files."""
-    from analytics.embedded import embedded_mongo
+    from analytics.embedded import FORMER, embedded_mongo, replace_storage
     from analytics.sources import mongodb
     from analytics.sync import open_state
 
     embedded = settings.model_copy(update={"mongo_uri": None})
-    storage = embedded.mongo_storage_dir / "storage"
-    if not storage.exists():
+    if not any((embedded.mongo_storage_dir / name).exists() for name in ("storage", FORMER)):
         return 0
     fresh = embedded.model_copy(update={"data_dir": settings.data_dir / "mongo.new"})
+    # there from before the first deletion until nothing deleted is left in a file
+    unfinished = fresh.data_dir.exists()
     shutil.rmtree(fresh.data_dir, ignore_errors=True)
+    fresh.data_dir.mkdir()
     with open_state(embedded) as state:
         state.purge(lambda source_file: Tombstones([stone]).covers_file(source_file.split("/")[0], source_file))
     with embedded_mongo(embedded) as uri, mongodb.connect(uri) as client:
         source = client[settings.mongo_db][settings.mongo_collection]
         removed = source.delete_many(_query(stone)).deleted_count
-        if removed:
+        reached("purge.deleted")
+        if removed or unfinished:
             with embedded_mongo(fresh) as fresh_uri, mongodb.connect(fresh_uri) as fresh_client:
                 _copy_documents(source, fresh_client[settings.mongo_db][settings.mongo_collection])
-    if removed:
-        for root in (embedded.mongo_storage_dir, fresh.mongo_storage_dir):
-            _wait_for_server(root)
-        old = storage.with_name("storage.old")
-        storage.rename(old)
-        (fresh.mongo_storage_dir / "storage").rename(storage)
-        shutil.rmtree(old)
-    shutil.rmtree(fresh.data_dir, ignore_errors=True)
+            reached("purge.copied")
+    if removed or unfinished:
+        replace_storage(embedded, fresh.mongo_storage_dir / "storage")
+    shutil.rmtree(fresh.data_dir)
     return removed
 
 
@@ -392,12 +395,6 @@ def _copy_documents(source: Collection[Any], target: Collection[Any]) -> None:
             waiting, size = [], 0
     if waiting:
         target.insert_many(waiting, ordered=False)
-
-
-def _wait_for_server(root: Path) -> None:
-    """Servers are told to stop and not waited for; their lock says when they are gone."""
-    with (root / "lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def _remove_derived(settings: Settings) -> None:

@@ -27,6 +27,7 @@ from analytics import envelope
 from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
+from analytics.files import disk_errors
 from analytics.settings import Settings, mask_uri
 
 if TYPE_CHECKING:
@@ -566,16 +567,17 @@ class RawStore:
         """Merge the small files of each day. Rows do not change; `files_added_since` does not notice."""
         started = time.monotonic()
         days, before, after = 0, 0, 0
-        for table in (self.conversations, self.dead_letters):
-            per_day: dict[Any, list[DataFile]] = {}
-            for file in self._live(table):
-                per_day.setdefault(_day(file), []).append(file)
-            for files in per_day.values():
-                groups = _groups(files)
-                days += bool(groups)
-                for group in groups:
-                    before += len(group)
-                    after += self._merge(table, group)
+        with disk_errors("compact", self.settings.data_dir):
+            for table in (self.conversations, self.dead_letters):
+                per_day: dict[Any, list[DataFile]] = {}
+                for file in self._live(table):
+                    per_day.setdefault(_day(file), []).append(file)
+                for files in per_day.values():
+                    groups = _groups(files)
+                    days += bool(groups)
+                    for group in groups:
+                        before += len(group)
+                        after += self._merge(table, group)
         return CompactResult(days, before, after, time.monotonic() - started)
 
     def _merge(self, table: Table, group: list[DataFile]) -> int:
@@ -613,18 +615,19 @@ class RawStore:
             # what a compaction has only just replaced is no day old, whatever the setting
             older_than = max(timedelta(days=self.settings.snapshot_retention_days), grace)
         expired = deleted = freed = 0
-        for table in (self.conversations, self.dead_letters):
-            table.refresh()
-            before = len(table.metadata.snapshots)
-            obsolete = _obsolete_snapshots(table, utc_now() - older_than)
-            if obsolete:
-                table.maintenance.expire_snapshots().by_ids(obsolete).commit()
+        with disk_errors("expire", self.settings.data_dir):
+            for table in (self.conversations, self.dead_letters):
                 table.refresh()
-            reached("expire.expired")
-            expired += before - len(table.metadata.snapshots)
-            files, size = _delete_unreachable(table, grace)
-            deleted += files
-            freed += size
+                before = len(table.metadata.snapshots)
+                obsolete = _obsolete_snapshots(table, utc_now() - older_than)
+                if obsolete:
+                    table.maintenance.expire_snapshots().by_ids(obsolete).commit()
+                    table.refresh()
+                reached("expire.expired")
+                expired += before - len(table.metadata.snapshots)
+                files, size = _delete_unreachable(table, grace)
+                deleted += files
+                freed += size
         return ExpireResult(expired, deleted, freed)
 
 

@@ -29,6 +29,7 @@ from analytics.clock import utc_now
 from analytics.embedded import embedded_mongo
 from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
 from analytics.faults import reached
+from analytics.files import disk_errors
 from analytics.progress import Progress, progress_bar
 from analytics.purge import tombstones
 from analytics.settings import Settings
@@ -224,22 +225,17 @@ def sync(settings: Settings, *, client: MongoClient[Any] | None = None, progress
         SourceUnavailableError: the server cannot be reached.
     """
     started = time.monotonic()
-    try:
-        with open_state(settings) as state:
-            files = pending_files(settings, state)
-            if client is not None:
-                return _sync(settings, state, files, client, progress, started)
-            if settings.mongo_uri is not None:
-                with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
-                    return _sync(settings, state, files, connection, progress, started)
-            if not files:
-                return SyncResult(0, 0, 0, 0, 0, 0, time.monotonic() - started)
-            with embedded_mongo(settings) as uri, mongo.connect(uri) as connection:
+    with disk_errors("sync", settings.data_dir), open_state(settings) as state:
+        files = pending_files(settings, state)
+        if client is not None:
+            return _sync(settings, state, files, client, progress, started)
+        if settings.mongo_uri is not None:
+            with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
                 return _sync(settings, state, files, connection, progress, started)
-    except (OSError, sqlite3.Error) as error:
-        raise AnalyticsError(
-            f"sync cannot write under DATA_DIR={settings.data_dir}: {error}; run it again once this is solved"
-        ) from error
+        if not files:
+            return SyncResult(0, 0, 0, 0, 0, 0, time.monotonic() - started)
+        with embedded_mongo(settings) as uri, mongo.connect(uri) as connection:
+            return _sync(settings, state, files, connection, progress, started)
 
 
 def _sync(

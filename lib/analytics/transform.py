@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
+from analytics.files import disk_errors
 from analytics.pricing import read_overrides
 from analytics.settings import PROJECT_ROOT, Settings
 
@@ -99,6 +100,13 @@ def transform(
         AnalyticsError: no working copy, or a model or test failed; one line naming it.
         ConfigError: wrong prices in PRICING_OVERRIDES, unknown DBT_TARGET or a selector that matches nothing.
     """
+    with disk_errors("transform", settings.data_dir):
+        return _transform(settings, full_refresh, models, test, as_of)
+
+
+def _transform(
+    settings: Settings, full_refresh: bool, models: str | None, test: bool, as_of: datetime | None
+) -> TransformResult:
     started = time.perf_counter()
     if not settings.build_path.exists():
         raise AnalyticsError(f"no working copy at {settings.build_path}: run `claude-analytics load` first")

@@ -7,6 +7,7 @@ import, so it is imported here and only when it runs.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from analytics import data_docs
 from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
 from analytics.faults import reached
+from analytics.files import disk_errors
 from analytics.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -121,8 +123,16 @@ def validate(
     Raises:
         ValidationFailedError: a critical expectation failed; one line with expectation, table and rows.
         ConfigError: no such checkpoint.
-        AnalyticsError: there is no database, or it cannot be read.
+        AnalyticsError: there is no database, or it cannot be read, or the results cannot be written.
     """
+    with disk_errors("validate", settings.data_dir):
+        result = _validate(settings, checkpoint, build_docs)
+    if raise_on_failure:
+        result.raise_if_failed()
+    return result
+
+
+def _validate(settings: Settings, checkpoint: str, build_docs: bool) -> ValidationResult:
     started = time.perf_counter()
     known = sorted(path.stem for path in (GX_DIR / "checkpoints").glob("*.json"))
     if checkpoint not in known:
@@ -138,6 +148,7 @@ def validate(
         outcome = _run(context, checkpoint, documents)
         reached("validate.checked")
         if build_docs:
+            _remove_broken_results(settings)
             _prune_runs(settings)
             context.build_data_docs()
     layers = [definition.name for definition in outcome.checkpoint_config.validation_definitions]
@@ -154,8 +165,6 @@ def validate(
     if build_docs:
         data_docs.finish(settings.data_docs_dir, result, GX_DIR / "plugins")
     reached("validate.finished")
-    if raise_on_failure:
-        result.raise_if_failed()
     return result
 
 
@@ -263,6 +272,15 @@ def _run(context: AbstractDataContext, checkpoint: str, documents: int) -> Any:
     except GreatExpectationsError as error:
         reason = str(error).strip().splitlines()[0]
         raise ValidationFailedError(f"validation failed, nothing is published: {reason}") from None
+
+
+def _remove_broken_results(settings: Settings) -> None:
+    """What a kill or a full disk left half written: the documentation is built from all results there are."""
+    for path in _results_dir(settings).rglob("*.json"):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            path.unlink()
 
 
 def _prune_runs(settings: Settings) -> None:

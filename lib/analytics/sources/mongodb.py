@@ -75,7 +75,7 @@ def connect(uri: str, *, server_selection_ms: int = SERVER_SELECTION_MS) -> Mong
 
 def unavailable(uri: str, error: Exception) -> SourceUnavailableError:
     """The error a user sees when the server of `uri` cannot be used."""
-    if isinstance(error, OperationFailure):
+    if isinstance(error, OperationFailure) and not isinstance(error, _TRANSIENT):
         hint = "check user, password and rights in MONGO_URI"
     else:
         hint = "check MONGO_URI, and that the server is running"
@@ -173,14 +173,17 @@ class MongoSource:
             failures = 0
             try:
                 for query in filters:
+                    furthest = 0
                     while True:
                         try:
                             cursor = self._collection.find_raw_batches(query, projection, batch_size=CURSOR_BATCH)
                             with cursor:
-                                for raw in cursor:
+                                for number, raw in enumerate(cursor, start=1):
                                     if raw and not put(raw):
                                         return
-                                    failures = 0
+                                    # Only progress counts: a cursor that always breaks at the same place ends the run.
+                                    if number > furthest:
+                                        furthest, failures = number, 0
                             break
                         except _TRANSIENT as error:
                             failures += 1
