@@ -86,8 +86,9 @@ def test_report_says_what_matters_when_data_is_published(published: Workspace) -
         "tool errors: 3.6% of 1,456 finished calls, another 9 rejected by you",
         "warning: no price for claude-3-sonnet-20240229 (7 responses)",
         "note: 330 responses never got a final output count",
-        str(published.published),
-        str(published.data_dir / "data_docs" / "index.html"),
+        # what is below the working directory is named from there
+        f"database   {published.published.relative_to(published.root)}\n",
+        f"data docs  {published.data_dir.relative_to(published.root) / 'data_docs' / 'index.html'}\n",
     ):
         assert text in done.stdout
 

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("analytics.cli.quality", "Run Great Expectations on the working copy."),
     "publish": ("analytics.cli.quality", "Swap the working copy in as the published database."),
     "pipeline": ("analytics.cli.pipeline", "Run all stages as one Ploomber build."),
-    "report": ("analytics.cli.pipeline", "Print what the published database says."),
+    "report": ("analytics.cli.report", "Print usage: a summary, or by day, session, project, model, tool."),
     "demo": ("analytics.cli.demo", "Generate a synthetic history."),
     "dashboards": ("analytics.cli.dashboards", "Check, render or provision the dashboards."),
     "deploy": ("analytics.cli.operations", "Install the schedules in your crontab."),

@@ -1,4 +1,4 @@
-"""`pipeline` and `report`."""
+"""`claude-analytics pipeline`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
     claude-analytics pipeline --full-refresh
     claude-analytics pipeline --full-backfill --deployment full-backfill
     """
-    from analytics import report as reports
     from analytics.pipeline import run
+    from analytics.reports.summary import summary
 
     settings = load_settings()
     outcome = run(
@@ -36,16 +36,4 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
         say=click.echo,
     )
     click.echo(f"{outcome}\n")
-    click.echo(reports.summary(settings))
-
-
-@click.command()
-def report() -> None:
-    """Print what the published database says.
-
-    \b
-    claude-analytics report
-    """
-    from analytics import report as reports
-
-    click.echo(reports.summary(load_settings()))
+    click.echo(summary(settings))

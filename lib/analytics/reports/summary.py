@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics import runs
-from analytics.errors import AnalyticsError
+from analytics.reports import cells
+from analytics.reports.published import require_published
+from analytics.reports.table import Column, draw, emphasis, printable
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,24 +27,20 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
     """Documents, sessions, prompts, tokens and cost by model, tool errors, and where everything is.
 
     Args:
-        terminal: use colours and lines of a terminal; default: whether standard output is one.
+        terminal: emphasis and lines for a terminal; default: whether standard output is one.
 
     Raises:
         AnalyticsError: nothing is published yet.
     """
+    require_published(settings)
     import duckdb
 
-    if not settings.published_path.exists():
-        raise AnalyticsError(
-            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` (make pipeline)"
-        )
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         numbers = _Numbers.read(connection)
     if not numbers.documents:
         return _no_transcripts(settings)
-    wide = sys.stdout.isatty() if terminal is None else terminal
-    render = _rich_table if wide else _plain_table
-    blocks = [_headline(numbers), render(*_models(numbers)), _tools(numbers)]
+    style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
+    blocks = [_headline(numbers), _models(numbers, style), _tools(numbers)]
     notes = _notes(numbers)
     return "\n\n".join(filter(None, [*blocks, notes, _places(settings), _next(settings)]))
 
@@ -126,17 +122,22 @@ def _headline(numbers: _Numbers) -> str:
     )
 
 
-def _models(numbers: _Numbers) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of models; the last row is the sum."""
+def _models(numbers: _Numbers, style: Callable[[str], str] | None) -> str:
+    """The table of models; the last row is the sum."""
     shown, rest = numbers.models[:MODELS_SHOWN], numbers.models[MODELS_SHOWN:]
-    lines = [list(row) for row in shown]
+    lines = [(printable(str(row[0] or "(none)")), *row[1:]) for row in shown]
     if rest:
-        lines.append([f"{len(rest)} more", *_sums(rest)])
-    lines.append(["total", *_sums(numbers.models)])
-    header = ["model", "responses", "input", "output", "cache writes", "cache reads", "cost $"]
-    return header, [
-        [str(line[0] or "(none)"), *(f"{value:,}" for value in line[1:6]), _dollars(line[6])] for line in lines
+        lines.append((f"{len(rest)} more", *_sums(rest)))
+    header = ("model", "responses", "input", "output", "cache writes", "cache reads", "cost $")
+    columns = [
+        cells.text("model", "model"),
+        *(cells.count(name, name) for name in header[1:-1]),
+        Column("cost $", lambda row, number: _dollars(row["cost $"])),
     ]
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    totals = dict(zip(header[1:], _sums(numbers.models), strict=True))
+    # a narrow terminal wraps lines: here every column matters
+    return draw(columns, rows, totals, width=sys.maxsize, style=style)
 
 
 def _sums(rows: list[tuple[Any, ...]]) -> list[Any]:
@@ -220,31 +221,3 @@ def _count(number: int, what: str) -> str:
 
 def _dollars(value: Any) -> str:
     return "no price" if value is None else f"{value:,.2f}"
-
-
-def _plain_table(header: list[str], rows: list[list[str]]) -> str:
-    widths = [max(len(line[column]) for line in [header, *rows]) for column in range(len(header))]
-    align: list[Callable[[str, int], str]] = [str.ljust] + [str.rjust] * (len(header) - 1)
-    return "\n".join(
-        "  ".join(put(text, width) for put, text, width in zip(align, line, widths, strict=True)).rstrip()
-        for line in [header, *rows]
-    )
-
-
-def _rich_table(header: list[str], rows: list[list[str]]) -> str:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column(header[0])
-    for name in header[1:]:
-        table.add_column(name, justify="right")
-    for row in rows[:-1]:
-        table.add_row(*row)
-    table.add_section()
-    table.add_row(*rows[-1], style="bold")
-    out = io.StringIO()
-    # a narrow terminal wraps lines; cutting off digits would be worse
-    Console(file=out, force_terminal=True, width=max(100, shutil.get_terminal_size().columns)).print(table)
-    return out.getvalue().strip("\n")

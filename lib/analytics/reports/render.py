@@ -1,0 +1,91 @@
+"""A report as text, JSON or CSV. The README documents the last two: others build on them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import sys
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from analytics.reports.report import Report
+from analytics.reports.selection import Selection
+from analytics.reports.table import draw, emphasis
+
+
+def as_text(
+    report: Report, selection: Selection, zone: ZoneInfo, *, width: int | None = None, terminal: bool | None = None
+) -> str:
+    """A table with its totals and notes, or one line when nothing is selected.
+
+    Args:
+        width: columns to fit into; default: the terminal's, or 80 in a pipe (COLUMNS changes both).
+        terminal: emphasis and lines for a terminal; default: whether standard output is one.
+    """
+    chosen = str(selection)
+    if not report.rows:
+        return f"nothing to report{f': {chosen}' if chosen else ', the published history is empty'}"
+    style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
+    columns = shutil.get_terminal_size().columns if width is None else width
+    age = f"as of {report.as_of.astimezone(zone):%Y-%m-%d %H:%M}, " if report.as_of else ""
+    heading = f"{report.name}{f', {chosen}' if chosen else ''} ({age}days and times: {zone.key})"
+    table = draw(report.columns, report.rows, report.totals, columns, style)
+    return "\n\n".join(filter(None, [heading, table, "\n".join(report.notes)]))
+
+
+def as_json(report: Report, selection: Selection, zone: ZoneInfo) -> str:
+    """One object: what was asked for, rows, totals, notes."""
+    document = {
+        "report": report.name,
+        "as_of": report.as_of,
+        "timezone": zone.key,
+        "since": selection.since,
+        "until": selection.until,
+        "project_ids": selection.projects,
+        "machines": selection.machines,
+        "rows": [{name: row[name] for name in report.fields} for row in report.rows],
+        "totals": report.totals,
+        **report.more,
+        "notes": report.notes,
+    }
+    return json.dumps(document, default=_jsonable, ensure_ascii=False, indent=2)
+
+
+def as_csv(report: Report) -> str:
+    """A header and the rows; lists are separated by semicolons, unknown values are empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(report.fields)
+    writer.writerows([_csv_cell(row[name]) for name in report.fields] for row in report.rows)
+    return out.getvalue()
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        # The shortest digits that make this number are its nine decimals, up to a million.
+        return float(value)
+    if isinstance(value, datetime):
+        return _utc(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return _utc(value)
+    if isinstance(value, list):
+        return ";".join(value)
+    return value
+
+
+def _utc(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03d}Z"

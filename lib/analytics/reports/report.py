@@ -1,0 +1,120 @@
+"""What a report consists of, before it is written as text, JSON or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from analytics.reports.table import Column
+
+if TYPE_CHECKING:
+    import duckdb
+
+Row = dict[str, Any]
+
+TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
+# What is known of a group of responses. Columns of the marts, under their names.
+RESPONSES = ("response_count", *TOKENS, "cost_usd", "unpriced_response_count", "lower_bound_response_count")
+
+# The same measures as dbt/macros/counting.sql gives the marts; the tests hold both to the same numbers.
+IS_RESPONSE = "message_kind = 'response'"
+RESPONSE_MEASURES = f"""
+    count(*) filter (where {IS_RESPONSE}) as response_count,
+    {", ".join(f"cast(coalesce(sum({name}) filter (where {IS_RESPONSE}), 0) as bigint) as {name}" for name in TOKENS)},
+    cast(
+        case when count(*) filter (where {IS_RESPONSE}) = 0 then 0 else sum(cost_usd) filter (where {IS_RESPONSE}) end
+        as decimal(18, 9)
+    ) as cost_usd,
+    count(*) filter (where {IS_RESPONSE} and not is_priced) as unpriced_response_count,
+    count(*) filter (where {IS_RESPONSE} and output_is_lower_bound) as lower_bound_response_count
+"""
+
+
+@dataclass
+class Report:
+    """Rows in the order they are shown.
+
+    Attributes:
+        fields: the names of every row's values, in the order JSON and CSV give them.
+        totals: sums of the rows, and what can be said of all of them together; None when rows overlap.
+        columns: what a table shows of a row.
+        notes: what has to be known beside the numbers, a line each.
+        more: further parts of the JSON, by name.
+        as_of: the instant that the numbers are of.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    rows: list[Row]
+    totals: Row | None
+    columns: list[Column]
+    notes: list[str] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+    as_of: datetime | None = None
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
+    """Rows of a query by column name."""
+    result = connection.execute(query)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def sums(rows: Sequence[Row], names: Iterable[str]) -> Row:
+    """The sum of each of these values. A cost is null when there are responses and none of them has a price."""
+    total: Row = {}
+    for name in names:
+        known = [row[name] for row in rows if row[name] is not None]
+        total[name] = sum(known, Decimal(0)) if name == "cost_usd" else sum(known)
+    if total.get("response_count") and total["response_count"] == total["unpriced_response_count"]:
+        total["cost_usd"] = None
+    return total
+
+
+def response_notes(connection: duckdb.DuckDBPyConnection, relation: str = "selected_messages") -> list[str]:
+    """What the tokens and costs of these messages leave out."""
+    notes = []
+    unpriced = connection.sql(f"""
+        select coalesce(model, '(none)'), count(*)
+        from {relation}
+        where {IS_RESPONSE} and not is_priced
+        group by 1
+        order by 2 desc, 1
+    """).fetchall()
+    if unpriced:
+        listed = ", ".join(f"{model} ({counted(count, 'response')})" for model, count in unpriced)
+        notes.append(f"warning: no price for {listed}: not in any cost; add prices with PRICING_OVERRIDES")
+    (lower_bound,) = connection.sql(
+        f"select count(*) from {relation} where {IS_RESPONSE} and output_is_lower_bound"
+    ).fetchall()[0]
+    if lower_bound:
+        notes.append(
+            f"note: {counted(lower_bound, 'response')} never got a final output count in the transcript: "
+            "output tokens and cost are at least these (≥)"
+        )
+    return notes
+
+
+def undated_note(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """How many responses are missing from every day."""
+    (count,) = connection.sql("select count(*) from undated_responses").fetchall()[0]
+    return [f"note: {counted(count, 'response')} without a time are in no day, so not here"] if count else []
+
+
+def published_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    """The instant that the published numbers are of."""
+    row = connection.sql("select check_value from agg_data_quality where check_name = 'published_at'").fetchone()
+    return None if row is None or row[0] is None else datetime.fromtimestamp(row[0], UTC)
+
+
+def instant(milliseconds: int | None) -> datetime | None:
+    """An instant of the marts; queries hand them over as epoch_ms, which needs no time zone to be set."""
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 response`, `2 responses`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

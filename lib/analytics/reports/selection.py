@@ -1,0 +1,215 @@
+"""Which days, projects and machines a report is about.
+
+Projects and machines belong to sessions, days to single facts: every report reads the facts through the views that
+`apply` makes, so a filter holds wherever a fact is counted, and the totals of all reports agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from analytics.errors import ConfigError
+
+if TYPE_CHECKING:
+    import duckdb
+
+NAMES_SUGGESTED = 3
+NAMES_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Days from `since` to `until`, both included, of sessions in `projects` (ids) on `machines`; None is all."""
+
+    since: date | None = None
+    until: date | None = None
+    projects: tuple[str, ...] | None = None
+    machines: tuple[str, ...] | None = None
+    # what the user called the projects, for the heading
+    project_names: tuple[str, ...] = ()
+
+    @property
+    def has_days(self) -> bool:
+        """Whether days are left out."""
+        return self.since is not None or self.until is not None
+
+    def whole_sessions(self) -> Selection:
+        """The same sessions with all their days."""
+        return replace(self, since=None, until=None)
+
+    def days(self, column: str) -> str:
+        """A condition: the day in `column` is selected."""
+        conditions = ["true"]
+        if self.since is not None:
+            conditions.append(f"{column} >= date '{self.since}'")
+        if self.until is not None:
+            conditions.append(f"{column} <= date '{self.until}'")
+        return " and ".join(conditions)
+
+    def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the temporary views of what is selected: sessions, messages, tool calls and file operations.
+
+        With days chosen, a session is selected when something happened in it on one of them.
+        """
+        of_sessions = "true"
+        if self.projects is not None or self.machines is not None:
+            connection.execute(
+                "create or replace temp table chosen_sessions as select session_id from dim_sessions"
+                f" where {_is_one_of('project_id', self.projects)} and {_is_one_of('machine', self.machines)}"
+            )
+            of_sessions = "session_id in (select session_id from chosen_sessions)"
+        for view, table, day in (
+            ("selected_messages", "fct_messages", "created_date_key"),
+            ("selected_tool_calls", "fct_tool_calls", "called_date_key"),
+            ("selected_file_operations", "fct_file_operations", "operated_date_key"),
+        ):
+            connection.execute(
+                f"create or replace temp view {view} as select * from {table} where {of_sessions} and {self.days(day)}"
+            )
+        connection.execute(
+            "create or replace temp view undated_responses as select * from fct_messages"
+            f" where {of_sessions} and message_kind = 'response' and created_date_key is null"
+        )
+        active = "true"
+        if self.has_days:
+            active = """
+                session_id in (
+                    select session_id from selected_messages
+                    union all
+                    select session_id from selected_tool_calls
+                )
+            """
+        connection.execute(
+            "create or replace temp view selected_sessions as"
+            f" select * from dim_sessions where {of_sessions} and {active}"
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.since is not None:
+            parts.append(f"since {self.since}")
+        if self.until is not None:
+            parts.append(f"until {self.until}")
+        if self.project_names:
+            parts.append(f"project {', '.join(self.project_names)}")
+        if self.machines:
+            parts.append(f"machine {', '.join(self.machines)}")
+        return ", ".join(parts)
+
+
+def select(
+    connection: duckdb.DuckDBPyConnection,
+    timezone: ZoneInfo,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    projects: Sequence[str] = (),
+    machines: Sequence[str] = (),
+) -> tuple[Selection, list[str]]:
+    """What a user asked for in words, and notes on what the words meant.
+
+    Raises:
+        ConfigError: a day cannot be read, or no project or machine goes by that name.
+    """
+    today = datetime.now(timezone).date()
+    first = None if since is None else parse_day("--since", since, today)
+    last = None if until is None else parse_day("--until", until, today)
+    if first and last and first > last:
+        raise ConfigError(f"--since {since!r} is after --until {until!r}: nothing can be between them")
+    ids, notes = _projects(connection, projects)
+    chosen = Selection(first, last, ids, _machines(connection, machines), tuple(projects))
+    return chosen, notes
+
+
+def parse_day(option: str, value: str, today: date) -> date:
+    """`2026-01-31`, `20260131`, `today`, `yesterday`, or `7d`: the first of the last seven days.
+
+    Raises:
+        ConfigError: `value` is none of these.
+    """
+    word = value.strip().lower()
+    if word in ("today", "yesterday"):
+        return today - timedelta(days=word == "yesterday")
+    try:
+        if re.fullmatch(r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}", word):
+            return date.fromisoformat(word)
+        if re.fullmatch(r"[1-9][0-9]*d", word):
+            return today - timedelta(days=int(word[:-1]) - 1)
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"{option} {value!r} is no day: give YYYY-MM-DD, today, yesterday, or 7d for the last seven days")
+
+
+def _projects(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[tuple[str, ...] | None, list[str]]:
+    """Ids of the projects that go by `names`: an id, a name, a path, or the name or path of their repository."""
+    if not names:
+        return None, []
+    known: dict[str, set[str]] = {}
+    shown: dict[str, None] = {}
+    rows = connection.sql(
+        "select project_id, project_name, project_path, project_group from dim_projects"
+        " order by cost_usd desc nulls last, project_id"
+    ).fetchall()
+    for project_id, name, path, group in rows:
+        repository = re.split(r"[/\\]", group.rstrip("/\\"))[-1] if group else None
+        for text in filter(None, (project_id, name, path, group, repository)):
+            known.setdefault(text, set()).add(project_id)
+        shown[name or project_id] = None
+    found: list[str] = []
+    notes = []
+    for name in names:
+        ids = sorted(known.get(name) or _ignoring_case(known, name))
+        if not ids:
+            raise ConfigError(f"--project {name!r}: no such project{_instead(name, shown, known)}")
+        if len(ids) > 1:
+            notes.append(
+                f"note: {len(ids)} projects are called {name} and all are counted; "
+                f"--project=ID takes one: {', '.join(ids)}"
+            )
+        found += ids
+    return tuple(dict.fromkeys(found)), notes
+
+
+def _ignoring_case(known: dict[str, set[str]], name: str) -> set[str]:
+    return {project for text, ids in known.items() if text.lower() == name.lower() for project in ids}
+
+
+def _machines(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[str, ...] | None:
+    if not names:
+        return None
+    rows = connection.sql("select distinct machine from dim_sessions where machine is not null order by 1").fetchall()
+    known = [row[0] for row in rows]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"--machine {name!r}: no such machine{_instead(name, known, known)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _instead(name: str, shown: Iterable[str], known: Iterable[str]) -> str:
+    """What to write instead of a name that is not known: the few there are, or those that are near."""
+    shown = list(shown)
+    if not shown:
+        return "; none is recorded"
+    lowered: dict[str, str] = {}
+    for text in [*shown, *known]:
+        lowered.setdefault(text.lower(), text)
+    near = [text for text in lowered if name.lower() in text]
+    near += [text for text in get_close_matches(name.lower(), lowered, n=NAMES_SUGGESTED) if text not in near]
+    meant = ", ".join(lowered[text] for text in near[:NAMES_SUGGESTED])
+    if len(shown) <= NAMES_LISTED:
+        return f"{f'; did you mean {meant}' if meant else ''}; there are: {', '.join(shown)}"
+    return f"; did you mean {meant}" if meant else f"; there are {len(shown)}: {', '.join(shown[:NAMES_LISTED])}, ..."
+
+
+def _is_one_of(column: str, values: tuple[str, ...] | None) -> str:
+    """A condition with the values in it: parameters would make DuckDB import pandas, which takes longer than a report."""
+    if values is None:
+        return "true"
+    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{column} in ({quoted})"
