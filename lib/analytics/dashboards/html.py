@@ -113,7 +113,7 @@ def _data(connection: duckdb.DuckDBPyConnection, dashboards: tuple[Dashboard, ..
             "models": [
                 row[0] for row in connection.execute("select distinct model from dim_models order by 1").fetchall()
             ],
-            "dashboards": [{"key": board.key, "title": board.title} for board in dashboards],
+            "dashboards": [{"key": board.key, "filters": list(board.filters)} for board in dashboards],
             "cards": {},
             "sources": {},
             "definitions": {},
@@ -329,14 +329,17 @@ def _panel(board: Dashboard, settings: Settings) -> str:
 def _article(card: Card) -> str:
     kind = "strip" if card.view.get("strip") else "scalar" if card.display == "smartscalar" else "plain"
     chart = card.display in ("bar", "line", "area", "row") or "heat" in card.view
+    # beside a short number's title there is no room for it
+    scope = '<span class="scope"></span>'
+    above, below = ("", scope) if kind == "scalar" else (scope, "")
     toggle = '<button type="button" class="as-table" aria-pressed="false">Table</button>' if chart else ""
     return (
         f'<article class="{kind}" data-card="{card.key}" style="--col:{card.place.col + 1};--span:{card.place.width}" '
         f'title="{html.escape(card.description, quote=True) if kind == "scalar" else ""}">'
-        f'<header><h3>{html.escape(card.title)}</h3><span class="scope"></span>'
+        f'<header><h3>{html.escape(card.title)}</h3>{above}'
         f'<span class="tools">{toggle}<button type="button" class="how" '
         f'aria-label="How {html.escape(card.title, quote=True)} is counted">How?</button></span></header>'
-        f'<p class="about">{html.escape(card.description)}</p><div class="body"></div></article>'
+        f'<p class="about">{html.escape(card.description)}</p><div class="body"></div>{below}</article>'
     )
 
 
@@ -351,7 +354,8 @@ def _runs_article(settings: Settings) -> str:
         badge = f'<span class="badge {level}">{html.escape(run.outcome.replace("_", " "))}</span>'
         cells = [html.escape(run.started_at[:16].replace("T", " ")), html.escape(run.deployment), badge]
         cells += [html.escape(seconds), html.escape(published), html.escape(reason)]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        *short, why = cells
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in short) + f'<td class="wrap">{why}</td></tr>')
     heads = "".join(
         f'<th scope="col">{name}</th>' for name in ("Started (UTC)", "Run", "Outcome", "Took", "Published", "Error")
     )
@@ -365,7 +369,7 @@ def _runs_article(settings: Settings) -> str:
         '<div class="band"><article class="plain" id="last-runs" style="--col:1;--span:24">'
         "<header><h3>Last runs</h3></header>"
         '<p class="about">What the schedule did, newest first. A failed run publishes nothing: the numbers stay the '
-        "ones before it. <code>claude-analytics status</code> says more.</p>"
+        "ones before it. <code>claude-analytics status</code> says more, docs/runbook.md what to do.</p>"
         f'<div class="body">{body}</div></article></div>'
     )
 

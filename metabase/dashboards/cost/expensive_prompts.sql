@@ -43,8 +43,8 @@ prompts as (
 
 select
     title,
-    created_at,
     cost_usd,
+    created_at,
     response_count,
     task_category
 from prompts

@@ -25,6 +25,7 @@ usage as (
 months as (
 
     select
+        min(date_key) as history_start,
         max(date_key) as through_day,
         date_trunc('month', max(date_key))::date as month_start
     from days
@@ -34,6 +35,7 @@ months as (
 compared_months as (
 
     select
+        history_start,
         through_day,
         month_start,
         date_trunc('month', month_start - 1)::date as previous_start
@@ -45,7 +47,8 @@ periods as (
 
     select
         month_start - 1 as period,
-        previous_start as from_day,
+        -- a month that began before the history did cannot be compared with a whole one
+        case when previous_start >= history_start then previous_start end as from_day,
         month_start - 1 as to_day,
         1.0 as day_share
     from compared_months

@@ -32,13 +32,25 @@ bounds as (
 
 ),
 
+history as (
+
+    select min(date_key) as first_day
+    from dim_date
+
+),
+
 periods as (
 
     select
-        first_day - 1 as period,
-        first_day - (last_day - first_day)::integer - 1 as from_day,
-        first_day - 1 as to_day
+        bounds.first_day - 1 as period,
+        -- a period that began before the history did cannot be compared with a whole one
+        case
+            when bounds.first_day - (bounds.last_day - bounds.first_day)::integer - 1 >= history.first_day
+                then bounds.first_day - (bounds.last_day - bounds.first_day)::integer - 1
+        end as from_day,
+        bounds.first_day - 1 as to_day
     from bounds
+    cross join history
     union all
     select
         last_day,
@@ -50,7 +62,7 @@ periods as (
 
 select
     periods.period,
-    count(sessions.session_id) as session_count
+    case when min(periods.from_day) is not null then count(sessions.session_id) end as session_count
 from periods
 left join sessions
     on sessions.started_date_key between periods.from_day and periods.to_day

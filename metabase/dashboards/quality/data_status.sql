@@ -24,7 +24,11 @@ checks as (
             when check_name = 'lower_bound_responses' then check_text || ' responses'
             else coalesce(check_text, 'none')
         end as now,
-        status
+        -- what the marts cannot know themselves: that nobody has built them for a while
+        case
+            when check_name in ('newest_entry_at', 'published_at') and epoch(now()) - check_value > 2 * 86400 then 'warn'
+            else status
+        end as status
     from agg_data_quality
     where
         check_name in (

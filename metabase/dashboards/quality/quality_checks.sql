@@ -4,7 +4,7 @@ checks as (
 
     select
         check_name,
-        coalesce(check_text, cast(check_value as varchar), 'none') as found,
+        coalesce(check_text, regexp_replace(cast(check_value as varchar), '\.0$', ''), 'none') as found,
         status,
         description
     from agg_data_quality

@@ -30,6 +30,7 @@
   // ---- formats
 
   const dates = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeZone: "UTC" });
+  const months = new Intl.DateTimeFormat("en-US", { month: "short", year: "numeric", timeZone: "UTC" });
   const instants = new Intl.DateTimeFormat("en-US", {
     month: "short", day: "numeric", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
     timeZone: manifest.timeZone,
@@ -142,8 +143,13 @@
     if (now === null) return [element("p", { class: "value none" }, "–"), element("p", { class: "trend" }, "nothing for this choice")];
     const value = element("p", { class: "value" }, show(format, now));
     const endOfBefore = rows.length > 1 ? rows[rows.length - 2][when] : null;
-    if (endOfBefore === null || endOfBefore < manifest.firstDay) return [value, element("p", { class: "trend" }, "no earlier period in the data")];
-    if (before === null) return [value, element("p", { class: "trend" }, "nothing in the period before")];
+    if (before === null) {
+      // a period as long as this one, or the whole month before where the days are not chosen
+      const date = new Date(endOfBefore * DAY_MS);
+      const start = card.filters.includes("date") ? 2 * endOfBefore - rows[rows.length - 1][when] + 1 : Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1) / DAY_MS;
+      const covered = endOfBefore !== null && start >= manifest.firstDay;
+      return [value, element("p", { class: "trend" }, covered ? "nothing in the period before" : "no whole period before it")];
+    }
     const change = before === 0 ? null : (now - before) / Math.abs(before);
     const up = now > before, same = now === before;
     const good = !card.view.good || same ? "" : (card.view.good === "up") === up ? "better" : "worse";
@@ -173,7 +179,7 @@
     const head = element("tr", {}, ...shown.map((c) => element("th", { scope: "col", class: isText(c.format) ? null : "number" }, c.title)));
     const body = result.rows.map((row) => element("tr", {}, ...shown.map((c) => {
       const value = row[c.at], text = show(c.format, value);
-      const cell = element("td", { class: isText(c.format) ? (card.view.wrap ? "wrap" : "text") : "number" });
+      const cell = element("td", { class: isText(c.format) ? (card.view.wrap ? "wrap" : "text") : "number", "data-title": c.title });
       if (c.name === "status" || c.name === "price" || c.name === "activity_status") {
         cell.append(element("span", { class: `badge ${String(value).replace(/\W/g, "-")}` }, text));
       } else if (isText(c.format) && !card.view.wrap) cell.append(element("span", { class: "clip", title: text }, text));
@@ -189,7 +195,7 @@
       return cell;
     })));
     const frame = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": card.title },
-      element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+      element("table", { class: card.view.wrap ? "sentences" : null }, element("thead", {}, head), element("tbody", {}, ...body)));
     return [frame];
   }
 
@@ -337,7 +343,10 @@
       values: ticks(first, last, Math.max(2, Math.floor(width / 85))), labelOverlap: "greedy", labelFlush: true, grid: false, title: null, tickSize: 4,
       labelExpr: `utcFormat(datum.value, '${last - first > 120 ? "%b %Y" : "%b %-d"}')`,
     };
-    const y = { axis: { format: AXIS[format] ?? "~s", tickCount: 4, title: null, domain: false, ticks: false, labelPadding: 6 } };
+    // nothing is half a session
+    const highest = Math.max(...values.map((row) => Math.max(Math.abs(row.y0), Math.abs(row.y1))));
+    const tickCount = format === "count" ? Math.max(1, Math.min(4, highest)) : 4;
+    const y = { axis: { format: AXIS[format] ?? "~s", tickCount, title: null, domain: false, ticks: false, labelPadding: 6 } };
     if (card.view.zero === false) y.scale = { zero: false, nice: true };
     if (card.view.scale === "log") y.scale = { type: "log", nice: true };
     const encoding = {
@@ -376,11 +385,18 @@
     views.set(body, await vegaEmbed(holder, spec, { ast: true, actions: false, renderer: "svg", defaultStyle: false, mode: "vega-lite", loader: { load: () => { throw new Error("no network"); } } }));
   }
 
+  /** What a card shows although something else is chosen; a measure of its own month names the month. */
+  function scope(card, ignored) {
+    const own = card.display === "smartscalar" && !card.filters.includes("date") && manifest.lastDay !== null;
+    const all = ignored.filter((name) => !own || name !== "date").map((name) => ({ date: "days", project: "projects", model: "models" })[name]);
+    return [own ? months.format(manifest.lastDay * DAY_MS) : null, all.length ? `all ${all.join(", ")}` : null].filter(Boolean).join(", ");
+  }
+
   async function draw(card, article) {
     const body = article.querySelector(".body");
     const ignored = narrowedBy().filter((name) => !card.filters.includes(name));
-    article.querySelector(".scope").textContent = ignored.length && !card.view.strip ? `all ${ignored.map((name) => ({ date: "days", project: "projects", model: "models" })[name]).join(", ")}` : "";
     const result = await compute(card);
+    article.querySelector(".scope").textContent = card.view.strip ? "" : scope(card, ignored);
     results.set(card.key, result);
     if (article.dataset.view === "table") body.replaceChildren(...dataTable(card, result));
     else if (card.display === "smartscalar") body.replaceChildren(...trend(card, result));
@@ -419,7 +435,10 @@
     const range = manifest.firstDay === null ? "no data yet" : from > to ? "no days with data" : `${dates.format(from * DAY_MS)} – ${dates.format(to * DAY_MS)}`;
     const parts = [range];
     if (state.project) parts.push($("project").selectedOptions[0]?.textContent ?? state.project);
-    if (state.model) parts.push(state.model);
+    const models = manifest.dashboards.find((board) => board.key === state.tab).filters.includes("model");
+    if (state.model && models) parts.push(state.model);
+    $("model").disabled = !models;
+    $("model").title = models ? "" : "No card of this dashboard tells models apart";
     $("range-text").textContent = parts.join(" · ");
   }
 
