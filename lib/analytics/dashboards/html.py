@@ -336,7 +336,7 @@ def _article(card: Card) -> str:
     return (
         f'<article class="{kind}" data-card="{card.key}" style="--col:{card.place.col + 1};--span:{card.place.width}" '
         f'title="{html.escape(card.description, quote=True) if kind == "scalar" else ""}">'
-        f'<header><h3>{html.escape(card.title)}</h3>{above}'
+        f"<header><h3>{html.escape(card.title)}</h3>{above}"
         f'<span class="tools">{toggle}<button type="button" class="how" '
         f'aria-label="How {html.escape(card.title, quote=True)} is counted">How?</button></span></header>'
         f'<p class="about">{html.escape(card.description)}</p><div class="body"></div>{below}</article>'
