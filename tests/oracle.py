@@ -328,12 +328,14 @@ def kind_of_user_entry(entry: Entry) -> str:
         return "interrupt"
     if is_slash_command(text):
         return "slash_command"
-    if re.match("<(local-command-(stdout|stderr|caveat)|bash-(input|stdout|stderr)|task-notification)>", text):
-        return "command_output"
     if origin_kind not in (None, "human"):
         return "command_output"
     if entry.document.get("promptSource") == "system":
         return "meta"
+    if origin_kind == "human" or entry.document.get("promptSource") in ("typed", "queued"):
+        return "prompt"
+    if re.match("<(local-command-(stdout|stderr|caveat)|bash-(input|stdout|stderr)|task-notification)>", text):
+        return "command_output"
     return "prompt"
 
 

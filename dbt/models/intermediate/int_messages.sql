@@ -24,14 +24,16 @@ user_entries as (
             when is_sidechain then 'subagent_prompt'
             when starts_with(text_head, '[Request interrupted by user') then 'interrupt'
             when regexp_matches(text_head, '^\s*<command-(?:name|message)>') then 'slash_command'
+            -- what Claude Code says about the author settles it, whatever the text looks like
+            when origin_kind <> 'human' then 'command_output'
+            when prompt_source = 'system' then 'meta'
+            when origin_kind = 'human' or prompt_source in ('typed', 'queued') then 'prompt'
             when
                 regexp_matches(
                     text_head,
                     '^\s*<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:input|stdout|stderr)|task-notification)>'
                 )
                 then 'command_output'
-            when origin_kind is not null and origin_kind <> 'human' then 'command_output'
-            when prompt_source = 'system' then 'meta'
             else 'prompt'
         end as message_kind,
         occurred_at,

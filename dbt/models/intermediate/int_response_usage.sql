@@ -42,7 +42,7 @@ responses as (
                 'is_sidechain': is_sidechain,
                 'agent_id': agent_id
             },
-            row(occurred_at is null, occurred_at, session_id, source_file, document_id)
+            row(occurred_at is null, occurred_at, session_id, source_file, uuid, document_id)
         ) as first_line,
         arg_max(
             {
@@ -53,7 +53,7 @@ responses as (
                 'cache_write_1h_tokens': cache_write_1h_tokens,
                 'cache_read_tokens': cache_read_tokens
             },
-            row(total_tokens, output_tokens, input_tokens, model)
+            row(total_tokens, output_tokens, input_tokens, cache_read_tokens, cache_write_1h_tokens, model)
         ) as largest_usage
     from lines
     group by response_key

@@ -6,7 +6,23 @@
     )
 }}
 
-with main_chain as (
+with entries as (
+
+    select * from {{ ref('int_entries') }}
+    where is_standing
+
+),
+
+-- what was opened and left again without a word is no session
+sessions as (
+
+    select distinct session_id
+    from entries
+    where entry_type in ('user', 'assistant')
+
+),
+
+main_chain as (
 
     select
         session_id,
@@ -15,10 +31,10 @@ with main_chain as (
             partition by session_id
             order by occurred_at
         ) as previous_at
-    from {{ ref('int_entries') }}
+    from entries
     where
-        is_standing
-        and not is_sidechain
+        not is_sidechain
+        and session_id in (select session_id from sessions)
         and occurred_at is not null
 
 ),

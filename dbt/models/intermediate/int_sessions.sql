@@ -182,6 +182,8 @@ first_prompts as (
         and not is_meta
         and not is_compact_summary
         and not has_tool_result
+        and coalesce(origin_kind, 'human') = 'human'
+        and prompt_source is distinct from 'system'
         and occurred_at is not null
         and text_head is not null
         and not starts_with(text_head, '[Request interrupted')

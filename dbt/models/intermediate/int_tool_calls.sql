@@ -21,6 +21,7 @@ with blocks as (
         spawned_agent_type,
         is_result_interrupted,
         tool_denial_kind,
+        has_patch,
         patch_lines_added,
         patch_lines_removed,
         result_content_line_count,
@@ -115,6 +116,7 @@ paired as (
         results.result_type,
         results.spawned_agent_id,
         results.spawned_agent_type,
+        coalesce(results.has_patch, false) as has_patch,
         results.patch_lines_added,
         results.patch_lines_removed,
         results.result_content_line_count

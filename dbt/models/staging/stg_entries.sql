@@ -186,7 +186,10 @@ final as (
         end as session_id,
         coalesce(project_id, regexp_replace(cwd, '[^A-Za-z0-9]', '-', 'g'), 'unknown') as project_id,
         case when is_unwrapped then e.data.agentId else agent_id end as agent_id,
-        case when entry_type = 'assistant' then coalesce(message.id, entry_uuid, 'document:' || "_id") end as response_key,
+        case
+            when entry_type = 'assistant'
+                then coalesce(message.id, entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id")
+        end as response_key,
         message.id as message_id,
         case when is_unwrapped then e.data.message.requestId else request_id end as request_id,
         e.leafUuid as leaf_uuid,
@@ -256,7 +259,7 @@ final as (
         tool_result.agentType as spawned_agent_type,
         coalesce(tool_result.interrupted, false) as is_result_interrupted,
         coalesce(tool_denial_kind, tool_result.toolDenialKind) as tool_denial_kind,
-        tool_result.structuredPatch is not null as has_patch,
+        coalesce(tool_result.structuredPatch is not null, false) as has_patch,
         {{ patch_line_count('tool_result.structuredPatch', '+') }} as patch_lines_added,
         {{ patch_line_count('tool_result.structuredPatch', '-') }} as patch_lines_removed,
         {{ line_count(json_text('tool_result.content')) }} as result_content_line_count
