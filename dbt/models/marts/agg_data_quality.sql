@@ -18,6 +18,12 @@ tool_calls as (
 
 ),
 
+file_operations as (
+
+    select * from {{ ref('fct_file_operations') }}
+
+),
+
 sessions as (
 
     select * from {{ ref('dim_sessions') }}
@@ -98,6 +104,17 @@ mart_checks as (
     union all
 
     select
+        'changes_without_patch',
+        count(*) filter (where lines_added is null),
+        count(*) filter (where lines_added is null) || ' of ' || count(*)
+    from file_operations
+    where
+        operation <> 'read'
+        and status = 'success'
+
+    union all
+
+    select
         'sessions_without_responses',
         count(*) filter (where response_count = 0),
         count(*) filter (where response_count = 0) || ' of ' || count(*)
@@ -166,6 +183,7 @@ final as (
             when 'unpriced_responses' then 'Responses without a price on their day: not in any cost'
             when 'unpriced_models' then 'Models of those responses; add them to PRICING_OVERRIDES'
             when 'pending_tool_calls' then 'Tool calls without a result'
+            when 'changes_without_patch' then 'Successful changes of files whose lines are unknown: in no count of lines'
             when 'sessions_without_responses' then 'Sessions in which Claude never answered'
             when 'days_with_activity' then 'Days with a message or tool call'
             when 'days_covered' then 'Days from the first to the last'

@@ -62,14 +62,15 @@ final as (
             case
                 when lines.status <> 'success' or lines.tool_name = 'Read' then 0
                 when lines.is_new_file
-                    then coalesce(lines.result_content_line_count, lines.content_line_count, 0)
-                else coalesce(lines.patch_lines_added, 0)
+                    then coalesce(lines.result_content_line_count, lines.content_line_count)
+                -- results on side chains carry no patch: how many lines changed is unknown, not zero
+                when lines.has_patch then coalesce(lines.patch_lines_added, 0)
             end as bigint
         ) as lines_added,
         cast(
             case
-                when lines.status <> 'success' or lines.tool_name = 'Read' then 0
-                else coalesce(lines.patch_lines_removed, 0)
+                when lines.status <> 'success' or lines.tool_name = 'Read' or lines.is_new_file then 0
+                when lines.has_patch then coalesce(lines.patch_lines_removed, 0)
             end as bigint
         ) as lines_removed,
         lines.status,
