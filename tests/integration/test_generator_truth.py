@@ -44,7 +44,8 @@ def history(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     )
     extract(settings)
     load(settings)
-    transform(settings, as_of=end)
+    built = transform(settings, as_of=end, test=True)  # and every data test of dbt
+    assert {run.status for run in built.models if run.kind == "test"} == {"pass"}
     with duckdb.connect(str(settings.build_path), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         yield truth, connection
