@@ -43,16 +43,33 @@ def test_only_staging_reads_sources(name: str) -> None:
     assert "source(" not in MODELS[name].read_text()
 
 
-def test_the_counting_page_names_tests_that_exist() -> None:
+def rules() -> dict[str, str]:
+    """The rules of the counting page by their titles."""
+    page = (ROOT / "docs" / "how-we-count.md").read_text()
+    return dict(re.findall(r"^### (.+)\n((?:(?!^##).*\n?)*)", page, re.MULTILINE))
+
+
+def known_tests() -> set[str]:
+    """Names of dbt's unit tests and data tests, and of pytest's functions."""
     known = {path.stem for path in (ROOT / "dbt" / "tests").rglob("*.sql")}
     for path in (ROOT / "dbt" / "models").rglob("*.yml"):
-        known |= set(re.findall(r"^  - name: (\w+)$", path.read_text(), re.MULTILINE))
-    page = (ROOT / "docs" / "how-we-count.md").read_text()
-    named = set()
-    for line in re.findall(r"^\*Tests?:\*(.*(?:\n`.*)*)", page, re.MULTILINE):
-        named |= set(re.findall(r"`(\w+)`", line))
+        _, _, unit_tests = path.read_text().partition("\nunit_tests:\n")
+        known |= set(re.findall(r"^  - name: (\w+)$", unit_tests, re.MULTILINE))
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        known |= set(re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE))
+    return known
+
+
+@pytest.mark.parametrize("rule", sorted(rules()))
+def test_a_rule_has_its_trap_a_two_line_example_and_tests_that_exist(rule: str) -> None:
+    text = rules()[rule]
+    assert "*Trap:*" in text
+    [example] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert len(example.splitlines()) == 2
+    [tests] = re.findall(r"^\*Tests?:\*(.*(?:\n`.*)*)", text, re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", tests))
     assert named
-    assert named - {"task_category", "fct_tool_calls"} <= known
+    assert named <= known_tests()
 
 
 def test_files_the_counting_page_points_at_exist() -> None:
