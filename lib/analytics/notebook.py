@@ -12,6 +12,7 @@ from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas
 
 # A stage's result inside an executed notebook, for programs; see `result_of`.
 RESULT_TYPE = "application/vnd.claude-analytics.result+json"
@@ -52,7 +53,13 @@ def _prepare() -> None:
     import altair
 
     altair.renderers.enable("svg")
+    altair.theme.register("roomy", enable=True)(_roomy)
     altair.data_transformers.disable_max_rows()  # the limit is for data kept in a notebook; a drawing holds none
+
+
+def _roomy() -> dict[str, Any]:
+    """Room around charts: a reader's font can be wider than the one an SVG was laid out with, and would be cut."""
+    return {"config": {"padding": 32, "axis": {"labelLimit": 240}}}
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -108,7 +115,7 @@ def show(stage: str, result: Any) -> None:
         f"<tr><th style='text-align:left'>{html.escape(name.replace('_', ' '))}</th>"
         f"<td style='text-align:left'>{html.escape(_text(value))}</td></tr>"
         for name, value in shown.items()
-        if not isinstance(value, dict | list | tuple) and value is not None
+        if value is not None and not isinstance(value, dict | list | tuple) and not is_dataclass(value)
     )
     display(
         {
@@ -122,6 +129,22 @@ def show(stage: str, result: Any) -> None:
             },
         },
         raw=True,
+    )
+
+
+def table(frame: pandas.DataFrame) -> None:
+    """Display rows for a person: no row numbers, text to the left, whole numbers whole, unknown ones empty."""
+    from IPython.display import display
+
+    frame = frame.convert_dtypes()
+    texts = frame.select_dtypes(exclude="number").columns
+    display(
+        frame.style.hide(axis="index")
+        .format(precision=2, thousands=",", na_rep="")
+        .format(str, subset=texts, na_rep="")
+        .set_properties(subset=texts, **{"text-align": "left"})
+        .set_table_styles([{"selector": "th", "props": "text-align: left"}])
+        .set_uuid("table")  # the same rows are the same output, run after run
     )
 
 
