@@ -107,7 +107,7 @@ def _projection(row: Row, built_at: datetime | None) -> Decimal | None:
     rate = row["burn_rate_usd_per_hour"]
     if not row["is_current"] or rate is None or built_at is None:
         return None
-    hours_left = (row["ended_at"] - built_at).total_seconds() / 3600
+    hours_left = max(0.0, (row["ended_at"] - built_at).total_seconds() / 3600)
     return (row["cost_usd"] + Decimal(rate * hours_left)).quantize(Decimal("0.01"))
 
 

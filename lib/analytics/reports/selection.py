@@ -208,7 +208,7 @@ def _instead(name: str, shown: Iterable[str], known: Iterable[str]) -> str:
 
 
 def _is_one_of(column: str, values: tuple[str, ...] | None) -> str:
-    """A condition with the values in it: parameters would make DuckDB import pandas, which takes longer than a report."""
+    """A condition, with the values in it: a parameter would make DuckDB import pandas."""
     if values is None:
         return "true"
     quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
