@@ -118,6 +118,22 @@ def test_marts_equal_a_full_refresh_when_a_generated_history_arrives_in_any_spli
         assert_incremental_equals_full(root, batches_of(lines, cuts, random.Random(seed), repeated))
 
 
+def test_marts_equal_a_full_refresh_when_every_hard_case_arrives_in_the_wrong_order(tmp_path: Path) -> None:
+    """Results before their calls, carried-on sessions before the ones they copy, sub-agents last, all of it twice."""
+    truth = generate(tmp_path / "generated", seed=7, entries=700, days=4, end=datetime(2026, 8, 20, tzinfo=UTC))
+    lines = lines_of(tmp_path / "generated")
+    late = [line for line in lines if "agent-" in line[0].name]
+    early = [line for line in lines if b'"tool_result"' in line[1] and line not in late]
+    rest = [line for line in lines if line not in late and line not in early][::-1]
+    assert late
+    assert early
+    assert truth.entry_copies
+    assert any(session.is_resumed for session in truth.sessions.values())
+    assert len(truth.days) > 1
+    batches = [early, rest[: len(rest) // 2], rest[len(rest) // 2 :], late, lines]
+    assert_incremental_equals_full(tmp_path, batches)
+
+
 def test_marts_equal_a_full_refresh_when_real_transcripts_arrive_in_any_split_and_order(
     samples_dir: Path, tmp_path: Path
 ) -> None:
