@@ -123,8 +123,11 @@ bench: $(INSTALLED) ## Measure: benchmarks/ (takes minutes)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 .PHONY: chaos
-chaos: $(INSTALLED) ## Kill, starve and confuse the pipeline for a long time, and compare every number
-	@$(VENV)/bin/python -m pytest tests/chaos --long $(ARGS)
+chaos: $(INSTALLED) ## Kill, starve and confuse the pipeline for a long time (CHAOS_ROUNDS=10 FUZZ_EXAMPLES=200)
+	@export CHAOS_ROUNDS=$${CHAOS_ROUNDS:-10} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM}; \
+	echo "CHAOS_SEED=$$CHAOS_SEED CHAOS_ROUNDS=$$CHAOS_ROUNDS FUZZ_EXAMPLES=$$FUZZ_EXAMPLES"; \
+	$(VENV)/bin/python -m pytest tests/faults tests/fuzz --hypothesis-seed=$$CHAOS_SEED \
+	  -n $(or $(WORKERS),2) --dist worksteal $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve requirements.lock again from pyproject.toml (fetches uv)

@@ -64,9 +64,14 @@ class Space:
     def error_file(self) -> Path:
         return self.root / "error.txt"
 
+    @property
+    def peak_file(self) -> Path:
+        return self.root / "peak.txt"
+
     def start(self, stage: str, at: str = "") -> multiprocessing.process.BaseProcess:
         """A process that performs `stage` and kills itself at step `at`."""
-        process = _PROCESSES.Process(target=perform, args=(stage, self.settings.model_dump(), at, self.error_file))
+        arguments = (stage, self.settings.model_dump(), at, self.error_file, self.peak_file)
+        process = _PROCESSES.Process(target=perform, args=arguments)
         process.start()
         return process
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -27,6 +28,15 @@ def _extract(settings: Settings) -> None:
 
     # commits of this size are what a large history would make
     extract(settings, commit_bytes=50_000)
+
+
+def _extract_small_commits(settings: Settings) -> None:
+    """Reads, and commits, as little at once as makes a history that a test can afford a long one."""
+    from analytics.extract import extract
+    from analytics.sources import mongodb
+
+    mongodb.CURSOR_BATCH = 200
+    extract(settings, commit_bytes=2 * 2**20)
 
 
 def _backfill(settings: Settings) -> None:
@@ -77,6 +87,17 @@ def _replay(settings: Settings) -> None:
     replay(settings)
 
 
+def _purge(settings: Settings) -> None:
+    from analytics.purge import purge
+
+    purge(settings, "project", purged_project(settings))
+
+
+def purged_project(settings: Settings) -> str:
+    """The project that the stage `purge` removes."""
+    return min(path.name for path in settings.claude_projects_dir.iterdir())
+
+
 def _build(settings: Settings) -> None:
     for stage in (_load, _transform, _publish):
         stage(settings)
@@ -91,6 +112,19 @@ def _run(settings: Settings) -> None:
         _build(settings)
 
 
+def _refresh(settings: Settings) -> None:
+    """What the nightly pipeline does, apart from validating."""
+    from analytics.load import load
+    from analytics.lock import run_lock
+    from analytics.transform import transform
+
+    with run_lock(settings):
+        _backfill(settings)
+        load(settings, full_refresh=True)
+        transform(settings, full_refresh=True, as_of=AS_OF)
+        _publish(settings)
+
+
 def _republish(settings: Settings) -> None:
     for stage in (_load, _publish):
         stage(settings)
@@ -99,6 +133,7 @@ def _republish(settings: Settings) -> None:
 STAGES: dict[str, Callable[[Settings], None]] = {
     "sync": _sync,
     "extract": _extract,
+    "extract in small commits": _extract_small_commits,
     "backfill": _backfill,
     "load": _load,
     "transform": _transform,
@@ -107,8 +142,10 @@ STAGES: dict[str, Callable[[Settings], None]] = {
     "compact": _compact,
     "expire": _expire,
     "replay": _replay,
+    "purge": _purge,
     "build": _build,
     "run": _run,
+    "refresh": _refresh,
     "republish": _republish,
 }
 
@@ -117,8 +154,11 @@ STAGES: dict[str, Callable[[Settings], None]] = {
 CRASHED = 70
 
 
-def perform(stage: str, settings: dict[str, Any], at: str, error_file: Path) -> None:
-    """Perform `stage` in this process; an error becomes a line in `error_file` and the command line's exit code."""
+def perform(stage: str, settings: dict[str, Any], at: str, error_file: Path, peak_file: Path) -> None:
+    """Perform `stage` in this process; an error becomes a line in `error_file` and the command line's exit code.
+
+    The process's peak resident memory in MiB ends up in `peak_file`.
+    """
     from analytics.errors import AnalyticsError
 
     os.umask(0o077)
@@ -129,6 +169,7 @@ def perform(stage: str, settings: dict[str, Any], at: str, error_file: Path) -> 
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the process ends with it
     try:
         STAGES[stage](load_settings(**settings))
+        peak_file.write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
     except AnalyticsError as error:
         error_file.write_text(str(error))
         sys.exit(error.exit_code)

@@ -8,15 +8,21 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
+import analytics
 import pytest
+from analytics.embedded import embedded_mongo
 from analytics.faults import STEPS
 from analytics.publish import current_version, versions
-from faults.harness import History, raw_rows
+from faults.harness import History, assert_same, marts, raw_rows
+from faults.stages import purged_project
+from pymongo import MongoClient
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +32,13 @@ SEED = int(os.environ.get("CHAOS_SEED", "20261123"))
 
 def steps_of(*stages: str, without: tuple[str, ...] = ()) -> list[str]:
     return [step for step in STEPS if step.split(".")[0] in stages and step not in without]
+
+
+def test_every_step_of_the_code_is_known() -> None:
+    """What is not listed would never be killed here."""
+    sources = Path(analytics.__file__).parent.rglob("*.py")
+    found = {name for path in sources for name in re.findall(r'reached\("([a-z_.]+)"\)', path.read_text())}
+    assert found == set(STEPS)
 
 
 @pytest.mark.parametrize("step", [*steps_of("extract", without=("extract.synced",)), "extract.files:2"])
@@ -101,6 +114,48 @@ def test_no_row_changes_when_maintenance_was_killed_at(files: History, step: str
     if ":" in step:  # the numbers follow from the rows: enough to build them for some
         space.do("build")
         files.assert_complete()
+
+
+def in_mongodb(history: History) -> list[dict[str, Any]]:
+    """Every document of the embedded server."""
+    settings = history.space.settings
+    with embedded_mongo(settings) as uri, MongoClient(uri) as client:
+        return list(client[settings.mongo_db][settings.mongo_collection].find({}, {"ingestedAt": 0}).sort("_id"))
+
+
+def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_random_moments(
+    embedded: History,
+) -> None:
+    rng = random.Random(SEED)
+    space = embedded.again()
+    space.do("run", "purge", "build")
+    project = purged_project(space.settings)
+    raw, numbers = raw_rows(space.settings), marts(space.settings.published_path)
+    documents = in_mongodb(embedded)
+    assert len(documents) < len(embedded.raw[0])
+
+    space = embedded.again()
+    space.do("run")
+    for step in steps_of("purge", without=("purge.published", "purge.cleaned")):
+        assert space.killed("purge", at=step), step
+        if step == "purge.moved":
+            # what was out of its place is found again by whoever starts the server
+            assert len(in_mongodb(embedded)) == len(documents)
+    for _ in range(ROUNDS):
+        space.killed_after("purge", rng.uniform(0.1, 8))
+    for step in ("purge.published", "purge.cleaned"):
+        assert space.killed("purge", at=step), step
+    space.do("purge", "build")
+    assert raw_rows(space.settings) == raw
+    assert_same(marts(space.settings.published_path), numbers)
+    assert in_mongodb(embedded) == documents
+    left = [path for path in (space.settings.data_dir / "mongo").rglob("*") if path.is_file()]
+    assert [path for path in left if project.encode() in path.read_bytes()] == []
+    assert not (space.settings.mongo_storage_dir / "storage.old").exists()
+    assert not (space.settings.data_dir / "mongo.new").exists()
+    # and it stays away
+    space.do("backfill")
+    assert raw_rows(space.settings)[0] == raw[0]
 
 
 def test_numbers_are_complete_when_a_run_was_killed_at_random_moments(files: History) -> None:

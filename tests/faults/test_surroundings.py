@@ -18,12 +18,17 @@ from typing import Any
 
 import duckdb
 import pytest
+from analytics.errors import SourceUnavailableError
 from analytics.extract import extract
 from analytics.generator import generate
 from analytics.publish import current_version
 from analytics.raw import RawStore
+from analytics.sources import mongodb
 from analytics.sync import sync
 from faults.harness import History, Space, marts, raw_rows
+from faults.stages import purged_project
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +81,76 @@ def test_everything_is_stored_once_when_the_server_goes_away_while_it_is_read(
     assert stored(space) == numbers(20_000)
 
 
+class CursorKiller(CommandListener):
+    """Makes the server forget the first `times` cursors it opens, as it does with idle ones."""
+
+    def __init__(self, client: MongoClient[Any], times: int) -> None:
+        self.client = client
+        self.times = times
+        self.killed = 0
+
+    def started(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+    def succeeded(self, event: Any) -> None:
+        if event.command_name != "find" or not event.reply["cursor"]["id"] or self.killed == self.times:
+            return
+        collection = event.reply["cursor"]["ns"].split(".", 1)[1]
+        cursors = [event.reply["cursor"]["id"]]
+        self.client[event.database_name].command({"killCursors": collection, "cursors": cursors})
+        self.killed += 1
+
+
+@pytest.mark.parametrize("times", [2, 10**6], ids=["twice", "always"])
+def test_everything_is_stored_once_when_cursors_time_out(
+    workspace: Any, mongo_server: Any, database: str, times: int
+) -> None:
+    space: Space = workspace(source="mongodb", mongo_uri=mongo_server.uri, mongo_db=database)
+    with mongo_server.client() as client:
+        client[database]["conversations"].insert_many([{"_id": n, **json.loads(entry(n))} for n in range(6_000)])
+        killer = CursorKiller(client, times)
+        with MongoClient(mongo_server.uri, event_listeners=[killer]) as watched:
+            if times == 2:
+                assert extract(space.settings, client=watched).documents_stored == 6_000
+            else:
+                with pytest.raises(SourceUnavailableError, match=r"cursor id \d+ not found; check MONGO_URI"):
+                    extract(space.settings, client=watched)
+    assert killer.killed >= 2
+    extract(space.settings)
+    assert stored(space) == numbers(6_000)
+
+
+def test_a_server_that_stays_silent_is_given_up_and_asked_again(
+    workspace: Any, own_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a socket waits: the connection is dropped, the query starts again."""
+    monkeypatch.setattr(mongodb, "SOCKET_TIMEOUT_MS", 1_000)
+    space: Space = workspace(source="mongodb", mongo_uri=own_server.uri)
+    with own_server.client() as client:
+        client["claude_logs"]["conversations"].insert_many([{"_id": n, **json.loads(entry(n))} for n in range(6_000)])
+    frozen = threading.Event()
+    thaw = threading.Timer(2.5, lambda: own_server.signal(signal.SIGCONT))
+    decode = mongodb.batch_json
+
+    def freeze_once(raw: bytes) -> Any:
+        if not frozen.is_set():
+            own_server.signal(signal.SIGSTOP)
+            frozen.set()
+            thaw.start()
+        return decode(raw)
+
+    monkeypatch.setattr(mongodb, "batch_json", freeze_once)
+    # so small that the cursor is asked for more when the server is silent
+    monkeypatch.setattr(mongodb, "CURSOR_BATCH", 200)
+    result = extract(space.settings)
+    assert frozen.is_set()
+    assert result.documents_stored == 6_000
+    assert stored(space) == numbers(6_000)
+
+
 # The disk
 
 
@@ -111,6 +186,15 @@ def fill(folder: Path, leave: int) -> Path:
     return ballast
 
 
+def assert_one_line(space: Space, code: int) -> None:
+    """A stage that ended with `code` succeeded, or said in one line why not."""
+    if code:
+        assert code == 1
+        message = space.error_file.read_text()
+        assert "\n" not in message, message
+        assert len(message) < 700, message
+
+
 @pytest.mark.parametrize("source", ["jsonl", "mongodb"])
 def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History, embedded: History, source: str) -> None:
     history = files if source == "jsonl" else embedded
@@ -118,7 +202,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History, e
     data = space.settings.data_dir
     version = current_version(space.settings)
     with mounted(data, 400):
-        for stage in ("extract", "load", "transform", "publish"):
+        for stage in ("extract", "load", "transform", "validate", "publish"):
             if stage == "publish":
                 space.do("load", "transform")
             for leave in (0, 30_000, 400_000):
@@ -126,11 +210,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History, e
                     break  # it fitted
                 ballast = fill(data, leave)
                 code = space.attempt(stage)
-                if code:
-                    assert code == 1
-                    message = space.error_file.read_text()
-                    assert "\n" not in message, message
-                    assert len(message) < 700, message
+                assert_one_line(space, code)
                 ballast.unlink()
                 assert current_version(space.settings) == version or stage == "publish"
                 history.assert_readable()
@@ -139,15 +219,40 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History, e
         history.assert_complete()
 
 
+def test_a_full_disk_stops_syncing_and_maintenance_harmlessly(embedded: History) -> None:
+    space = embedded.again()
+    project = purged_project(space.settings)
+    with mounted(space.settings.data_dir, 400):
+        for stage in ("sync", "extract", "compact", "expire", "purge"):
+            failures = 0
+            for leave in (0, 30_000, 400_000):
+                ballast = fill(space.settings.data_dir, leave)
+                code = space.attempt(stage)
+                failures += code != 0
+                assert_one_line(space, code)
+                ballast.unlink()
+            assert failures, stage
+            space.do(stage)
+            if stage == "expire":
+                assert raw_rows(space.settings) == embedded.raw
+                space.do("run")
+                embedded.assert_complete()
+        kept = [row for row in embedded.raw[0] if row["project_id"] != project]
+        assert 0 < len(kept) < len(embedded.raw[0])
+        assert raw_rows(space.settings)[0] == kept
+
+
 def test_a_data_directory_that_turned_read_only_is_one_line_and_still_readable(files: History) -> None:
     space = files.again()
     data = space.settings.data_dir
+    space.do("load")
+    stages = ["sync", "extract", "backfill", "load", "transform", "validate", "publish"]
     with mounted(data, 200):
         subprocess.run(["mount", "-o", "remount,ro", str(data)], check=True)
-        for stage in ("extract", "load", "publish", "run"):
-            assert space.attempt(stage) == 1
+        for stage in [*stages, "compact", "expire", "purge", "run", "refresh"]:
+            assert space.attempt(stage) == 1, stage
+            assert_one_line(space, 1)
             message = space.error_file.read_text()
-            assert "\n" not in message
             assert "DATA_DIR" in message or str(data) in message, message
         files.assert_readable()
         subprocess.run(["mount", "-o", "remount,rw", str(data)], check=True)
@@ -158,10 +263,12 @@ def test_a_data_directory_that_turned_read_only_is_one_line_and_still_readable(f
 # Others at the same time
 
 
-def test_the_second_of_two_runs_is_busy_and_nothing_is_lost(files: History) -> None:
+@pytest.mark.parametrize("other", ["run", "refresh"])
+def test_the_second_of_two_runs_is_busy_and_nothing_is_lost(files: History, other: str) -> None:
+    """Two pipelines, or a pipeline and a full refresh."""
     space = files.again()
-    both = [space.start("run") for _ in range(2)]
-    codes = sorted(space.end(process, "run") for process in both)
+    both = [(stage, space.start(stage)) for stage in ("run", other)]
+    codes = sorted(space.end(process, stage) for stage, process in both)
     assert codes == [0, 3]
     assert "another run is active" in space.error_file.read_text()
     files.assert_complete()

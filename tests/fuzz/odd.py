@@ -90,7 +90,10 @@ def changed(entry: dict[str, Any], path: tuple[str | int, ...], value: Any) -> d
     entry = copy.deepcopy(entry)
     at: Any = entry
     for key in path[:-1]:
-        at = at.get(key) if isinstance(at, dict) else at[key] if isinstance(at, list) and len(at) > key else None
+        if isinstance(key, int):
+            at = at[key] if isinstance(at, list) and len(at) > key else None
+        else:
+            at = at.get(key) if isinstance(at, dict) else None
     if isinstance(at, dict) or (isinstance(at, list) and at and isinstance(path[-1], int)):
         at[path[-1]] = value
     return entry

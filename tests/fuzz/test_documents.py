@@ -22,20 +22,25 @@ from analytics.extract import ExtractResult, extract
 from analytics.generator import generate
 from analytics.raw import RawStore
 from analytics.sync import sync
+from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
 from faults.harness import Server, Space
 from fuzz.odd import PATHS, bson_ids, bson_values, changed, damaged, odd_lines
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import BulkWriteError, PyMongoError
 
 pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "12"))
+LONG = "FUZZ_EXAMPLES" in os.environ
 FUZZ = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    derandomize=not LONG,
+    # making a failing example smaller takes minutes
+    phases=[phase for phase in Phase if LONG or phase not in (Phase.shrink, Phase.explain)],
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
@@ -100,6 +105,13 @@ def assert_reconciled(result: ExtractResult) -> None:
 
 def write_example(space: Space, lines: list[bytes]) -> None:
     space.write(f"-fuzz/{next(_numbers)}.jsonl", *lines)
+
+
+def is_dated(document: dict[str, Any]) -> bool:
+    """Whether it says when it came: a date in `ingestedAt` (in an array, too, for MongoDB), or an ObjectId."""
+    value = document.get("ingestedAt")
+    values = value if isinstance(value, list) else [value]
+    return isinstance(document["_id"], ObjectId) or any(isinstance(item, datetime | DatetimeMS) for item in values)
 
 
 def blank(line: bytes) -> bool:
@@ -170,8 +182,15 @@ def test_documents_are_stored_or_explained_when_others_wrote_them_to_mongodb(
         added = target.count_documents({}) - there
     result = extract(collection.settings, progress=False)
     assert_reconciled(result)
-    after = counts(collection)
-    assert after[0] - before[0] + after[1] - before[1] == added
+    first = counts(collection)
+    missed = added - (sum(first) - sum(before))
+    # an hourly run may miss a document that is older by its own account, never one that does not say; a nightly run
+    # misses none
+    assert 0 <= missed <= sum(map(is_dated, documents))
+    complete = extract(collection.settings, progress=False, full_backfill=True)
+    assert_reconciled(complete)
+    assert complete.documents_stored + complete.dead_letters == missed
+    assert sum(counts(collection)) - sum(before) == added
     again = extract(collection.settings, progress=False, full_backfill=True)
     assert (again.documents_stored, again.dead_letters) == (0, 0)
     assert_reconciled(again)
