@@ -177,16 +177,27 @@ def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
     run.stages = [stage for stage in run.stages if stage.name != "maintain"]
     stage = Stage("maintain", "running", utc_now().isoformat(timespec="milliseconds"))
     run.stages.append(stage)
+    built, before = run.outcome, run.duration_seconds or 0.0
     try:
         with run_lock(settings, holder=f"maintenance ({run.deployment})"):
             store = RawStore(settings)
             compacted, expired = store.compact(), store.expire()
-    except AnalyticsError as error:
-        stage.status, stage.summary = "failed", str(error)
-        raise
     except Exception as error:
-        stage.status, stage.summary = "failed", f"{type(error).__name__}: {error}"
-        raise AnalyticsError(f"maintenance of the raw tables failed: {stage.summary}") from error
+        failure = error
+        if not isinstance(error, AnalyticsError):
+            failure = AnalyticsError(f"maintenance of the raw tables failed: {type(error).__name__}: {error}")
+        stage.status, stage.summary = "failed", str(failure)
+        # what was published stays published, but the run did not do all of its work
+        run.outcome = "failed"
+        run.error = {
+            "stage": stage.name,
+            "type": type(failure).__name__,
+            "message": str(failure),
+            "exit_code": failure.exit_code,
+        }
+        if failure is error:
+            raise
+        raise failure from error
     else:
         stage.status, stage.summary = "succeeded", f"{compacted}; {expired}"
         stage.result = {
@@ -199,7 +210,12 @@ def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
         say(f"{stage.name:10}{time.monotonic() - started:6.1f} s  {stage.summary}")
     finally:
         stage.duration_seconds = round(time.monotonic() - started, 3)
+        run.finished_at = utc_now().isoformat(timespec="milliseconds")
+        run.duration_seconds = round(before + stage.duration_seconds, 3)
         run.save()
+        # another attempt starts from what the build itself came to
+        if stage.status == "failed":
+            run.outcome, run.error, run.duration_seconds = built, None, before
 
 
 def work(

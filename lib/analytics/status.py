@@ -99,23 +99,27 @@ def problems(settings: Settings, schedules: Schedules, now: datetime | None = No
     return found
 
 
+_DEPLOYMENT_HEAD = ("deployment", "schedule", "last run", "outcome", "next")
+
+
+def _deployment_row(item: DeploymentStatus) -> tuple[str, ...]:
+    """How a deployment goes, in the words of `_DEPLOYMENT_HEAD`."""
+    schedule = item.deployment.schedule or "by hand"
+    if item.deployment.schedule and not item.is_deployed:
+        schedule += " (not in crontab)"
+    last = _local(item.last.started_at) if item.last else "never"
+    outcome = outcome_of(item.last) if item.last else ""
+    if item.failing_since:
+        outcome += f", failing since {_local(item.failing_since)}"
+    elif item.is_overdue:
+        outcome += ", overdue"
+    due = f"{item.next_at:%Y-%m-%d %H:%M}" if item.next_at and item.is_deployed else ""
+    return item.deployment.name, schedule, last, outcome, due
+
+
 def overview(settings: Settings) -> str:
     """Deployments and the last runs, as text."""
-    schedules = load_schedules()
-    rows = [("deployment", "schedule", "last run", "outcome", "next")]
-    for item in deployments(settings, schedules):
-        name = item.deployment.name
-        schedule = item.deployment.schedule or "by hand"
-        if item.deployment.schedule and not item.is_deployed:
-            schedule += " (not in crontab)"
-        last = _local(item.last.started_at) if item.last else "never"
-        outcome = outcome_of(item.last) if item.last else ""
-        if item.failing_since:
-            outcome += f", failing since {_local(item.failing_since)}"
-        elif item.is_overdue:
-            outcome += ", overdue"
-        due = f"{item.next_at:%Y-%m-%d %H:%M}" if item.next_at and item.is_deployed else ""
-        rows.append((name, schedule, last, outcome, due))
+    rows = [_DEPLOYMENT_HEAD, *(_deployment_row(item) for item in deployments(settings, load_schedules()))]
     text = [_table(rows)]
     holder = current_holder(settings)
     if holder:
@@ -199,6 +203,7 @@ th { border-bottom: 1px solid #8888; } td { border-bottom: 1px solid #8883; }
 pre { overflow-x: auto; padding: .6rem .8rem; background: #8881; border-radius: 6px; font-size: 13px; }
 .failed, .killed, .interrupted, .error { color: #c0392b; } .succeeded { color: #1e8449; }
 .muted { color: #888; } .cell { margin: 1rem 0; } svg, img { max-width: 100%; height: auto; }
+svg { overflow: visible; } .dataframe, .dataframe th, .dataframe td { border-width: 0 0 1px; }
 """
 
 # Pages hold nothing from outside and run no script.
@@ -232,8 +237,8 @@ def write_index(settings: Settings) -> Path:
         for run in past
     )
     body = (
-        "<h1>Runs</h1>\n"
-        f'<p class="muted">as of {utc_now():%Y-%m-%d %H:%M} UTC</p>\n'
+        f'<h1>Deployments</h1>\n<p class="muted">as of {utc_now().astimezone():%Y-%m-%d %H:%M %Z}</p>\n'
+        f"{_deployment_table(settings)}\n<h1>Runs</h1>\n"
         f"<table><tr><th>run</th><th>outcome</th><th>took</th><th>what happened</th></tr>\n{rows}</table>"
     )
     path = settings.runs_dir / "index.html"
@@ -241,6 +246,23 @@ def write_index(settings: Settings) -> Path:
     with partial_file(path) as temporary:
         temporary.write_text(_page("Runs", body))
     return path
+
+
+def _deployment_table(settings: Settings) -> str:
+    """The deployments as HTML. A schedules.yaml that cannot be read hides no run."""
+    try:
+        found = deployments(settings, load_schedules())
+    except AnalyticsError as error:
+        return f'<p class="error">{html.escape(str(error))}</p>'
+    head = "".join(f"<th>{name}</th>" for name in _DEPLOYMENT_HEAD)
+    rows = ""
+    for item in found:
+        cells = [f"<td>{html.escape(cell)}</td>" for cell in _deployment_row(item)]
+        if item.last:
+            kind = "failed" if item.failing_since else outcome_of(item.last)
+            cells[3] = cells[3].replace("<td>", f'<td class="{html.escape(kind)}">', 1)
+        rows += f"<tr>{''.join(cells)}</tr>\n"
+    return f"<table><tr>{head}</tr>\n{rows}</table>"
 
 
 def _write_run_pages(run: Run) -> None:

@@ -19,8 +19,9 @@ from typing import ClassVar
 import pytest
 from analytics import alerts, deploy, status
 from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
+from analytics.raw import CompactResult, RawStore
 from analytics.retry import RetryPolicy, retrying
-from analytics.runs import begin
+from analytics.runs import begin, read
 from analytics.schedules import load_schedules, run_deployment, work
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -323,6 +324,38 @@ def test_run_pages_escape_and_load_nothing_from_outside(settings: Settings) -> N
         assert "https://" not in text
         assert "default-src 'none'" in text
     assert 'href="load.html"' in (run.folder / "index.html").read_text()
+    overview = (settings.runs_dir / "index.html").read_text()
+    assert all(item.name in overview for item in load_schedules().deployments)
+    assert "0 2 * * *" in overview
+
+
+def test_failed_maintenance_is_a_failed_run_that_says_where(
+    settings: Settings, webhook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(alert_webhook_url=webhook)
+    run = begin(settings, "daily-full-refresh", {})
+    run.outcome, run.duration_seconds = "succeeded", 1.0
+    monkeypatch.setattr("analytics.pipeline.run", lambda *_, **__: run)
+    failures: list[Exception] = [OSError(28, "No space left on device")]
+
+    def compact(_: RawStore) -> CompactResult:
+        if failures:
+            raise failures.pop()
+        return CompactResult(0, 0, 0, 0.0)
+
+    monkeypatch.setattr(RawStore, "compact", compact)
+    deployment = load_schedules().deployment("daily-full-refresh")
+    with pytest.raises(AnalyticsError, match="maintenance of the raw tables failed"):
+        run_deployment(settings, deployment, RetryPolicy(1), say=lambda _: None)
+    saved = read(run.folder)
+    assert (saved.outcome, saved.error["stage"]) == ("failed", "maintain")
+    assert "fails in maintain" in Webhook.received[0][1]["text"]
+    # a lock that is held passes by itself: the run is what it was before
+    failures.append(BusyError("busy"))
+    run_deployment(settings, deployment, RetryPolicy(2, 1), say=lambda _: None, sleep=lambda _: None)
+    saved = read(run.folder)
+    assert (saved.outcome, saved.error) == ("succeeded", None)
+    assert saved.duration_seconds >= 1.0
 
 
 def test_foreground_worker_runs_at_the_scheduled_times(settings: Settings) -> None:
