@@ -32,7 +32,8 @@ def connect(settings: Settings, *, timezone: str = "UTC") -> duckdb.DuckDBPyConn
 def _prepared(connection: duckdb.DuckDBPyConnection, timezone: str) -> duckdb.DuckDBPyConnection:
     connection.execute(f"set search_path = '{SCHEMA}'")
     # a parameter would make DuckDB import pandas, which takes longer than most queries
-    connection.execute(f"set timezone = '{timezone.replace(chr(39), chr(39) * 2)}'")
+    quoted = timezone.replace("'", "''")
+    connection.execute(f"set timezone = '{quoted}'")
     return connection
 
 

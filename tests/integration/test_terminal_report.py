@@ -504,6 +504,11 @@ def test_sessions_are_limited_to_the_newest(history: History) -> None:
     assert found["totals"]["response_count"] == sum(row["response_count"] for row in found["rows"])
     left_out = len(everything["rows"]) - 3
     assert found["notes"][0] == f"note: {left_out} earlier sessions not shown and not in the total (--limit)"
+    # notes are on what is shown, too
+    lower = found["totals"]["lower_bound_response_count"]
+    assert any(note.startswith(f"note: {lower:,} response") for note in found["notes"]) == bool(lower)
+    chosen = ("--since", "2026-10-10", "--until", "2026-10-19", "--machine", "laptop")
+    assert history.json("session", *chosen, "--limit", "2")["rows"] == history.json("session", *chosen)["rows"][-2:]
     assert history.json("session", "--limit", "100000") == everything
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -104,15 +105,9 @@ def session(limit: int | None, **options: Any) -> None:
     claude-analytics report session --limit 10
     claude-analytics report session --since yesterday --project my-app
     """
-    from analytics.reports import usage
+    from analytics.reports.usage import session as build
 
-    def build(*arguments: Any) -> Report:
-        result = usage.session(*arguments)
-        if limit is not None:
-            usage.newest_sessions(result, limit)
-        return result
-
-    _print(build, **options)
+    _print(partial(build, limit=limit), **options)
 
 
 @report.command()

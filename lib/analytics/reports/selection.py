@@ -25,12 +25,16 @@ NAMES_LISTED = 10
 
 @dataclass(frozen=True)
 class Selection:
-    """Days from `since` to `until`, both included, of sessions in `projects` (ids) on `machines`; None is all."""
+    """Days from `since` to `until`, both included, of sessions in `projects` (ids) on `machines`; None is all.
+
+    A report may narrow it down further, to the `sessions` (ids) that it shows.
+    """
 
     since: date | None = None
     until: date | None = None
     projects: tuple[str, ...] | None = None
     machines: tuple[str, ...] | None = None
+    sessions: tuple[str, ...] | None = None
     # what the user called the projects, for the heading
     project_names: tuple[str, ...] = ()
 
@@ -58,10 +62,12 @@ class Selection:
         With days chosen, a session is selected when something happened in it on one of them.
         """
         of_sessions = "true"
-        if self.projects is not None or self.machines is not None:
+        chosen = {"project_id": self.projects, "machine": self.machines, "session_id": self.sessions}
+        if any(values is not None for values in chosen.values()):
+            conditions = " and ".join(_is_one_of(column, values) for column, values in chosen.items())
             connection.execute(
-                "create or replace temp table chosen_sessions as select session_id from dim_sessions"
-                f" where {_is_one_of('project_id', self.projects)} and {_is_one_of('machine', self.machines)}"
+                "create or replace temp table chosen_sessions as"
+                f" select session_id from dim_sessions where {conditions}"
             )
             of_sessions = "session_id in (select session_id from chosen_sessions)"
         for view, table, day in (
@@ -123,7 +129,13 @@ def select(
     if first and last and first > last:
         raise ConfigError(f"--since {since!r} is after --until {until!r}: nothing can be between them")
     ids, notes = _projects(connection, projects)
-    chosen = Selection(first, last, ids, _machines(connection, machines), tuple(projects))
+    chosen = Selection(
+        since=first,
+        until=last,
+        projects=ids,
+        machines=_machines(connection, machines),
+        project_names=tuple(projects),
+    )
     return chosen, notes
 
 

@@ -62,7 +62,7 @@ def draw(
     header = [_line(shown, [head[number] for head in heads], widths) for number in range(height)]
     body = [_line(shown, line, widths) for line in lines]
     if style:
-        header = [style(line) for line in header] + ["─" * (sum(widths) + len(GAP) * (len(widths) - 1))]
+        header = [style(line) for line in header] + ["─" * _sum(widths)]
         if totals is not None:
             body[-1] = style(body[-1])
     return "\n".join([*header, *body])
@@ -97,26 +97,41 @@ def _fit(
 ) -> tuple[list[Column], list[list[str]], list[int]]:
     optional = sorted({column.optional for column in columns}, reverse=True)
     for number in (exact, abbreviated):
+        every = [[column.cell(row, number) for column in columns] for row in rows]
+        if totals is not None:
+            every.append(_total(columns, totals, number))
+        natural = _widths(columns, every)
         for limit in optional:
-            shown = [column for column in columns if column.optional <= limit]
-            lines = [[column.cell(row, number) for column in shown] for row in rows]
-            if totals is not None:
-                lines.append(_total(shown, totals, number))
-            widths = _widths(shown, lines)
-            excess = sum(widths) + len(GAP) * (len(widths) - 1) - width
-            for position, column in sorted(enumerate(shown), key=lambda item: not item[1].is_key):
-                if excess > 0 and column.shrinks_to is not None:
-                    readable = 0 if column.is_key or limit == 0 else READABLE_WIDTH
-                    taken = min(excess, max(0, widths[position] - max(column.shrinks_to, readable)))
-                    widths[position] -= taken
-                    excess -= taken
-            if excess <= 0:
+            kept = [position for position, column in enumerate(columns) if column.optional <= limit]
+            shown = [columns[position] for position in kept]
+            lines = [[line[position] for position in kept] for line in every]
+            widths = _squeezed(shown, [natural[position] for position in kept], width, can_drop=limit > 0)
+            if _sum(widths) <= width:
                 return shown, _cut(shown, lines, widths), widths
     return shown, _cut(shown, lines, widths), widths
 
 
+def _squeezed(columns: Sequence[Column], natural: Sequence[int], width: int, *, can_drop: bool) -> list[int]:
+    """Widths after cutting texts as far as needed and allowed; keys first."""
+    widths = list(natural)
+    excess = _sum(widths) - width
+    for position, column in sorted(enumerate(columns), key=lambda item: not item[1].is_key):
+        if excess > 0 and column.shrinks_to is not None:
+            least = max(column.shrinks_to, READABLE_WIDTH) if can_drop and not column.is_key else column.shrinks_to
+            spare = max(0, widths[position] - least)
+            # half of what is left of a key is no better than its beginning
+            taken = spare if column.is_key else min(excess, spare)
+            widths[position] -= taken
+            excess -= taken
+    return widths
+
+
 def _total(columns: Sequence[Column], totals: dict[str, Any], number: Callable[[int], str]) -> list[str]:
     return ["total", *("" if column.is_left else column.cell(totals, number) for column in columns[1:])]
+
+
+def _sum(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
 def _widths(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> list[int]:

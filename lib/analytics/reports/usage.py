@@ -6,6 +6,7 @@ the marts of their grain.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -99,8 +100,24 @@ def _by_time(
     return Report(name, fields, rows, {"session_count": sessions, **sums(rows, MEASURES)}, columns, notes)
 
 
-def session(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
-    """One row per session, the newest last; with days chosen, what happened in it on them."""
+def session(
+    connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo, *, limit: int | None = None
+) -> Report:
+    """One row per session, the newest last; with days chosen, what happened in it on them.
+
+    Args:
+        limit: only the newest so many; what is said of all of them is then said of these.
+    """
+    notes = []
+    if limit is not None:
+        found = connection.sql(
+            "select session_id from selected_sessions order by started_at desc nulls last, session_id desc"
+        ).fetchall()
+        if len(found) > limit:
+            left_out = counted(len(found) - limit, "earlier session")
+            notes.append(f"note: {left_out} not shown and not in the total (--limit)")
+            selection = replace(selection, sessions=tuple(row[0] for row in found[:limit]))
+            selection.apply(connection)
     rows = fetch(
         connection,
         f"""
@@ -138,23 +155,8 @@ def session(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Z
         cells.models(optional=6),
     ]
     fields = (*about, "duration_seconds", "active_seconds", *MEASURES, "models")
-    notes = [*response_notes(connection), *(undated_note(connection) if selection.has_days else [])]
-    return Report("session", fields, rows, _totals_of_sessions(rows), columns, notes)
-
-
-def _totals_of_sessions(rows: list[Row]) -> Row:
-    return {"session_count": len(rows), **sums(rows, MEASURES)}
-
-
-def newest_sessions(report: Report, limit: int) -> None:
-    """Keep the newest `limit` sessions; the totals are of what is shown, and a note says what is not."""
-    left_out = report.rows[:-limit]
-    if left_out:
-        report.rows = report.rows[-limit:]
-        report.totals = _totals_of_sessions(report.rows)
-        report.notes.insert(
-            0, f"note: {counted(len(left_out), 'earlier session')} not shown and not in the total (--limit)"
-        )
+    notes += [*response_notes(connection), *(undated_note(connection) if selection.has_days else [])]
+    return Report("session", fields, rows, {"session_count": len(rows), **sums(rows, MEASURES)}, columns, notes)
 
 
 def project(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
