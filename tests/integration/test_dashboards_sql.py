@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from analytics.dashboards.model import Card, load_dashboards, load_value_cards
 from analytics.dashboards.query import Selection, filtered_sql
 from analytics.settings import PROJECT_ROOT
 
-END = datetime(2026, 11, 20, tzinfo=UTC)
 CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}
 CARDS |= {card.key: card for card in load_value_cards()}
 
@@ -41,18 +39,6 @@ def real(tmp_path_factory: pytest.TempPathFactory, samples_dir: Path) -> Iterato
     )
     with connect(settings) as connection:
         yield connection
-
-
-@pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[duckdb.DuckDBPyConnection, Any]]:
-    """A synthetic history with what is true about it."""
-    from analytics.generator import generate
-
-    folder = tmp_path_factory.mktemp("generated")
-    truth = generate(folder / "projects", seed=7, entries=1500, days=20, end=END)
-    settings = dashboard_data.published(folder / "data", raw_tables.transcripts(folder / "projects"))
-    with connect(settings) as connection:
-        yield connection, truth
 
 
 def rows(connection: duckdb.DuckDBPyConnection, key: str, selection: Selection | None = None) -> list[dict[str, Any]]:
@@ -115,35 +101,6 @@ def test_tools_equal_their_mart_when_nothing_is_filtered(real: duckdb.DuckDBPyCo
         calls, success, retries = mart[row["tool_name"]]
         assert row["call_count"] == calls
         assert (row["success_rate"], row["retry_rate"]) == (pytest.approx(success), pytest.approx(retries))
-
-
-def test_cards_agree_with_what_is_true_of_a_generated_history(generated: tuple[duckdb.DuckDBPyConnection, Any]) -> None:
-    connection, truth = generated
-
-    def last(key: str, column: str) -> Any:
-        return rows(connection, key)[-1][column]
-
-    assert last("spend", "cost_usd") == truth.cost_usd
-    assert last("sessions_started", "session_count") == len(truth.sessions)
-    assert last("lines_added", "lines_added") == truth.lines_added
-    assert last("lines_removed", "lines_removed") == truth.lines_removed
-    assert last("commits", "commit_count") == truth.commits
-    assert {
-        row["model"]: row["response_count"] for row in rows(connection, "spend_by_model")
-    } == truth.responses_by_model
-    tools = {row["tool_name"]: row["call_count"] for row in rows(connection, "tools")}
-    assert tools == dict(sorted(truth.tools.items(), key=lambda item: (-item[1], item[0]))[:25])
-    kinds = {"input": "input", "output": "output", "cache read": "cache_read"}
-    tokens: dict[str, int] = {}
-    for row in rows(connection, "tokens_by_kind"):
-        tokens[row["token_kind"]] = tokens.get(row["token_kind"], 0) + int(row["tokens"])
-    assert {kind: tokens[kind] for kind in kinds} == {kind: truth.tokens[name] for kind, name in kinds.items()}
-    by_day = {str(row["period_start"]): row for row in rows(connection, "sessions_by_day")}
-    assert sum(row["session_count"] for row in by_day.values()) <= len(truth.sessions)
-    spend: dict[str, Decimal] = {}
-    for row in rows(connection, "spend_by_day"):
-        spend[str(row["period_start"])] = spend.get(str(row["period_start"]), Decimal(0)) + row["cost_usd"]
-    assert spend == {day: facts.cost_usd for day, facts in truth.days.items() if facts.cost_usd}
 
 
 def test_exposures_name_what_every_dashboard_reads() -> None:

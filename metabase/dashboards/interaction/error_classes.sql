@@ -10,7 +10,7 @@ errors as (
     from fct_tool_calls
     where
         true
-        and is_error
+        and status in ('error', 'rejected')
         [[and called_date_key in (select date_key from dim_date where {{date}})]]
         [[and project_id in (select project_id from dim_projects where {{project}})]]
     group by

@@ -20,6 +20,7 @@ responses as (
     from fct_messages
     where
         true
+        and created_date_key is not null
         and message_kind = 'response'
         and not is_sidechain
         and response_seconds is not null

@@ -20,6 +20,7 @@ calls as (
     from fct_tool_calls
     where
         true
+        and called_date_key is not null
         and (is_git_commit or is_pull_request)
         [[and called_date_key in (select date_key from dim_date where {{date}})]]
         [[and project_id in (select project_id from dim_projects where {{project}})]]

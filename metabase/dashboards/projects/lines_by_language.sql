@@ -21,6 +21,7 @@ operations as (
     from fct_file_operations
     where
         true
+        and operated_date_key is not null
         and status = 'success'
         and operation <> 'read'
         [[and operated_date_key in (select date_key from dim_date where {{date}})]]
