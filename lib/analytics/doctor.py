@@ -111,7 +111,10 @@ def _inactive_days(connection: duckdb.DuckDBPyConnection) -> Finding:
     return Finding(
         "weekdays without entries inside an active period",
         "days off look the same; where you did work, that machine's transcripts were never synced",
-        [f"{first} to {last} ({weekdays} weekdays)" if first != last else f"{first}" for first, last, weekdays in rows],
+        [
+            f"{first} to {last} ({weekdays} weekday{'s' if weekdays > 1 else ''})" if first != last else f"{first}"
+            for first, last, weekdays in rows
+        ],
     )
 
 
@@ -121,14 +124,14 @@ def _sessions_without_responses(connection: duckdb.DuckDBPyConnection) -> Findin
         select session_id, started_at, coalesce(title, ''), entry_count
         from marts.dim_sessions
         where response_count = 0
-        order by started_at desc, session_id
+        order by started_at desc nulls last, session_id
         """
     ).fetchall()
     return Finding(
         "sessions without responses",
         "opened and left, failed, or half of their transcript is missing",
         [
-            f"{session} {started:%Y-%m-%d %H:%M} {entries} entries {title[:60]}"
+            f"{session} {f'{started:%Y-%m-%d %H:%M}' if started else 'without a time'} {entries} entries {title[:60]}"
             for session, started, title, entries in rows
         ],
     )

@@ -46,6 +46,7 @@ def settings(tmp_path: Path) -> Settings:
         line("assistant", 1, "s1", 2, message=response("mystery-9", 1)),
         line("user", 4, "s2", 1, message=prompt),  # Wednesday 2 and Thursday 3 have no entry
         line("brand-new", 4, "s2", 2),
+        line("user", 4, "s3", 1, message=prompt, timestamp=None),
         "{not json",
     ]
     (project / "s.jsonl").write_text("\n".join(lines) + "\n")
@@ -63,7 +64,10 @@ def test_doctor_finds_what_is_missing(settings: Settings) -> None:
         "mystery-9: 1 responses, 3 input, 5 output, 0 cache write, 7 cache read tokens"
     ]
     assert cases["weekdays without entries inside an active period"] == ["2026-09-02 to 2026-09-03 (2 weekdays)"]
-    assert [case.split()[0] for case in cases["sessions without responses"]] == ["s2"]
+    assert cases["sessions without responses"] == [
+        "s2 2026-09-04 10:00 2 entries hello",
+        "s3 without a time 1 entries ",
+    ]
     [dead] = cases["documents that could not be stored"]
     assert dead.startswith("1 x ")
     assert "s.jsonl" in dead

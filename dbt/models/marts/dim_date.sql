@@ -24,6 +24,12 @@ session_days as (
 
 ),
 
+sessions as (
+
+    select * from {{ ref('int_sessions') }}
+
+),
+
 used as (
 
     select min(created_date_key) as first_day, max(created_date_key) as last_day from messages
@@ -33,6 +39,8 @@ used as (
     select min(operated_date_key), max(operated_date_key) from file_operations
     union all
     select min(date_key), max(date_key) from session_days
+    union all
+    select {{ local_date('min(started_at)') }}, {{ local_date('max(started_at)') }} from sessions
 
 ),
 
