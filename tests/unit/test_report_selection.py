@@ -3,11 +3,14 @@ select nothing in silence."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from zoneinfo import ZoneInfo
 
+import duckdb
 import pytest
 from analytics.errors import ConfigError
-from analytics.reports.selection import Selection, parse_day
+from analytics.reports.selection import Selection, parse_day, select
 
 TODAY = date(2026, 3, 1)
 
@@ -42,3 +45,70 @@ def test_both_ends_are_included() -> None:
     assert chosen.days("day") == "true and day >= date '2026-01-01' and day <= date '2026-01-31'"
     assert str(chosen) == "since 2026-01-01, until 2026-01-31"
     assert str(Selection()) == ""
+
+
+@pytest.fixture
+def projects() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Two projects of one name, one of them with a worktree; one of Windows; one nobody knows the path of."""
+    with duckdb.connect() as connection:
+        connection.execute("""
+            create table dim_projects as
+            select *, 1 as cost_usd
+            from (values
+                ('-a-app', 'app', '/a/app', '/a/app'),
+                ('-a-app-w', 'app (fix)', '/a/app/.claude/worktrees/fix', '/a/app'),
+                ('-b-app', 'app', '/b/app', '/b/app'),
+                ('C--tool', 'tool', 'C:\\x\\tool', 'C:\\x\\tool'),
+                ('-it-s', 'it''s', '/it''s', '/it''s'),
+                ('-lost', null, null, null)
+            ) as projects (project_id, project_name, project_path, project_group)
+        """)
+        connection.execute("create table dim_sessions as select * from (values ('x'), (null)) as t (machine)")
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("-a-app", ("-a-app",)),
+        ("/a/app", ("-a-app", "-a-app-w")),
+        ("app (fix)", ("-a-app-w",)),
+        ("app", ("-a-app", "-a-app-w", "-b-app")),
+        ("APP", ("-a-app", "-a-app-w", "-b-app")),
+        ("tool", ("C--tool",)),
+        ("C:\\x\\tool", ("C--tool",)),
+        ("it's", ("-it-s",)),
+        ("-lost", ("-lost",)),
+    ],
+)
+def test_projects_go_by_id_name_path_and_repository(
+    projects: duckdb.DuckDBPyConnection, name: str, ids: tuple[str, ...]
+) -> None:
+    chosen, notes = select(projects, ZoneInfo("UTC"), projects=[name])
+    assert chosen.projects == ids
+    assert len(notes) == (len(ids) > 1)
+    assert all(project in note for note in notes for project in ids)
+
+
+def test_several_projects_are_chosen_together(projects: duckdb.DuckDBPyConnection) -> None:
+    chosen, _ = select(projects, ZoneInfo("UTC"), projects=["tool", "-b-app", "tool"], machines=["x"])
+    assert (chosen.projects, chosen.machines) == (("C--tool", "-b-app"), ("x",))
+
+
+def test_unknown_names_come_with_the_nearest(projects: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(ConfigError, match="--project 'tol': no such project; did you mean tool; there are: app, "):
+        select(projects, ZoneInfo("UTC"), projects=["tol"])
+    projects.execute("insert into dim_projects select 'p' || n, 'name' || n, null, null, 0 from range(50) as t (n)")
+    with pytest.raises(ConfigError) as caught:
+        select(projects, ZoneInfo("UTC"), projects=["toool"])
+    assert str(caught.value) == "--project 'toool': no such project; did you mean tool"
+    with pytest.raises(ConfigError, match=r"no such project; there are 55: app, .*, \.\.\.$"):
+        select(projects, ZoneInfo("UTC"), projects=["#"])
+    with pytest.raises(ConfigError, match=r"--machine 'y': no such machine; there are: x$"):
+        select(projects, ZoneInfo("UTC"), machines=["y"])
+
+
+def test_no_machine_is_said_when_none_is_recorded(projects: duckdb.DuckDBPyConnection) -> None:
+    projects.execute("delete from dim_sessions where machine is not null")
+    with pytest.raises(ConfigError, match="--machine 'x': no such machine; none is recorded"):
+        select(projects, ZoneInfo("UTC"), machines=["x"])

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from analytics.reports.report import Report
 from analytics.reports.selection import Selection
-from analytics.reports.table import draw, emphasis
+from analytics.reports.table import draw, emphasis, printable
 
 
 def as_text(
@@ -34,7 +34,7 @@ def as_text(
     age = f"as of {report.as_of.astimezone(zone):%Y-%m-%d %H:%M}, " if report.as_of else ""
     heading = f"{report.name}{f', {chosen}' if chosen else ''} ({age}days and times: {zone.key})"
     table = draw(report.columns, report.rows, report.totals, columns, style)
-    return "\n\n".join(filter(None, [heading, table, "\n".join(report.notes)]))
+    return "\n\n".join(filter(None, [heading, table, "\n".join(map(printable, report.notes))]))
 
 
 def as_json(report: Report, selection: Selection, zone: ZoneInfo) -> str:

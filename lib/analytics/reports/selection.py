@@ -208,15 +208,18 @@ def _instead(name: str, shown: Iterable[str], known: Iterable[str]) -> str:
     shown = list(shown)
     if not shown:
         return "; none is recorded"
-    lowered: dict[str, str] = {}
-    for text in [*shown, *known]:
-        lowered.setdefault(text.lower(), text)
-    near = [text for text in lowered if name.lower() in text]
-    near += [text for text in get_close_matches(name.lower(), lowered, n=NAMES_SUGGESTED) if text not in near]
-    meant = ", ".join(lowered[text] for text in near[:NAMES_SUGGESTED])
+    meant = ", ".join(_near(name, shown) or _near(name, known))
     if len(shown) <= NAMES_LISTED:
         return f"{f'; did you mean {meant}' if meant else ''}; there are: {', '.join(shown)}"
     return f"; did you mean {meant}" if meant else f"; there are {len(shown)}: {', '.join(shown[:NAMES_LISTED])}, ..."
+
+
+def _near(name: str, names: Iterable[str]) -> list[str]:
+    """Names that contain this one, then those that are spelt alike."""
+    lowered = {text.lower(): text for text in reversed([*names])}
+    near = [text for text in reversed(lowered) if name and name.lower() in text]
+    near += [text for text in get_close_matches(name.lower(), lowered, n=NAMES_SUGGESTED) if text not in near]
+    return [lowered[text] for text in near[:NAMES_SUGGESTED]]
 
 
 def _is_one_of(column: str, values: tuple[str, ...] | None) -> str:
