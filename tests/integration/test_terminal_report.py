@@ -556,6 +556,12 @@ def test_projects_go_by_id_name_and_path(history: History) -> None:
         assert history.json("project", "--project", name) == by_id
 
 
+def test_days_of_another_time_zone_are_said_to_be_that(history: History) -> None:
+    warning = "warning: days are not those of ANALYTICS_TZ=Pacific/Kiritimati before the next run"
+    assert warning in history.run("daily", ANALYTICS_TZ="Pacific/Kiritimati")
+    assert "ANALYTICS_TZ" not in history.run("daily")
+
+
 @pytest.mark.parametrize("report", REPORTS)
 def test_nothing_published_names_the_remedy(tmp_path: Path, report: str) -> None:
     nothing = History(load_settings(data_dir=tmp_path), {})

@@ -188,7 +188,7 @@ def _print(
     from analytics.errors import ConfigError
     from analytics.reports import render
     from analytics.reports.published import published_marts
-    from analytics.reports.report import published_at
+    from analytics.reports.report import published_at, zone_note
     from analytics.reports.selection import select
 
     if to_json and to_csv:
@@ -201,7 +201,7 @@ def _print(
         selection.apply(connection)
         result = build(connection, selection, settings.tz)
         result.as_of = published_at(connection)
-    result.notes += notes
+        result.notes += [*notes, *zone_note(connection, settings.tz)]
     if to_json:
         click.echo(render.as_json(result, selection, settings.tz))
     elif to_csv:

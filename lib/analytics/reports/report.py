@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from analytics.reports.table import Column
 
@@ -108,6 +109,17 @@ def published_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """The instant that the published numbers are of."""
     row = connection.sql("select check_value from agg_data_quality where check_name = 'published_at'").fetchone()
     return None if row is None or row[0] is None else datetime.fromtimestamp(row[0], UTC)
+
+
+def zone_note(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> list[str]:
+    """Days are made with the marts: after a change of ANALYTICS_TZ they are the old ones until the next run."""
+    (differs,) = connection.sql(
+        f"select coalesce(bool_or(started_date_key <> cast(timezone('{zone.key}', started_at) as date)), false)"
+        " from dim_sessions"
+    ).fetchall()[0]
+    if not differs:
+        return []
+    return [f"warning: days are not those of ANALYTICS_TZ={zone.key} before the next run of claude-analytics pipeline"]
 
 
 def instant(milliseconds: int | None) -> datetime | None:
