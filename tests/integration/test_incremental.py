@@ -7,6 +7,7 @@ session would leave rows behind that only the next full refresh corrects.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -132,6 +134,48 @@ def test_marts_equal_a_full_refresh_when_every_hard_case_arrives_in_the_wrong_or
     assert len(truth.days) > 1
     batches = [early, rest[: len(rest) // 2], rest[len(rest) // 2 :], late, lines]
     assert_incremental_equals_full(tmp_path, batches)
+
+
+def line(session: str, at: str, content: Any, file: str = "", **more: Any) -> Line:
+    """A line of a conversation; an assistant's when `more` holds the id of a response."""
+    message: dict[str, Any] = {"role": "user", "content": content}
+    if "response" in more:
+        usage = {"input_tokens": 10, "output_tokens": more.pop("output", 5)}
+        message |= {"role": "assistant", "id": more.pop("response"), "model": "claude-opus-4-6", "usage": usage}
+    entry = {"type": message["role"], "sessionId": session, "timestamp": f"2026-08-01T{at}:00.000Z", "cwd": "/w"}
+    entry |= {"uuid": f"{session}-{at}", "message": message, **more}
+    return Path("-w") / f"{file or session}.jsonl", json.dumps(entry).encode()
+
+
+def test_marts_equal_a_full_refresh_when_new_documents_change_sessions_they_do_not_belong_to(tmp_path: Path) -> None:
+    """Nothing of the second batch belongs to the sessions whose rows it changes."""
+    call = [{"type": "tool_use", "id": "t1", "name": "Read", "input": {"file_path": "/w/a.py"}}]
+    result = [{"type": "tool_result", "tool_use_id": "t1", "content": "text"}]
+    summary = {"type": "summary", "summary": "What it was about", "leafUuid": "titled-10:00"}
+    first = [
+        line("forked", "10:00", "again", uuid="u1"),
+        line("forked", "10:01", "and more"),
+        line("caller", "10:00", call, response="m1"),
+        line("partial", "10:00", [], response="m2", output=1),
+        line("titled", "10:00", "<x> has no title of its own"),
+        line("carried", "10:00", "go on", file="shared"),
+    ]
+    second = [
+        line("copied", "09:59", "again", uuid="u1"),
+        line("answering", "10:02", result),
+        line("finishing", "10:03", [], response="m2", output=500),
+        (Path("-w") / "other.jsonl", json.dumps(summary).encode()),
+        line("before", "08:00", "start", file="shared"),
+    ]
+    assert_incremental_equals_full(tmp_path, [first, second])
+    with duckdb.connect(str(tmp_path / "incremental.db"), read_only=True) as connection:
+        query = "select session_id, prompt_count, output_tokens, title, is_resumed from marts.dim_sessions"
+        sessions = {row[0]: row[1:] for row in connection.execute(query).fetchall()}
+        assert sessions["forked"][0] == 1
+        assert sessions["partial"][1] == 500
+        assert sessions["titled"][2] == "What it was about"
+        assert sessions["carried"][3]
+        assert connection.execute("select status from marts.fct_tool_calls").fetchall() == [("success",)]
 
 
 def test_marts_equal_a_full_refresh_when_real_transcripts_arrive_in_any_split_and_order(
