@@ -51,8 +51,7 @@ STEPS = (
     "purge.copied",  # what stays is in a storage of its own
     "purge.moved",  # the former storage is out of the way, the new one not in its place
     "purge.swapped",
-    "purge.published",
-    "purge.cleaned",  # older versions and executed notebooks are gone
+    "purge.published",  # older versions and executed notebooks are still there
     "replay.stored",  # rows of dead letters are stored, the dead letters are still there
     "replay.removed",
 )

@@ -232,7 +232,6 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         reached("purge.published")
         versions = _remove_other_versions(settings, published.version)
         runs_cleaned = _clean_runs(settings)
-        reached("purge.cleaned")
         return PurgeResult(
             kind=kind,
             value=value,

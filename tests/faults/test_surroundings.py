@@ -21,7 +21,7 @@ import pytest
 from analytics.errors import SourceUnavailableError
 from analytics.extract import extract
 from analytics.generator import generate
-from analytics.publish import current_version
+from analytics.publish import current_version, versions
 from analytics.raw import RawStore
 from analytics.sources import mongodb
 from analytics.sync import sync
@@ -392,6 +392,21 @@ def test_numbers_stay_when_files_are_cut_moved_replaced_or_deleted(workspace: An
 
 
 # The clock
+
+
+@pytest.mark.parametrize("source", ["jsonl", "mongodb"])
+def test_numbers_are_complete_when_the_clock_was_set_back_an_hour_between_runs(
+    files: History, embedded: History, source: str
+) -> None:
+    history = files if source == "jsonl" else embedded
+    space = history.again()
+    before = current_version(space.settings)
+    space.do("run an hour earlier")
+    history.assert_complete()
+    # the newest version is the one that was published last, whatever the clock says
+    assert current_version(space.settings) == versions(space.settings)[0] != before
+    space.do("run", "expire")
+    history.assert_complete()
 
 
 def test_documents_are_found_when_the_clock_jumped_back_an_hour(

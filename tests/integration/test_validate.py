@@ -434,6 +434,13 @@ def test_validation_leaves_the_database_closed(build: Settings) -> None:
     assert not Path(f"{build.build_path}.wal").exists()
 
 
+def test_a_result_that_was_half_written_stops_no_later_validation(build: Settings) -> None:
+    validate(build)
+    written = sorted((build.data_docs_dir / "results").rglob("*.json"))
+    written[0].write_bytes(written[0].read_bytes()[:1000])
+    assert validate(build).success
+
+
 def test_data_docs_are_complete_without_the_network(build: Settings) -> None:
     change(build, "update marts.fct_tool_calls set duration_ms = -5 where tool_use_id = 't1'")
     result = validate(build, raise_on_failure=False)
