@@ -1,6 +1,6 @@
 """Run every benchmark, one after the other, on a machine with nothing else to do.
 
-    make bench                               sizes that take about ten minutes on two cores
+    make bench                               sizes that take about twenty minutes on two cores
     make bench ARGS="--scale 10"             ten times as much
     make bench ARGS="--only build extract"   some of them
     make bench ARGS="--json figures.json"    the figures as JSON as well
@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[float], list[str]]] = {
     "cards": lambda scale: ["--entries", str(int(200_000 * scale))],
     "startup": lambda scale: ["--entries", str(int(7_600 * scale))],
     "publish": lambda scale: ["--rows", str(int(500_000 * scale))],
+    "week": lambda scale: ["--entries", str(int(20_000 * scale)), "--per-day", str(int(1_500 * scale))],
 }
 
 
