@@ -148,7 +148,7 @@ def line(session: str, at: str, content: Any, file: str = "", **more: Any) -> Li
 
 
 def test_marts_equal_a_full_refresh_when_new_documents_change_sessions_they_do_not_belong_to(tmp_path: Path) -> None:
-    """Nothing of the second batch belongs to the sessions whose rows it changes."""
+    """Rows change in sessions nothing new came for, and depend on what older sessions hold."""
     call = [{"type": "tool_use", "id": "t1", "name": "Read", "input": {"file_path": "/w/a.py"}}]
     result = [{"type": "tool_result", "tool_use_id": "t1", "content": "text"}]
     summary = {"type": "summary", "summary": "What it was about", "leafUuid": "titled-10:00"}
@@ -159,6 +159,8 @@ def test_marts_equal_a_full_refresh_when_new_documents_change_sessions_they_do_n
         line("partial", "10:00", [], response="m2", output=1),
         line("titled", "10:00", "<x> has no title of its own"),
         line("carried", "10:00", "go on", file="shared"),
+        line("original", "09:00", "said once", uuid="u2"),
+        line("echo", "09:30", "said once", uuid="u2"),
     ]
     second = [
         line("copied", "09:59", "again", uuid="u1"),
@@ -166,12 +168,14 @@ def test_marts_equal_a_full_refresh_when_new_documents_change_sessions_they_do_n
         line("finishing", "10:03", [], response="m2", output=500),
         (Path("-w") / "other.jsonl", json.dumps(summary).encode()),
         line("before", "08:00", "start", file="shared"),
+        line("echo", "09:31", "something new"),
     ]
     assert_incremental_equals_full(tmp_path, [first, second])
     with duckdb.connect(str(tmp_path / "incremental.db"), read_only=True) as connection:
         query = "select session_id, prompt_count, output_tokens, title, is_resumed from marts.dim_sessions"
         sessions = {row[0]: row[1:] for row in connection.execute(query).fetchall()}
         assert sessions["forked"][0] == 1
+        assert sessions["echo"][0] == 1
         assert sessions["partial"][1] == 500
         assert sessions["titled"][2] == "What it was about"
         assert sessions["carried"][3]
