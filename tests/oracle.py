@@ -490,6 +490,8 @@ def tool_calls(standing: list[Entry]) -> Iterator[tuple[ToolCall, Entry | None]]
             command = tool_input.get("command") if tool in ("Bash", "PowerShell") else None
             succeeded = status == "success" and isinstance(command, str)
             outcome = result_entry.tool_result if result_entry and isinstance(result_entry.tool_result, dict) else {}
+            denial = result_entry.document.get("toolDenialKind") if result_entry else None
+            has_failed = status in ("error", "rejected")
             call = ToolCall(
                 id=block["id"],
                 session_id=entry.session_id,
@@ -499,7 +501,7 @@ def tool_calls(standing: list[Entry]) -> Iterator[tuple[ToolCall, Entry | None]]
                 called_at=entry.at,
                 finished_at=result_entry.at if result_entry else None,
                 status=status,
-                error_class=error_class(status, tool, error) if status in ("error", "rejected") else None,
+                error_class=error_class(status, tool, error, denial) if has_failed else None,
                 is_sidechain=entry.is_sidechain,
                 agent_id=entry.agent_id,
                 spawned_agent_id=outcome.get("agentId"),
@@ -516,8 +518,10 @@ def status_of(entry: Entry | None, result: dict[str, Json] | None) -> str:
     denial = entry.document.get("toolDenialKind")
     outcome = entry.tool_result if isinstance(entry.tool_result, dict) else {}
     text = text_of(result.get("content"))
-    if isinstance(denial, str):
-        return "interrupted" if "interrupt" in denial.lower() else "rejected"
+    if isinstance(denial, str) and "cancel" not in denial.lower():
+        if "interrupt" in denial.lower():
+            return "interrupted"
+        return "rejected" if re.search("user|reject", denial.lower()) else "error"
     if result.get("is_error") is True:
         if re.search(r"user (doesn.t|does not) want to proceed|tool use was rejected|user rejected", text, re.I):
             return "rejected"
@@ -563,10 +567,12 @@ ERROR_CLASSES: list[tuple[str, str, str]] = [
 ]
 
 
-def error_class(status: str, tool: str, text: str) -> str:
+def error_class(status: str, tool: str, text: str, denial: Json) -> str:
     """Why a call failed. What a shell command printed is not searched for causes."""
     if status == "rejected":
         return "permission_denied"
+    if isinstance(denial, str) and "cancel" not in denial.lower():
+        return "blocked_by_hook" if "hook" in denial.lower() else "permission_denied"
     text = text[:1000]
     for name, where, pattern in ERROR_CLASSES:
         if where == "shell":

@@ -97,10 +97,22 @@
     coalesce(regexp_matches({{ error_text }}, '(?i)^\s*\[?request interrupted by user|interrupted by (?:the )?user'), false)
 {%- endmacro %}
 
-{% macro error_class(status, tool_name, error_text) -%}
+{% macro is_denied_by_user(tool_denial_kind) -%}
+    {#- `user-rejected`: a person was asked and said no. -#}
+    coalesce(regexp_matches({{ tool_denial_kind }}, 'user|reject'), false)
+{%- endmacro %}
+
+{% macro is_denied_by_rule(tool_denial_kind) -%}
+    {#- `permission-rule`, `automode-blocked`, a hook …: nobody was asked. What was cancelled was not denied. -#}
+    coalesce(not regexp_matches({{ tool_denial_kind }}, 'user|reject|interrupt|cancel'), false)
+{%- endmacro %}
+
+{% macro error_class(status, tool_name, error_text, tool_denial_kind) -%}
     {#- Why a call failed; the first that fits. What a shell command printed is not searched for causes. -#}
     case
         when {{ status }} = 'rejected' then 'permission_denied'
+        when contains({{ tool_denial_kind }}, 'hook') then 'blocked_by_hook'
+        when {{ is_denied_by_rule(tool_denial_kind) }} then 'permission_denied'
         when {{ error_text }} is null then 'other'
         when regexp_matches({{ error_text }}, '(?i)cancelled: parallel tool call|sibling tool call errored') then 'cancelled_parallel_call'
         when regexp_matches({{ error_text }}, '(?i)file has not been read yet|has been (?:unexpectedly )?modified since') then 'file_not_read_first'

@@ -134,8 +134,9 @@ statuses as (
         case
             when not has_result then 'pending'
             -- Claude Code's own word (2.1.220 on) wins over the text
-            when tool_denial_kind is not null and contains(lower(tool_denial_kind), 'interrupt') then 'interrupted'
-            when tool_denial_kind is not null then 'rejected'
+            when contains(tool_denial_kind, 'interrupt') then 'interrupted'
+            when {{ is_denied_by_user('tool_denial_kind') }} then 'rejected'
+            when {{ is_denied_by_rule('tool_denial_kind') }} then 'error'
             when is_error_result and {{ is_rejection('error_head') }} then 'rejected'
             when is_error_result and {{ is_interruption('error_head') }} then 'interrupted'
             when is_error_result then 'error'
@@ -158,7 +159,7 @@ final as (
             when finished_at >= called_at then epoch_ms(finished_at) - epoch_ms(called_at)
         end as duration_ms,
         status = 'error' as is_error,
-        case when status in ('error', 'rejected') then {{ error_class('status', 'tool_name', 'error_head') }} end as error_class,
+        case when status in ('error', 'rejected') then {{ error_class('status', 'tool_name', 'error_head', 'tool_denial_kind') }} end as error_class,
         case when status in ('error', 'rejected', 'interrupted') then {{ error_text('error_head') }} end as error_text,
         status = 'success' and coalesce(runs_git_commit, false) as is_git_commit,
         status = 'success' and coalesce(runs_pull_request, false) as is_pull_request,

@@ -258,7 +258,7 @@ final as (
         tool_result.agentId as spawned_agent_id,
         tool_result.agentType as spawned_agent_type,
         coalesce(tool_result.interrupted, false) as is_result_interrupted,
-        coalesce(tool_denial_kind, tool_result.toolDenialKind) as tool_denial_kind,
+        lower(coalesce(tool_denial_kind, tool_result.toolDenialKind)) as tool_denial_kind,
         coalesce(tool_result.structuredPatch is not null, false) as has_patch,
         {{ patch_line_count('tool_result.structuredPatch', '+') }} as patch_lines_added,
         {{ patch_line_count('tool_result.structuredPatch', '-') }} as patch_lines_removed,
