@@ -15,7 +15,8 @@ in_aggregate as (
         cache_write_1h_tokens,
         cache_read_tokens,
         cost_usd,
-        unpriced_response_count
+        unpriced_response_count,
+        lower_bound_response_count
     from {{ ref('agg_billing_blocks') }}
 
 ),
@@ -34,7 +35,8 @@ in_facts as (
         sum(messages.cache_write_1h_tokens) as cache_write_1h_tokens,
         sum(messages.cache_read_tokens) as cache_read_tokens,
         sum(messages.cost_usd) as cost_usd,
-        sum(messages.cost_usd is null) as unpriced_response_count
+        sum(messages.cost_usd is null) as unpriced_response_count,
+        sum(messages.output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }} as messages
     left join {{ ref('agg_billing_blocks') }} as blocks
         on messages.created_at >= blocks.started_at

@@ -13,7 +13,8 @@ in_dimension as (
         cache_write_1h_tokens,
         cache_read_tokens,
         cost_usd,
-        unpriced_response_count
+        unpriced_response_count,
+        lower_bound_response_count
     from {{ ref('dim_projects') }}
     where response_count > 0
 
@@ -31,7 +32,8 @@ in_facts as (
         sum(cache_write_1h_tokens) filter (where message_kind = 'response') as cache_write_1h_tokens,
         sum(cache_read_tokens) filter (where message_kind = 'response') as cache_read_tokens,
         sum(cost_usd) as cost_usd,
-        sum(message_kind = 'response' and cost_usd is null) as unpriced_response_count
+        sum(message_kind = 'response' and cost_usd is null) as unpriced_response_count,
+        sum(message_kind = 'response' and output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }}
     group by project_id
     having sum(message_kind = 'response') > 0

@@ -269,7 +269,7 @@ def seconds(ms: float | None) -> float | None:
 
 def test_projects(history: History) -> None:
     truth, marts = history
-    columns = ["session_count", "prompt_count", "response_count", "tool_call_count", *TOKENS, "unpriced_response_count"]
+    columns = ["session_count", "prompt_count", "tool_call_count", *RESPONSES]
     found = keyed(
         marts, "dim_projects", ["project_id"], [*columns, "cost_usd", "first_seen_at", "last_active_at", "project_path"]
     )
@@ -333,13 +333,12 @@ def test_hours_of_the_week(history: History) -> None:
 
 def test_billing_blocks(history: History) -> None:
     truth, marts = history
-    columns = ["response_count", *TOKENS, "unpriced_response_count"]
     found = keyed(
-        marts, "agg_billing_blocks", ["started_at"], [*columns, "cost_usd", "session_count", "last_response_at"]
+        marts, "agg_billing_blocks", ["started_at"], [*RESPONSES, "cost_usd", "session_count", "last_response_at"]
     )
     blocks = truth.billing_blocks()
     assert found == {
-        at(hour * 3_600_000): columns_of(block, columns)
+        at(hour * 3_600_000): columns_of(block, RESPONSES)
         | {
             "cost_usd": cost_of(block),
             "session_count": len(block.sessions),

@@ -97,6 +97,7 @@ final as (
         {%- endfor %}
         cost_usd,
         unpriced_response_count,
+        lower_bound_response_count,
         -- below a minute there is no rate to speak of
         case
             when epoch_ms(last_response_at) - epoch_ms(first_response_at) >= 60000

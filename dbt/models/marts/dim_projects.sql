@@ -32,7 +32,8 @@ by_project as (
                 else sum(cost_usd)
             end as decimal(18, 9)
         ) as cost_usd,
-        cast(sum(unpriced_response_count) as bigint) as unpriced_response_count
+        cast(sum(unpriced_response_count) as bigint) as unpriced_response_count,
+        cast(sum(lower_bound_response_count) as bigint) as lower_bound_response_count
     from sessions
     group by project_id
 
@@ -56,6 +57,7 @@ final as (
         {%- endfor %}
         by_project.cost_usd,
         by_project.unpriced_response_count,
+        by_project.lower_bound_response_count,
         case
             when by_project.last_active_at >= {{ as_of() }} - interval 7 day then 'active'
             when by_project.last_active_at >= {{ as_of() }} - interval 30 day then 'recent'
