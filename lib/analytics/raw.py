@@ -73,6 +73,9 @@ _TABLE_PROPERTIES = {
     "commit.retry.num-retries": "0",
 }
 
+# Every reader opens every manifest, and each day leaves some: compaction merges them when there are this many.
+_MANIFEST_PROPERTIES = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "8"}
+
 # Compaction merges the files of a day smaller than this into files of about this size.
 TARGET_FILE_BYTES = 32 * 2**20
 
@@ -578,6 +581,7 @@ class RawStore:
                     for group in groups:
                         before += len(group)
                         after += self._merge(table, group)
+                self._merge_manifests(table)
         return CompactResult(days, before, after, time.monotonic() - started)
 
     def _merge(self, table: Table, group: list[DataFile]) -> int:
@@ -604,6 +608,24 @@ class RawStore:
         self._commit(table, commit)
         reached("compact.committed")
         return len(written)
+
+    def _merge_manifests(self, table: Table) -> None:
+        """Have one manifest name the files of many days, in a commit that adds nothing."""
+        limit = int(_MANIFEST_PROPERTIES["commit.manifest.min-count-to-merge"])
+        snapshot = table.current_snapshot()
+        if snapshot is None or len(snapshot.manifests(table.io)) < limit:
+            return
+
+        def commit(current: Table) -> None:
+            with current.transaction() as transaction:
+                # tables of an earlier version do not have them
+                if not _MANIFEST_PROPERTIES.items() <= current.properties.items():
+                    transaction.set_properties(_MANIFEST_PROPERTIES)
+                properties = _carried(current, {COMPACTION: "true"})
+                with transaction.update_snapshot(snapshot_properties=properties).merge_append():
+                    pass
+
+        self._commit(table, commit)
 
     def expire(self, *, older_than: timedelta | None = None, grace: timedelta = GRACE) -> ExpireResult:
         """Expire snapshots replaced more than `older_than` ago (default: the setting), delete unreachable files.

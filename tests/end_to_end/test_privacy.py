@@ -18,6 +18,7 @@ import pytest
 from analytics import purge
 from analytics.errors import ConfigError
 from analytics.pipeline import run
+from analytics.raw import RawStore
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 CANARY = "canary" + "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=20))
@@ -189,6 +190,38 @@ def test_passwords_are_written_nowhere(tmp_path: Path, history: Path) -> None:
     for path in (tmp_path / "data").rglob("*"):
         if path.is_file():
             assert CANARY.encode() not in path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_secrets_reach_no_store_and_are_counted(tmp_path: Path, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    letters = random.Random(11).choices(string.ascii_letters + string.digits, k=36)
+    token = "gh" + "p_" + "".join(letters)
+    path = history / "-home-me-work" / f"{SESSIONS['a']}.jsonl"
+    lines = [entry(SESSIONS["a"], 20 + n, "2026-01-01", f"try {token} number {n}") for n in range(3)]
+    # what is no document is kept as it came, but for its secrets
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + f'{{"broken": "{token}\n' + path.read_text())
+    settings = load_settings(data_dir=tmp_path / "data", claude_projects_dir=history, source="jsonl")
+    run(settings, say=lambda _: None)
+    store = RawStore(settings)
+    texts = store.conversations.scan(selected_fields=("entry",)).to_arrow()["entry"].to_pylist()
+    assert sum("try [REDACTED:github_token]" in text for text in texts) == 3
+    (letter,) = store.dead_letters.scan(selected_fields=("original",)).to_arrow()["original"].to_pylist()
+    assert b"[REDACTED:github_token]" in letter
+    with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
+        counted = connection.sql(
+            "select check_value from marts.agg_data_quality where check_name = 'redacted_github_token'"
+        ).fetchall()
+        (title,) = connection.execute(
+            "select title from marts.dim_sessions where session_id = ?", [SESSIONS["a"]]
+        ).fetchone()
+    assert counted == [(4,)]
+    assert token not in title
+    assert not any(token in text for text in texts)
+    for place in settings.data_dir.rglob("*"):
+        if place.is_file() and not place.is_symlink():
+            assert token.encode() not in place.read_bytes(), place
 
 
 def counts(settings: Settings) -> dict[str, int]:

@@ -169,6 +169,26 @@ def test_the_users_own_catalog_is_used_when_configured(
     assert not settings.warehouse_dir.exists()
 
 
+def test_compaction_keeps_the_number_of_manifests_small(make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    for day in range(1, 12):
+        store.append(rows(f"d{day}", day=day), properties={"watermark": str(day)})
+    seen = store.append(rows("seen", day=20))
+    store.append(rows("unseen", day=21))
+    before = len(store.conversations.current_snapshot().manifests(store.conversations.io))
+    store.compact()
+    after = len(store.conversations.current_snapshot().manifests(store.conversations.io))
+    assert (before, after) == (13, 1)
+    assert len(stored(store)) == 13
+    assert store.properties()["watermark"] == "11"
+    added = store.files_added_since(seen)
+    assert (added.full, ids_in(added.files)) == (False, ["unseen"])
+    last = store.append(rows("late", day=1))
+    store.compact()
+    assert store.files_added_since(last).files == []
+    assert ids_in(store.data_files()) == stored(store)
+
+
 def test_what_was_the_newest_snapshot_until_now_is_kept_however_old(
     make_settings: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

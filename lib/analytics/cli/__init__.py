@@ -69,3 +69,11 @@ def main() -> None:
     except AnalyticsError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        # only loaded when a command opened a database
+        duckdb = sys.modules.get("duckdb")
+        if duckdb is None or not isinstance(error, (duckdb.IOException, duckdb.SerializationException)):
+            raise
+        reason = str(error).splitlines()[0]
+        click.echo(f"error: {reason}; docs/runbook.md says how to mend a damaged database", err=True)
+        sys.exit(1)
