@@ -195,10 +195,8 @@ def assert_one_line(space: Space, code: int) -> None:
         assert len(message) < 700, message
 
 
-@pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History, embedded: History, source: str) -> None:
-    history = files if source == "jsonl" else embedded
-    space = history.again()
+def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History) -> None:
+    space = files.again()
     data = space.settings.data_dir
     version = current_version(space.settings)
     with mounted(data, 400):
@@ -213,10 +211,10 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History, e
                 assert_one_line(space, code)
                 ballast.unlink()
                 assert current_version(space.settings) == version or stage == "publish"
-                history.assert_readable()
+                files.assert_readable()
             space.do(*([stage] if stage != "publish" else []))
         space.do("run")
-        history.assert_complete()
+        files.assert_complete()
 
 
 def test_a_full_disk_stops_syncing_and_maintenance_harmlessly(embedded: History) -> None:
