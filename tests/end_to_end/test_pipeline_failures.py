@@ -181,3 +181,12 @@ def test_run_says_where_it_was_when_it_is_terminated(unharmed: Workspace) -> Non
     assert process.returncode == 1
     assert "interrupted during transform" in errors
     assert unharmed.runs()[-1]["outcome"] == "interrupted"
+
+
+@pytest.mark.parametrize("command", [("report",), ("load", "--stats"), ("doctor",)], ids=" ".join)
+def test_damaged_database_is_one_line(workspace: Workspace, command: tuple[str, ...]) -> None:
+    workspace.data_dir.mkdir()
+    workspace.published.write_bytes(b"no database at all" * 1_000)
+    done = workspace.run(*command)
+    assert done.returncode == 1
+    assert "not a valid DuckDB database" in one_line(done)
