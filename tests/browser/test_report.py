@@ -187,6 +187,46 @@ def test_filters_change_the_numbers(browser: Browser, real: tuple[Settings, Path
         report.assert_quiet()
 
 
+def test_a_trend_needs_a_whole_period_before(browser: Browser, real: tuple[Settings, Path]) -> None:
+    settings, path = real
+    with html.connect(settings) as connection:
+        first, last = connection.execute("select min(date_key), max(date_key) from dim_date").fetchone()
+    with opened(browser, path) as report:
+        report.show("productivity", Selection(first + (last - first) / 3, last))
+        assert "no whole period before it" in report.text("sessions_started")
+        report.show("productivity", Selection(first + (last - first) * 2 / 3, last))
+        assert " from " in report.text("sessions_started")
+        report.assert_quiet()
+
+
+def test_a_filter_that_changes_nothing_cannot_be_chosen(browser: Browser, real: tuple[Settings, Path]) -> None:
+    with opened(browser, real[1], hash_="#cost") as report:
+        for board in BOARDS:
+            report.show(board.key)
+            assert report.page.locator("#model").is_disabled() == ("model" not in board.filters)
+
+
+def test_sentences_are_not_squeezed_on_a_phone(browser: Browser, real: tuple[Settings, Path]) -> None:
+    with opened(browser, real[1], width=390, hash_="#quality") as report:
+        cells = report.page.locator("article[data-card=quality_checks]:visible tbody tr:first-child td")
+        room = report.page.locator("article[data-card=quality_checks]:visible .body").bounding_box()
+        for place in range(cells.count()):
+            box = cells.nth(place).bounding_box()
+            assert box["x"] >= room["x"]
+            assert box["x"] + box["width"] <= room["x"] + room["width"] + 1
+
+
+def test_a_printed_dashboard_keeps_every_row(browser: Browser, real: tuple[Settings, Path]) -> None:
+    with opened(browser, real[1], theme="dark", hash_="#quality") as report:
+        report.page.emulate_media(media="print")
+        assert report.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert not report.page.locator("[role=tablist]").is_visible()
+        for card in report.page.locator("article[data-card]:visible").all():
+            body, bands = card.locator(".body").bounding_box(), card.bounding_box()
+            assert body["y"] + body["height"] <= bands["y"] + bands["height"] + 1, card.get_attribute("data-card")
+        assert report.page.pdf().startswith(b"%PDF")
+
+
 def test_dashboards_are_reached_by_keyboard(browser: Browser, real: tuple[Settings, Path]) -> None:
     with opened(browser, real[1], hash_="#cost") as report:
         report.page.locator("[role=tab][aria-selected=true]").focus()

@@ -259,6 +259,25 @@ def test_number_and_its_trend(history: History, key: str) -> None:
     assert history.rows(key, most, last)[0][value] is None, "a period that is only partly known is no measure"
 
 
+def test_a_day_without_work_is_zero_and_not_the_number_before(history: History) -> None:
+    """Metabase shows the newest number there is: were a quiet period unknown, it would show the one before."""
+    first, last = history.days
+    worked = {date.fromisoformat(day) for day in history.truth.days} | {
+        started(s) for s in history.truth.sessions.values()
+    }
+    quiet = next(day for day in (last - timedelta(days=n) for n in range(1, (last - first).days)) if day not in worked)
+    for key in (
+        "spend",
+        "sessions_started",
+        "active_time",
+        "commits",
+        "active_projects",
+        "lines_added",
+        "lines_removed",
+    ):
+        assert history.rows(key, quiet, quiet)[-1][CARDS[key].view["value"]] == 0, key
+
+
 def test_month_to_date_and_its_projection(history: History) -> None:
     _, last = history.days
     month, before = last.replace(day=1), (last.replace(day=1) - timedelta(days=1)).replace(day=1)

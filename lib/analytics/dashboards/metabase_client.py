@@ -55,6 +55,7 @@ class MetabaseClient:
         base_url: e.g. `http://localhost:3001`.
         timeout: seconds one request may take.
         sleep: waits between attempts; tests pass a faster one.
+        clock: seconds that only grow; what is waited for ends by it.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class MetabaseClient:
         *,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -72,6 +74,7 @@ class MetabaseClient:
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
         self.pause = sleep
+        self.clock = clock
         self._headers: dict[str, str] = {}
         self._secrets: set[str] = set()
         handlers: list[Any] = [_NoRedirect()]
@@ -95,7 +98,7 @@ class MetabaseClient:
         Raises:
             SourceUnavailableError: not ready within `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
+        deadline = self.clock() + timeout
         delay, good_answers, said = 0.25, 0, ""
         while True:
             health, state = self._probe("/api/health")
@@ -108,7 +111,7 @@ class MetabaseClient:
             good_answers = good_answers + 1 if ready else 0
             if good_answers >= 2:
                 return properties
-            if time.monotonic() >= deadline:
+            if self.clock() >= deadline:
                 raise SourceUnavailableError(
                     f"Metabase at {self.base_url} is not ready after {timeout:.0f} s (last answer: {state}); "
                     "start it with `make up` or correct METABASE_URL"

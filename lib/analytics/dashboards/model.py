@@ -372,6 +372,15 @@ def _table_settings(card: Card) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "table.columns": [{"name": column.name, "enabled": True} for column in card.columns],
     }
+    if view.get("strip"):
+        # As tall as two rows instead of one for each: what is well, and what is a warning.
+        what, now, _ = (column.name for column in card.columns)
+        settings |= {"table.pivot": True, "table.pivot_column": what, "table.cell_column": now}
+    marked = [column.name for column in card.columns if column.name == "status"]
+    if marked:
+        settings["table.column_formatting"] = [
+            {"columns": marked, "type": "single", "operator": "=", "value": "warn", "color": "#f0c264"}
+        ]
     if "heat" in view:
         settings["table.pivot"] = True
         settings["table.pivot_column"] = view["heat"]["across"]

@@ -301,7 +301,7 @@ class _Run:
     def _wait_for_columns(self, *, synced: bool) -> None:
         """Poll the metadata until every card binds against it. A finished sync shows tables before their
         columns, and may lose one that an earlier sync knew: it is asked again every few polls."""
-        deadline = time.monotonic() + SYNC_TIMEOUT_SECONDS
+        deadline = self.client.clock() + SYNC_TIMEOUT_SECONDS
         polls, delay = 0, 0.2
         while True:
             if not synced and not self.dry_run and polls % 8 == 0:
@@ -313,7 +313,7 @@ class _Run:
             if self.dry_run:
                 self.progress(f"Metabase has to synchronise the database first: {problem}")
                 break
-            if time.monotonic() >= deadline:
+            if self.client.clock() >= deadline:
                 raise MetabaseError(
                     f"Metabase's view of {DATABASE_NAME} lacks what the dashboards need after "
                     f"{SYNC_TIMEOUT_SECONDS:.0f} s of synchronising: {problem}; publish the current marts, "

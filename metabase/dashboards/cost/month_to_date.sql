@@ -62,7 +62,11 @@ periods as (
 
 select
     periods.period,
-    sum(usage.cost_usd) as cost_usd
+    -- nothing was spent where nothing was asked; what responses without a price cost stays unknown
+    case
+        when min(periods.from_day) is not null and count(usage.date_key) = 0 then 0
+        else sum(usage.cost_usd)
+    end as cost_usd
 from periods
 left join usage
     on usage.date_key between periods.from_day and periods.to_day

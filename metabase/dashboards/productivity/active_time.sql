@@ -62,7 +62,7 @@ periods as (
 
 select
     periods.period,
-    sum(sessions.active_seconds) as active_seconds
+    case when min(periods.from_day) is not null then coalesce(sum(sessions.active_seconds), 0) end as active_seconds
 from periods
 left join sessions
     on sessions.started_date_key between periods.from_day and periods.to_day

@@ -66,7 +66,7 @@ periods as (
 
 select
     periods.period,
-    sum(calls.commit_count) as commit_count
+    case when min(periods.from_day) is not null then coalesce(sum(calls.commit_count), 0) end as commit_count
 from periods
 left join calls
     on calls.called_date_key between periods.from_day and periods.to_day

@@ -66,7 +66,7 @@ periods as (
 
 select
     periods.period,
-    sum(operations.lines_added) as lines_added
+    case when min(periods.from_day) is not null then coalesce(sum(operations.lines_added), 0) end as lines_added
 from periods
 left join operations
     on operations.operated_date_key between periods.from_day and periods.to_day

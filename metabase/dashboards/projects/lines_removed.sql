@@ -66,7 +66,7 @@ periods as (
 
 select
     periods.period,
-    sum(operations.lines_removed) as lines_removed
+    case when min(periods.from_day) is not null then coalesce(sum(operations.lines_removed), 0) end as lines_removed
 from periods
 left join operations
     on operations.operated_date_key between periods.from_day and periods.to_day

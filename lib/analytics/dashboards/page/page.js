@@ -577,10 +577,10 @@
 
   function freshness() {
     if (manifest.newestEntry === null) { $("fresh").textContent = "No entries yet: run the pipeline first."; return; }
-    const days = Math.floor((Date.now() - manifest.newestEntry) / DAY_MS);
-    const age = days < 1 ? "today" : days === 1 ? "yesterday" : `${whole.format(days)} days ago`;
+    const hours = Math.max(0, Math.floor((Date.now() - manifest.newestEntry) / 3600000)), days = Math.floor(hours / 24);
+    const age = hours < 1 ? "within the last hour" : hours === 1 ? "an hour ago" : days < 2 ? `${hours} hours ago` : `${whole.format(days)} days ago`;
     $("fresh").textContent = `Newest entry ${instants.format(manifest.newestEntry)} (${age}) · report made ${instants.format(manifest.madeAt)} · ${manifest.timeZone}`;
-    if (days > 2) $("fresh").classList.add("stale");
+    if (days >= 2) $("fresh").classList.add("stale");
   }
 
   let resizing = 0, width = innerWidth;
