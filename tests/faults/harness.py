@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import multiprocessing.process
 import os
@@ -130,6 +131,11 @@ class Space:
 
     def restore(self, saved: Path) -> None:
         """Everything as it was saved."""
+        lock = self.settings.mongo_storage_dir / "lock"
+        if lock.exists():
+            # an embedded server that is still stopping would write into what takes its storage's place
+            with lock.open() as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
         shutil.rmtree(self.root)
         shutil.copytree(saved, self.root, symlinks=True)
 
