@@ -53,6 +53,7 @@ def test_raw_tables_stay_small_and_lose_nothing(simulation: Any) -> None:
         assert day.before_night.missing == day.after_night.missing == 0
         # one file of each day there is, and what came since
         assert day.after_night.files <= len(simulation.days()) + 1
+        assert day.after_night.manifests < 8 + 8  # of two tables
     assert simulation.state().rows == simulation.feed.lines > 2_000
     runs = len(HOURS) + 1
     assert max(night.snapshots for night in nights) <= 2 * 3 * runs
