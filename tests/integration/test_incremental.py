@@ -6,6 +6,7 @@ session would leave rows behind that only the next full refresh corrects.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -24,7 +25,7 @@ from analytics.generator import generate
 from analytics.load import load
 from analytics.settings import Settings, load_settings
 from analytics.transform import transform
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -43,15 +44,33 @@ def lines_of(projects: Path) -> list[Line]:
     ]
 
 
-def batches_of(lines: list[Line], cuts: Iterable[float], rng: random.Random, repeated: float) -> list[list[Line]]:
-    """The lines in random order, cut at the given places; a share of each batch comes again in the next one."""
-    lines = list(lines)
-    rng.shuffle(lines)
+def batches_of(
+    lines: list[Line], cuts: Iterable[float], rng: random.Random, repeated: float, spread: float
+) -> list[list[Line]]:
+    """The lines in random order, cut at the given places; a share of each batch comes again in the next one.
+
+    Transcripts arrive whole when `spread` is 0, and each batch touches few sessions; the larger it is the more their
+    lines are mixed, up to no order at all.
+    """
+    places_of_files = {path: rng.random() for path in sorted({path for path, _ in lines})}
+    lines = sorted(lines, key=lambda line: places_of_files[line[0]] + spread * rng.random())
     places = sorted({0, len(lines), *(int(cut * len(lines)) for cut in cuts)})
     batches = [lines[start:end] for start, end in itertools.pairwise(places)]
     for earlier, later in itertools.pairwise(list(batches)):
         later += rng.sample(earlier, int(repeated * len(earlier)))
     return batches
+
+
+def forks_of(lines: list[Line], rng: random.Random, share: float) -> list[Line]:
+    """Copies of a share of the lines under other sessions: which copy stands depends on documents of both."""
+    forks = []
+    for path, text in rng.sample(lines, int(share * len(lines))):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            entry = json.loads(text)
+            fork = rng.choice(["0-before-all-others", "z-after-all-others"])
+            if entry["sessionId"]:
+                forks.append((path.with_name(f"{fork}.jsonl"), json.dumps({**entry, "sessionId": fork}).encode()))
+    return forks
 
 
 def run(settings: Settings, *, full_refresh: bool = False) -> None:
@@ -103,21 +122,24 @@ def assert_incremental_equals_full(root: Path, batches: list[list[Line]]) -> Non
     max_examples=int(os.environ.get("INCREMENTAL_EXAMPLES", "3")),
     deadline=None,
     derandomize=True,
+    phases=[Phase.explicit, Phase.generate],  # an example takes seconds: one that fails is told as it is
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(
     seed=st.integers(0, 10_000),
-    cuts=st.lists(st.floats(0.05, 0.95), min_size=1, max_size=3),
+    cuts=st.lists(st.sampled_from([0.5, 0.3, 0.7, 0.05, 0.95]), min_size=1, max_size=3, unique=True),
     repeated=st.sampled_from([0.0, 0.1, 1.0]),
+    spread=st.sampled_from([0.0, 0.2, 100.0]),
 )
 def test_marts_equal_a_full_refresh_when_a_generated_history_arrives_in_any_split_and_order(
-    seed: int, cuts: list[float], repeated: float
+    seed: int, cuts: list[float], repeated: float, spread: float
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         generate(root / "generated", seed=seed, entries=600, days=6, end=datetime(2026, 8, 20, tzinfo=UTC))
-        lines = lines_of(root / "generated")
-        assert_incremental_equals_full(root, batches_of(lines, cuts, random.Random(seed), repeated))
+        lines, rng = lines_of(root / "generated"), random.Random(seed)
+        lines += forks_of(lines, rng, share=0.1)
+        assert_incremental_equals_full(root, batches_of(lines, cuts, rng, repeated, spread))
 
 
 def test_marts_equal_a_full_refresh_when_every_hard_case_arrives_in_the_wrong_order(tmp_path: Path) -> None:
@@ -186,7 +208,9 @@ def test_marts_equal_a_full_refresh_when_real_transcripts_arrive_in_any_split_an
     samples_dir: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(20260901)
-    batches = batches_of(lines_of(samples_dir / "projects"), [rng.random() for _ in range(3)], rng, repeated=0.02)
+    batches = batches_of(
+        lines_of(samples_dir / "projects"), [rng.random() for _ in range(3)], rng, repeated=0.02, spread=100
+    )
     assert_incremental_equals_full(tmp_path, batches)
 
 
