@@ -32,7 +32,12 @@ def current_inputs(settings: Settings) -> Inputs:
         ConfigError: PRICING_OVERRIDES names a file that cannot be read.
     """
     reading = _hash(_files("models/staging", "macros"))
-    others = [*_files("models/intermediate", "models/marts", "seeds"), _DBT / "dbt_project.yml"]
+    # the seeds' types stand in their yml
+    others = [
+        *_files("models/intermediate", "models/marts", "seeds"),
+        _DBT / "seeds/_seeds.yml",
+        _DBT / "dbt_project.yml",
+    ]
     prices = settings.pricing_overrides
     try:
         own_prices = prices.read_bytes() if prices else b""

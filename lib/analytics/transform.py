@@ -23,6 +23,7 @@ from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
 from analytics.files import disk_errors
+from analytics.inputs import current_inputs
 from analytics.pricing import read_overrides
 from analytics.settings import PROJECT_ROOT, Settings
 
@@ -119,7 +120,7 @@ def _transform(
     before = _read_state(settings.build_path)
     arguments = ["build", "--no-write-json", "--vars", json.dumps(variables)]
     kinds = ["model", *(["test"] if test else [])]
-    if before.inputs != _inputs_fingerprint(settings):
+    if before.inputs != current_inputs(settings).building:
         kinds.append("seed")
     for kind in kinds:
         arguments += ["--resource-type", kind]
@@ -155,20 +156,6 @@ def _transform(
         full_refresh=rebuild,
         warnings=warnings + _warnings(settings.build_path, results),
     )
-
-
-def is_outdated(settings: Settings) -> bool:
-    """Whether the published database was built with other models, prices or time zone than a build now uses.
-
-    Cheap (no dbt): fit for deciding that a run with nothing new to load has nothing to do. False when nothing
-    is published.
-
-    Raises:
-        ConfigError: wrong prices in PRICING_OVERRIDES.
-    """
-    if not settings.published_path.exists():
-        return False
-    return _read_state(settings.published_path).inputs != _inputs_fingerprint(settings)
 
 
 def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
@@ -211,7 +198,7 @@ def dbt_session(
     runner = _import_dbt_runner()
     with _dbt_environment(database or settings.build_path, read_only):
         try:
-            parsed = runner().invoke(_options(settings, ["parse", *_parse_cache_option(settings)]))
+            parsed = runner().invoke(_options(settings, ["parse", "--no-write-json", *_parse_cache_option(settings)]))
             if not parsed.success:
                 raise _parse_error(settings, parsed.exception)
             _parse_cache_mark(settings).write_text(_files_fingerprint())
@@ -263,18 +250,13 @@ def _files_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _inputs_fingerprint(settings: Settings) -> str:
-    prices = [row.as_strings() for row in read_overrides(settings.pricing_overrides)]
-    return hashlib.sha256(json.dumps([_files_fingerprint(), settings.analytics_tz, prices]).encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class _State:
     """What the tables of a working copy were built with; one row in `raw.transform_state`."""
 
     definitions: str | None  # fingerprint of models, prices and time zone after staging
     reading: str | None  # fingerprint of staging
-    inputs: str | None  # fingerprint of the project's files, prices and time zone
+    inputs: str | None  # `Inputs.building`; when it changes, the seeds are written again
     load_was_full: bool = False
 
     @classmethod
@@ -285,7 +267,7 @@ class _State:
         return cls(
             definitions=_fingerprint(manifest, ("intermediate", "marts"), json.dumps([constant, prices])),
             reading=_fingerprint(manifest, ("staging",), ""),
-            inputs=_inputs_fingerprint(settings),
+            inputs=current_inputs(settings).building,
         )
 
 

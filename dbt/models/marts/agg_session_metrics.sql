@@ -1,20 +1,32 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        pre_hook='{{ delete_touched_sessions() }}',
+        on_schema_change='fail',
+    )
+}}
+
 with
 
 sessions as (
 
     select * from {{ ref('dim_sessions') }}
+    where {{ touched_sessions_filter() }}
 
 ),
 
 messages as (
 
     select * from {{ ref('fct_messages') }}
+    where {{ touched_sessions_filter() }}
 
 ),
 
 tool_calls as (
 
     select * from {{ ref('fct_tool_calls') }}
+    where {{ touched_sessions_filter() }}
 
 ),
 

@@ -2,30 +2,51 @@
     Heuristics, each local to a session: what they find was probably avoidable, not certainly. Only what is known is
     attributed: a call bears its share of the response that asked for it, never a guess at what its result cost later.
 #}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        pre_hook='{{ delete_touched_sessions() }}',
+        on_schema_change='fail',
+    )
+}}
 
 with
 
 messages as (
 
     select * from {{ ref('fct_messages') }}
+    where {{ touched_sessions_filter() }}
 
 ),
 
 tool_calls as (
 
     select * from {{ ref('fct_tool_calls') }}
+    where {{ touched_sessions_filter() }}
 
 ),
 
 file_operations as (
 
     select * from {{ ref('fct_file_operations') }}
+    where {{ touched_sessions_filter() }}
 
 ),
 
 prices as (
 
     select * from {{ ref('int_model_prices') }}
+
+),
+
+-- a carried-on session's call can belong to a response of the session before
+calling_responses as (
+
+    select * from {{ ref('fct_messages') }}
+    {%- if is_incremental() %}
+    where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+    {%- endif %}
 
 ),
 
@@ -136,12 +157,12 @@ call_findings as (
         wasted_calls.tool_use_id as evidence_key,
         wasted_calls.called_at as found_at,
         {%- for tokens in token_columns() %}
-        messages.{{ tokens }} // greatest(messages.tool_use_count, 1) as {{ tokens }},
+        calling_responses.{{ tokens }} // greatest(calling_responses.tool_use_count, 1) as {{ tokens }},
         {%- endfor %}
-        cast(messages.cost_usd / greatest(messages.tool_use_count, 1) as decimal(18, 9)) as cost_usd
+        cast(calling_responses.cost_usd / greatest(calling_responses.tool_use_count, 1) as decimal(18, 9)) as cost_usd
     from wasted_calls
-    left join messages
-        on wasted_calls.message_key = messages.message_key
+    left join calling_responses
+        on wasted_calls.message_key = calling_responses.message_key
 
 ),
 
