@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +26,7 @@ from analytics.lock import run_lock
 from analytics.notebook import NO_TELEMETRY, result_of
 from analytics.runs import DEFAULT_DEPLOYMENT, Run
 from analytics.settings import PROJECT_ROOT, Settings
+from analytics.signals import terminable
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ def run(
         started = time.monotonic()
         with _log_to(record.folder / "run.log", watch.scrub):
             try:
-                with _environment(settings), _terminable():
+                with _environment(settings), terminable():
                     logger.info("run %s started", record.run_id)
                     _build(record, watch)
                 _conclude(record, watch)
@@ -284,20 +283,3 @@ def _log_to(path: Path, scrub: Callable[[str], str]) -> Iterator[None]:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         handler.close()
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """A SIGTERM ends the run the way Ctrl-C does: servers stop, run.json says so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

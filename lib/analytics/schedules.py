@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -251,12 +250,3 @@ def work(
             say(f"error: {chosen.name}: {error}")
         done += 1
     return done
-
-
-def stop_on_signals() -> None:
-    """Let SIGTERM end the foreground worker the way Ctrl-C does."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)

@@ -195,7 +195,7 @@ def test_a_killed_sync_is_completed_by_the_next(make_settings: Make, write_trans
         assert state.fact("unextracted") == "no"
 
 
-def test_watch_copies_new_lines_until_interrupted(
+def test_watch_copies_new_lines_until_it_is_terminated(
     target: Settings, collection: Any, write_transcript: Any, tmp_path: Path
 ) -> None:
     write_transcript("-p/a.jsonl", *lines(0, 2))
@@ -215,10 +215,13 @@ def test_watch_copies_new_lines_until_interrupted(
             time.sleep(0.05)
         assert collection.count_documents({}) == count
 
-    wait_for(2)
-    write_transcript("-p/a.jsonl", *lines(2, 5), mode="ab")
-    wait_for(5)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
+    try:
+        wait_for(2)
+        write_transcript("-p/a.jsonl", *lines(2, 5), mode="ab")
+        wait_for(5)
+        process.terminate()
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode == 0
     assert "stopped" in output

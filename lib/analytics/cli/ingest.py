@@ -15,14 +15,16 @@ from analytics.settings import load_settings
 def sync(watch: bool, every: float) -> None:
     """Copy new transcript lines into MongoDB (MONGO_URI, else the embedded server)."""
     from analytics import sync as work
+    from analytics.signals import terminable
 
     settings = load_settings()
     click.echo(work.sync(settings))
     if watch:
         click.echo(f"watching {settings.claude_projects_dir}, Ctrl-C ends it")
         try:
-            for result in work.watch(settings, every=timedelta(seconds=every)):
-                click.echo(result)
+            with terminable():
+                for result in work.watch(settings, every=timedelta(seconds=every)):
+                    click.echo(result)
         except KeyboardInterrupt:
             click.echo("stopped; everything copied so far is safe")
     else:

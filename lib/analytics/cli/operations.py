@@ -73,13 +73,14 @@ def worker(name: str | None) -> None:
 
 def _work(name: str | None) -> None:
     from analytics import deploy as cron
-    from analytics.schedules import load_schedules, run_deployment, stop_on_signals, work
+    from analytics.schedules import load_schedules, run_deployment, work
+    from analytics.signals import terminable
 
     settings, schedules = load_settings(), load_schedules()
     if name is None:
-        stop_on_signals()
         try:
-            work(settings, schedules, say=_say)
+            with terminable():
+                work(settings, schedules, say=_say)
         except KeyboardInterrupt:
             click.echo("stopped")
         return
