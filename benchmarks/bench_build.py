@@ -38,6 +38,8 @@ def step(name: str, root: Path) -> dict[str, Any]:
         seconds = extract(settings, progress=False).duration_seconds
         return {"extract_seconds": seconds, "extract_peak_mb": peak_mb()}
     import dbt.cli.main  # noqa: F401  start-up, not work
+    import pyiceberg.catalog.sql
+    import pyiceberg.io.pyarrow  # noqa: F401
 
     started = time.perf_counter()
     loaded = load(settings)

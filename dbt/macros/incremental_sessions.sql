@@ -51,3 +51,21 @@
     {#- The uuid in an entry's key; null for entries without one. -#}
     case when not regexp_matches({{ entry_key }}, '^(?:content|document):') then {{ entry_key }} end
 {%- endmacro %}
+
+{% macro of_related_sessions(entries) -%}
+    {#-
+        Condition on the rows of `entries` (stg_entries): those of the touched sessions and of the ones their rows
+        depend on. By row number, so that the engine finds them in one column and then reads the other columns of these
+        rows only: of a million rows it would read all of them otherwise.
+    -#}
+    {{ row_number_of_table() }} in (
+            select {{ row_number_of_table() }}
+            from {{ entries }}
+            where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+        )
+{%- endmacro %}
+
+{% macro row_number_of_table() -%}
+    {#- The engine's own number of a row. Unit tests put a key in its place: what they are given is no table. -#}
+    rowid
+{%- endmacro %}

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 RAW_VERSION = 1
 
 
+# Rows pass through; what DuckDB would keep of them in memory beyond this, nobody reads again.
+MEMORY_LIMIT = "256MB"
+
+
 @dataclass(frozen=True)
 class LoadResult:
     """What one load brought into the working copy."""
@@ -176,6 +180,7 @@ def _load_files(
             connection.execute("set timezone = 'UTC'")
             # nothing here relies on the order of rows, and large inserts need less memory
             connection.execute("set preserve_insertion_order = false")
+            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
             connection.execute("create schema if not exists raw")
             _lay_documents(connection, store, files, load_id)
             if full:

@@ -9,7 +9,7 @@ with copies as (
     where
         session_id is not null
         {%- if not flags.FULL_REFRESH %}
-        and session_id in (select session_id from {{ ref('int_touched_sessions') }})
+        and {{ of_related_sessions(ref('stg_entries')) }}
         {%- endif %}
 
 ),
