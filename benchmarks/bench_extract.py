@@ -128,6 +128,8 @@ def drain(uri: str) -> tuple[float, int]:
 def plain_extractor(uri: str, data_dir: Path) -> float:
     """The yardstick: a dict per document, `pa.Table.from_pylist`, the same table and commits -> seconds."""
     import pyarrow as pa
+    import pyiceberg.catalog.sql
+    import pyiceberg.io.pyarrow  # noqa: F401  start-up, not work
     from analytics.envelope import SCHEMA
     from analytics.raw import RawStore
     from analytics.settings import load_settings
@@ -186,6 +188,7 @@ def timed_extract(**settings: Any) -> dict[str, Any]:
         "from pathlib import Path\n"
         "from analytics.settings import load_settings\n"
         "from analytics.extract import extract\n"
+        "import pyiceberg.catalog.sql, pyiceberg.io.pyarrow\n"  # start-up, not work
         "settings = load_settings(**json.loads(sys.argv[1]))\n"
         "result = extract(settings, progress=False)\n"
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"

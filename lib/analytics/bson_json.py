@@ -64,14 +64,15 @@ def _default(value: Any) -> Any:
     return canonical(value, CANONICAL_JSON_OPTIONS)
 
 
-def may_hold_non_finite(raw: bytes) -> bool:
-    """Whether `raw` BSON could hold a NaN or an Infinity (orjson would silently write null).
+def _possible_non_finite(raw: bytes) -> np.ndarray:
+    """Offsets in `raw` BSON at which a NaN or an Infinity may end (orjson would silently write null).
 
-    Such a double ends in a byte 0xF0..0xFF followed by 0x7F or 0xFF, which UTF-8 text never contains.
+    Such a double ends in a byte 0xF0..0xFF followed by 0x7F or 0xFF, which UTF-8 text never contains. Integers and
+    dates can look like one: what is found is to be looked at, no more.
     """
     array = np.frombuffer(raw, np.uint8)
     ends = np.concatenate([np.flatnonzero(array == 0x7F), np.flatnonzero(array == 0xFF)])
-    return bool((array[ends - 1] >= 0xF0).any())
+    return ends[array[ends - 1] >= 0xF0]
 
 
 def _spell_non_finite(value: Any) -> Any:
@@ -110,7 +111,7 @@ def document_json(raw: bytes) -> tuple[str, bytes]:
     Raises what decoding raises.
     """
     document = bson.decode(raw, CODEC)
-    if may_hold_non_finite(raw):
+    if len(_possible_non_finite(raw)):
         document = _spell_non_finite(document)
     return id_text(document.get("_id")), dumps(document)
 
@@ -120,19 +121,20 @@ def batch_json(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | Non
 
     One bad document never takes its neighbours with it: when the batch as a whole fails, each is tried alone.
     """
-    if not may_hold_non_finite(raw):
-        # What is decoded is dropped again at once: looking for cycles in it costs a third of the time.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            documents = bson.decode_all(raw, CODEC)
-            texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
-            return [id_text(document.get("_id")) for document in documents], texts, []
-        except Exception as error:
-            logger.debug("a batch is decoded one by one: %s", error)
-        finally:
-            if collecting:
-                gc.enable()
+    # What is decoded is dropped again at once: looking for cycles in it costs a third of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        documents = bson.decode_all(raw, CODEC)
+        for position in _documents_at(raw, _possible_non_finite(raw)):
+            documents[position] = _spell_non_finite(documents[position])
+        texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
+        return [id_text(document.get("_id")) for document in documents], texts, []
+    except Exception as error:
+        logger.debug("a batch is decoded one by one: %s", error)
+    finally:
+        if collecting:
+            gc.enable()
     ids: list[str] = []
     texts = []
     failures: list[tuple[str | None, bytes, str]] = []
@@ -145,6 +147,14 @@ def batch_json(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | Non
             ids.append(key)
             texts.append(text)
     return ids, texts, failures
+
+
+def _documents_at(raw: bytes, offsets: np.ndarray) -> list[int]:
+    """Positions of the documents, among those concatenated in `raw`, in which the offsets lie."""
+    if not len(offsets):
+        return []
+    ends = np.cumsum([len(part) for part in split_documents(raw)])
+    return np.unique(np.searchsorted(ends, offsets, side="right")).tolist()
 
 
 def split_documents(raw: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import bson
 import pytest
-from analytics.bson_json import batch_json, document_json, id_text, id_value, may_hold_non_finite, split_documents
+from analytics.bson_json import batch_json, document_json, id_text, id_value, split_documents
 from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given, settings
@@ -99,20 +99,25 @@ def test_deep_documents_are_written() -> None:
     assert text.count(b"{") == 401
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True), st.text(), st.integers(-(2**63), 2**63 - 1))
+_VALUES = st.tuples(
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    # 0x7FF0 and the like: integers whose bytes look like the end of such a double
+    st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0x7FF0, 0xFFF8, 0x7FF00000, -16, -1]),
+)
+
+
+@given(st.lists(_VALUES, min_size=1, max_size=20))
 @settings(max_examples=200, deadline=None)
-def test_no_double_that_is_not_finite_escapes(number: float, text: str, integer: int) -> None:
-    try:
-        raw = bson.encode({"_id": integer, "t": text, "n": number, "last": 1})
-    except (UnicodeEncodeError, bson.errors.InvalidDocument):
-        return
-    if not math.isfinite(number):
-        assert may_hold_non_finite(raw)
-    _, (encoded,), failures = batch_json(raw)
+def test_no_double_that_is_not_finite_escapes_a_batch(values: list[tuple[float, str, int]]) -> None:
+    documents = [{"_id": n, "t": text, "i": whole, "n": [number]} for n, (number, text, whole) in enumerate(values)]
+    _, texts, failures = batch_json(b"".join(map(bson.encode, documents)))
     assert not failures
-    found = json.loads(encoded)
-    assert found["t"] == text
-    assert found["n"] == number if math.isfinite(number) else isinstance(found["n"], dict)
+    for text, document in zip(texts, documents, strict=True):
+        found = json.loads(text)
+        (number,) = document["n"]
+        assert (found["t"], found["i"]) == (document["t"], document["i"])
+        assert found["n"] == [number] if math.isfinite(number) else isinstance(found["n"][0], dict)
 
 
 def test_documents_are_split_where_they_end() -> None:
