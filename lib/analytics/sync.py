@@ -12,6 +12,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -298,6 +299,7 @@ class _Copy:
         self._dead: list[DeadLetter] = []
         self._states: dict[str, FileState] = {}
         self._size = 0
+        self._sent: _Lot | None = None
         self.read = self.inserted = self.refused = self.bytes_read = 0
         self.flushed: list[str] = []  # the last id of every insert
 
@@ -312,20 +314,27 @@ class _Copy:
     def run(self, files: list[PendingFile], bar: Progress) -> None:
         """Copy what is new in `files`."""
         self._waiting, self._dead, self._states, self._size, self.flushed = [], [], {}, 0, []
-        for file in files:
-            offset = file.start
-            for plain, helped, next_offset in read_lines(file, _parse_line):
-                for start, text, document in plain:
-                    self._add(file, start, text, document)
-                for line in helped:
-                    document = None if line.reason else parse(line.text)
-                    self._add(file, line.offset, line.original, document, line.reason)
-                self.bytes_read += next_offset - offset
-                bar.advance(next_offset - offset)
-                offset = next_offset
-                self._states[file.source_file] = state_after(file, offset, at_end=False)
-            self._states[file.source_file] = state_after(file, offset)
-        self._flush()
+        self._sent = None
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync-insert") as self._sender:
+            for file in files:
+                self._read(file, bar)
+            self._flush()
+            self._settle()
+
+    def _read(self, file: PendingFile, bar: Progress) -> None:
+        """Copy what is new in `file`."""
+        offset = file.start
+        for plain, helped, next_offset in read_lines(file, _parse_line):
+            for start, text, document in plain:
+                self._add(file, start, text, document)
+            for line in helped:
+                document = None if line.reason else parse(line.text)
+                self._add(file, line.offset, line.original, document, line.reason)
+            self.bytes_read += next_offset - offset
+            bar.advance(next_offset - offset)
+            offset = next_offset
+            self._states[file.source_file] = state_after(file, offset, at_end=False)
+        self._states[file.source_file] = state_after(file, offset)
 
     def _add(
         self,
@@ -359,25 +368,47 @@ class _Copy:
             self._flush()
 
     def _flush(self) -> None:
-        """Insert what waits; only then remember that it was read."""
-        facts = {"last_ingested_at": self._now.isoformat()}
-        self.read += len(self._waiting) + len(self._dead)
-        if self._waiting:
+        """Send what waits. The server stores it while the next lines are read."""
+        self._settle()
+        lot = _Lot(self._waiting, self._dead, self._states)
+        self._waiting, self._dead, self._states, self._size = [], [], {}, 0
+        if lot.documents:
             # Said before the first document is there: an extract must never believe that nothing is new.
             self._state.save_facts({"unextracted": "yes"})
-            new, failed = _insert(self._collection, self._waiting)
+            lot.insert = self._sender.submit(_insert, self._collection, lot.documents)
+        self._sent = lot
+
+    def _settle(self) -> None:
+        """Wait for what was sent; only then remember that it was read."""
+        lot, self._sent = self._sent, None
+        if lot is None:
+            return
+        facts = {"last_ingested_at": self._now.isoformat()}
+        dead = lot.dead
+        if lot.insert is not None:
+            new, failed = lot.insert.result()
             reached("sync.inserted")
             self.inserted += new
-            self._dead += failed
+            dead = [*dead, *failed]
             refused = {letter.dead_letter_id for letter in failed}
-            stored = [item.key for item in self._waiting if item.key not in refused]
+            stored = [item.key for item in lot.documents if item.key not in refused]
             if stored:
                 facts["probe"] = stored[-1]
                 self.flushed.append(stored[-1])
-        self.refused += len(self._dead)
-        self._state.save(self._root, self._states, self._dead, facts)
+        self.read += len(lot.documents) + len(lot.dead)
+        self.refused += len(dead)
+        self._state.save(self._root, lot.states, dead, facts)
         reached("sync.saved")
-        self._waiting, self._dead, self._states, self._size = [], [], {}, 0
+
+
+@dataclass
+class _Lot:
+    """Documents on their way to the server, with what is to be remembered once they are there."""
+
+    documents: list[_Document]
+    dead: list[DeadLetter]
+    states: dict[str, FileState]
+    insert: Future[tuple[int, list[DeadLetter]]] | None = None
 
 
 @dataclass(frozen=True)
