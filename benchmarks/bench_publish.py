@@ -93,8 +93,8 @@ def run(rows: int, folder: Path) -> dict[str, Any]:
     copy_database(settings.published_path.resolve(), settings.build_path)
     with duckdb.connect(str(settings.build_path)) as connection:
         for number in range(4):
-            connection.execute(f"create table intermediate.dropped_{number} as from intermediate.int_messages")
-        connection.execute("create table intermediate.last as from intermediate.int_messages; checkpoint")
+            connection.execute(f"create table intermediate.dropped_{number} as from marts.fct_messages")
+        connection.execute("create table intermediate.last as from marts.fct_messages; checkpoint")
         for number in range(4):
             connection.execute(f"drop table intermediate.dropped_{number}")
     bloated = settings.build_path.stat().st_size
