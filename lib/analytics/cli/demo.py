@@ -20,7 +20,7 @@ from analytics.settings import load_settings
     help="Where to write it; default DATA_DIR/projects.",
 )
 def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
-    """Generate a synthetic history, with its ground truth in truth.json beside it.
+    """Generate a synthetic history, with its ground truth in truth.json beside it (days and hours in ANALYTICS_TZ).
 
     `make demo` does this below data/demo and runs the pipeline on it, so that invented history never mixes with yours.
 
@@ -32,7 +32,8 @@ def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
     from analytics.errors import ConfigError
     from analytics.generator import generate
 
-    target = directory or load_settings().data_dir / "projects"
+    settings = load_settings()
+    target = directory or settings.data_dir / "projects"
     marker = target / ".synthetic"
     if target.exists() and any(target.iterdir()):
         # only what this command wrote is ever replaced
@@ -41,7 +42,7 @@ def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
         shutil.rmtree(target)
     target.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    truth = generate(target, seed=seed, entries=entries, days=days)
+    truth = generate(target, seed=seed, entries=entries, days=days, timezone=settings.analytics_tz)
     truth_file = target.parent / "truth.json"
     truth_file.write_text(json.dumps(truth.to_json(), indent=1, sort_keys=True))
     click.echo(
