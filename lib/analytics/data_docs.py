@@ -8,10 +8,11 @@ written anew: what the last run found, the rows that failed, and links to the pa
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from analytics.clock import utc_now
 
 if TYPE_CHECKING:
     from analytics.validate import Check, ValidationResult
@@ -72,7 +73,7 @@ def _index(folder: Path, result: ValidationResult, styles: str) -> str:
 <body>
 <main>
 <h1>Data quality</h1>
-<p>{escape(str(result))}<br>{escape(str(result.database))}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC</p>
+<p>{escape(str(result))}<br>{escape(str(result.database))}, {utc_now():%Y-%m-%d %H:%M:%S} UTC</p>
 {verdict}{notes}{details}
 <h4>All expectations</h4>
 <div class="scroll"><table>

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # Bumped when the raw tables below change shape: an older published database is then loaded anew.
 RAW_VERSION = 1
 
-
 # Rows pass through; what DuckDB would keep of them in memory beyond this, nobody reads again.
 MEMORY_LIMIT = "256MB"
 

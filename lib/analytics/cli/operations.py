@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import click
 
+from analytics.clock import utc_now
 from analytics.settings import load_settings
 
 
@@ -93,7 +93,7 @@ def _work(name: str | None) -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
+    click.echo(f"{utc_now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
     sys.stdout.flush()
 
 

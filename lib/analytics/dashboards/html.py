@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics import runs
+from analytics.clock import utc_now
 from analytics.dashboards.definitions import definition
 from analytics.dashboards.model import Card, Dashboard, load_dashboards
 from analytics.dashboards.query import Plan, plan
@@ -104,7 +105,7 @@ def _data(connection: duckdb.DuckDBPyConnection, dashboards: tuple[Dashboard, ..
     data = _Data(
         {
             "timeZone": settings.analytics_tz,
-            "madeAt": int(datetime.now(UTC).timestamp() * 1000),
+            "madeAt": int(utc_now().timestamp() * 1000),
             "newestEntry": int(newest[0] * 1000) if newest and newest[0] is not None else None,
             "firstDay": _day(first),
             "lastDay": _day(last),

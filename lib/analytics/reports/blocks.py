@@ -5,11 +5,12 @@ The windows are those of all usage, as agg_billing_blocks has them; filters deci
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from analytics.clock import utc_now
 from analytics.reports import cells
 from analytics.reports.report import (
     IS_RESPONSE,
@@ -70,7 +71,7 @@ def blocks(
         """,
     )
     built_at = published_at(connection)
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     for row in rows:
         active_ms = row["last_response_at"] - row["first_response_at"]
         # as agg_billing_blocks: below a minute there is no rate to speak of

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from analytics.clock import utc_now
 from analytics.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def select(
     Raises:
         ConfigError: a day cannot be read, or no project or machine goes by that name.
     """
-    today = datetime.now(timezone).date()
+    today = utc_now().astimezone(timezone).date()
     first = None if since is None else parse_day("--since", since, today)
     last = None if until is None else parse_day("--until", until, today)
     if first and last and first > last:
