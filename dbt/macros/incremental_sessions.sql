@@ -2,8 +2,9 @@
     Incremental by session.
 
     A load touches the sessions its documents belong to, and those that share an entry, a response or a tool call with
-    them (int_touched_sessions). An incremental model deletes the touched sessions' rows and computes them anew. What a
-    session's rows depend on always lies in the sessions int_entries holds, so the result equals a full refresh.
+    them (int_touched_sessions). A model with incremental_strategy `touched_sessions` deletes their rows and
+    computes them anew. What a session's rows depend on always lies in the sessions int_entries holds, so the result
+    equals a full refresh.
 #}
 
 {% macro entry_links() -%}
@@ -37,14 +38,10 @@
 {%- endmacro %}
 
 {% macro delete_touched_sessions() -%}
-    {#- Pre-hook of the models that are incremental by session. -#}
-    {%- set touched = ref('int_touched_sessions') -%}
-    {%- if is_incremental() -%}
-        delete from {{ this }}
-        where session_id in (select session_id from {{ touched }} where is_touched)
-    {%- else -%}
-        select 1
-    {%- endif -%}
+    {#- What strategy `touched_sessions` does before it adds the model's rows. The model itself must read
+        int_touched_sessions, or name it in a `depends_on` comment. -#}
+    delete from {{ this }}
+        where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
 {%- endmacro %}
 
 {% macro uuid_of_entry(entry_key) -%}

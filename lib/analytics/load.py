@@ -21,6 +21,7 @@ from analytics.files import copy_database, disk_errors, remove_database
 from analytics.inputs import Inputs, current_inputs
 from analytics.raw import RawStore, local_path
 from analytics.settings import Settings
+from analytics.working_copy import connect
 
 if TYPE_CHECKING:
     import duckdb
@@ -175,11 +176,7 @@ def _load_files(
     import duckdb
 
     try:
-        with duckdb.connect(str(settings.build_path)) as connection:
-            connection.execute("set timezone = 'UTC'")
-            # nothing here relies on the order of rows, and large inserts need less memory
-            connection.execute("set preserve_insertion_order = false")
-            connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        with connect(settings.build_path, memory_limit=MEMORY_LIMIT) as connection:
             connection.execute("create schema if not exists raw")
             _lay_documents(connection, store, files, load_id)
             if full:

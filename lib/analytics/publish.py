@@ -26,6 +26,7 @@ from analytics.faults import reached
 from analytics.files import PARTIAL, copy_database, partial_file, remove_database, sync_file, sync_folder
 from analytics.lock import run_lock
 from analytics.settings import Settings
+from analytics.working_copy import connect
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,9 +35,6 @@ _VERSION = re.compile(r"(\d{8}T\d{6})\.(\d+)\.db")
 
 # What only a build needs: the documents' text, and what dbt computes anew for the sessions of each run.
 _BUILD_ONLY = ["raw.new_documents", "intermediate.int_entries", "intermediate.int_messages"]
-
-# What dbt leaves of an interrupted build.
-_LEFTOVERS = r"__dbt_(tmp|backup)(__|$)"
 
 # DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
 # one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.
@@ -284,21 +282,17 @@ def _refuse_foreign_file(settings: Settings) -> None:
 
 def _finish(database: Path) -> bool:
     """Drop what only the build needs, checkpoint, close, compact; returns whether the file was rewritten."""
-    import duckdb
 
-    with duckdb.connect(str(database)) as connection:
-        connection.execute("set timezone = 'UTC'")
+    with connect(database) as connection:
         for kind, schema, name in connection.execute(
             """
             select 'view', schema_name, view_name from duckdb_views()
-            where not internal and (list_contains($build_only, schema_name || '.' || view_name)
-                or regexp_matches(view_name, $leftovers))
+            where list_contains($build_only, schema_name || '.' || view_name)
             union all
             select 'table', schema_name, table_name from duckdb_tables()
-            where not internal and (list_contains($build_only, schema_name || '.' || table_name)
-                or regexp_matches(table_name, $leftovers))
+            where list_contains($build_only, schema_name || '.' || table_name)
             """,
-            {"leftovers": _LEFTOVERS, "build_only": _BUILD_ONLY},
+            {"build_only": _BUILD_ONLY},
         ).fetchall():
             connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
         _write_published_at(connection)

@@ -1,7 +1,7 @@
-"""Raw to gold: dbt, run inside this process on the working copy.
+"""Raw to gold: the dbt project, built on the working copy.
 
-One process and one parse cache make a build of the whole project mostly the SQL itself. The cache (and all
-else dbt writes) lies under `DATA_DIR/dbt`, so the checkout stays clean and may be read-only.
+dbt builds whatever is new in some way: the first time, after a change of models, prices or time zone, on request. An
+hour's documents go through the statements dbt has prepared for that (`analytics.prepared`).
 """
 
 from __future__ import annotations
@@ -9,33 +9,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import re
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.clock import utc_now
+from analytics.dbt_session import DBT_DIR, dbt_session, one_line, project_fingerprint, target_dir
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.faults import reached
 from analytics.files import disk_errors
-from analytics.inputs import current_inputs
+from analytics.prepared import PreparedBuild, PreparedModel, read_prepared
 from analytics.pricing import read_overrides
-from analytics.settings import PROJECT_ROOT, Settings
+from analytics.settings import Settings
+from analytics.working_copy import connect, vacuum_tasks
 
 if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunner
+    import duckdb
     from dbt.contracts.graph.manifest import Manifest
 
-DBT_DIR = PROJECT_ROOT / "dbt"
 PROJECT_NAME = "claude_code_analytics"
-
-# Transcripts are private: dbt's own switch, and the one other tools agree on.
-_ENVIRONMENT = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
 
 _NO_NETWORK = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self' 'unsafe-inline' "
@@ -46,6 +41,8 @@ _NO_NETWORK = (
 # was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
 _STAGING = "path:models/staging"
 _AFTER_STAGING = ("path:models/intermediate", "path:models/marts", "path:seeds")
+# Views that outlive a build; the others read what publishing drops.
+_LASTING_VIEWS = "path:models/staging,config.materialized:view"
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ class TransformResult:
     models: list[ModelRun]
     duration_seconds: float
     full_refresh: bool  # every session was rebuilt: asked for, or prices, time zone or models had changed
+    prepared: bool = False  # the statements dbt had prepared were run, and dbt itself was not
     warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -118,20 +116,57 @@ def _transform(
         "pricing_overrides": [row.as_strings() for row in read_overrides(settings.pricing_overrides)],
     }
     before = _read_state(settings.build_path)
-    arguments = ["build", "--no-write-json", "--vars", json.dumps(variables)]
-    kinds = ["model", *(["test"] if test else [])]
-    if before.inputs != current_inputs(settings).building:
-        kinds.append("seed")
-    for kind in kinds:
-        arguments += ["--resource-type", kind]
-    if models:
-        arguments += ["--select", *models.split()]
+    built = None
+    if not (full_refresh or models or test):
+        built = _run_prepared(settings, before, variables)
+    if built is None:
+        built = _run_dbt(settings, before, variables, full_refresh=full_refresh, models=models, test=test)
+    reached("transform.finished")
+    return replace(built, duration_seconds=round(time.perf_counter() - started, 3))
 
+
+def _run_prepared(settings: Settings, before: _State, variables: dict[str, Any]) -> TransformResult | None:
+    """Run the statements dbt has prepared; None, and nothing done, if there are none for this state."""
+    import duckdb
+
+    project = _State.project_of(settings, variables)
+    if before.project != project or before.load_was_full:
+        return None
+    prepared = read_prepared(_prepared_path(settings), project)
+    if prepared is None:
+        return None
+    with connect(settings.build_path) as connection:
+        try:
+            done = prepared.run(connection, variables["as_of"])
+        except duckdb.Error:
+            return None  # dbt will either manage or say which model it is
+        reached("transform.built")
+        runs = [ModelRun(m.name, m.schema, "model", "success", round(seconds, 3), None) for m, seconds in done]
+        return replace(_result(connection, runs, []), prepared=True)
+
+
+def _run_dbt(
+    settings: Settings,
+    before: _State,
+    variables: dict[str, Any],
+    *,
+    full_refresh: bool,
+    models: str | None,
+    test: bool,
+) -> TransformResult:
+    """Let dbt build the project, or the selected models, and prepare the next incremental run."""
     results: list[Any] = []
     warnings: list[str] = []
-    with dbt_session(settings) as (manifest, invoke):
+    with connect(settings.build_path) as connection:
+        tasks = vacuum_tasks(connection)
+    with dbt_session(settings, vacuum_tasks=tasks) as (manifest, invoke):
         now = _State.of(settings, manifest, variables)
         rebuild = full_refresh or before.load_was_full or before.definitions not in (None, now.definitions)
+        arguments = ["build", "--no-write-json", "--vars", json.dumps(variables)]
+        for kind in ("model", "seed", *(["test"] if test else [])):
+            arguments += ["--resource-type", kind]
+        if models:
+            arguments += ["--select", *models.split()]
         if not rebuild:
             results += invoke(arguments).results
         elif before.load_was_full:
@@ -139,23 +174,54 @@ def _transform(
         else:
             results += invoke([*arguments, "--exclude", *_AFTER_STAGING]).results
             results += invoke([*arguments, "--exclude", _STAGING, "--full-refresh"]).results
+        if before.reading not in (None, now.reading) and not before.load_was_full:
+            warnings.append(
+                "documents are read differently since they were loaded: run the pipeline once with --full-refresh"
+            )
+            # no project: the next run asks dbt, and warns, again
+            now = replace(now, reading=before.reading, project=None)
+        if not models:
+            _prepare(settings, now, variables, invoke)
     if models and not results:
         raise ConfigError(f"--models {models!r}: selects nothing; `dbt ls` in {DBT_DIR} lists the names")
-    if before.reading not in (None, now.reading) and not before.load_was_full:
-        warnings.append(
-            "documents are read differently since they were loaded: run the pipeline once with --full-refresh"
-        )
-        now = replace(now, reading=before.reading)
+    warnings += [f"{r.node.name}: {one_line(r.message)}" for r in results if str(r.status) == "warn"]
     reached("transform.built")
-    if not models:
-        _write_state(settings.build_path, now)
-    reached("transform.finished")
+    with connect(settings.build_path) as connection:
+        if not models:
+            _write_state(connection, now)
+        return _result(connection, [_model_run(result) for result in results], warnings, full_refresh=rebuild)
+
+
+def _result(
+    connection: duckdb.DuckDBPyConnection, runs: list[ModelRun], warnings: list[str], *, full_refresh: bool = False
+) -> TransformResult:
     return TransformResult(
-        models=_with_rows(settings.build_path, [_model_run(result) for result in results]),
-        duration_seconds=round(time.perf_counter() - started, 3),
-        full_refresh=rebuild,
-        warnings=warnings + _warnings(settings.build_path, results),
+        models=_with_rows(connection, runs),
+        duration_seconds=0.0,
+        full_refresh=full_refresh,
+        warnings=warnings + _unpriced(connection),
     )
+
+
+def _prepare(settings: Settings, state: _State, variables: dict[str, Any], invoke: Callable[[list[str]], Any]) -> None:
+    """Let dbt write the statements of an incremental run on the tables that now exist."""
+    path = _prepared_path(settings)
+    if state.project is None or read_prepared(path, state.project):
+        return
+    arguments = ["run", "--no-write-json", "--vars", json.dumps({**variables, "prepare": True})]
+    results = invoke([*arguments, "--exclude", _LASTING_VIEWS]).results
+    PreparedBuild(
+        fingerprint=state.project,
+        as_of=variables["as_of"],
+        models=[
+            PreparedModel(r.node.name, r.node.schema, Path(r.node.build_path).read_text(encoding="utf-8"))
+            for r in results
+        ],
+    ).save(path)
+
+
+def _prepared_path(settings: Settings) -> Path:
+    return settings.data_dir / "dbt" / "prepared_build.json"
 
 
 def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
@@ -173,7 +239,7 @@ def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
         arguments.append("--empty-catalog")
     with dbt_session(settings, database=database, read_only=True) as (_, invoke):
         invoke(arguments)
-    page = _target_dir(settings) / "static_index.html"
+    page = target_dir(settings) / "static_index.html"
     # dbt's page carries a usage tracker. It is off (send_anonymous_usage_stats), and now has no way out either.
     text = page.read_text(encoding="utf-8")
     page.write_text(text.replace("<head>", f"<head>{_NO_NETWORK}", 1), encoding="utf-8")
@@ -182,93 +248,36 @@ def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
     return page
 
 
-@contextlib.contextmanager
-def dbt_session(
-    settings: Settings, *, database: Path | None = None, read_only: bool = False
-) -> Iterator[tuple[Manifest, Callable[[list[str]], Any]]]:
-    """The parsed project and a function that runs a dbt command (a list of arguments) and returns its result.
-
-    The project is parsed first, without variables: the parse cache stays valid from run to run although
-    `as_of` changes each time. When the block ends, no connection to the database is left open.
-
-    Raises:
-        AnalyticsError: from the function, when the command failed; one line naming the model or test and what
-            the engine said. From the block's start, when the project cannot be parsed.
-    """
-    runner = _import_dbt_runner()
-    with _dbt_environment(database or settings.build_path, read_only):
-        try:
-            parsed = runner().invoke(_options(settings, ["parse", "--no-write-json", *_parse_cache_option(settings)]))
-            if not parsed.success:
-                raise _parse_error(settings, parsed.exception)
-            _parse_cache_mark(settings).write_text(_files_fingerprint())
-
-            def invoke(arguments: list[str]) -> Any:
-                outcome = runner(manifest=parsed.result).invoke(_options(settings, arguments))
-                if not outcome.success:
-                    raise AnalyticsError(_failure(outcome))
-                return outcome.result
-
-            yield parsed.result, invoke
-        finally:
-            _close_connections()
-
-
-def _import_dbt_runner() -> type[dbtRunner]:
-    """`dbtRunner`, without the grammar of international URLs that jsonschema compiles on import (0.8 s)."""
-    unneeded = "rfc3987_syntax"
-    skip = unneeded not in sys.modules
-    if skip:
-        sys.modules[unneeded] = None  # type: ignore[assignment]  # an ImportError, which jsonschema expects
-    try:
-        from dbt.cli.main import dbtRunner
-    finally:
-        if skip:
-            del sys.modules[unneeded]
-    return dbtRunner
-
-
-def _parse_cache_mark(settings: Settings) -> Path:
-    return _target_dir(settings) / "parsed_files"
-
-
-def _parse_cache_option(settings: Settings) -> list[str]:
-    """dbt's partial parsing misses some changes (a model added beside its older yml): all or nothing."""
-    try:
-        unchanged = _parse_cache_mark(settings).read_text() == _files_fingerprint()
-    except OSError:
-        unchanged = False
-    return [] if unchanged else ["--no-partial-parse"]
-
-
-def _files_fingerprint() -> str:
-    """Hash of every file dbt reads from the project."""
-    digest = hashlib.sha256()
-    for path in sorted(DBT_DIR.rglob("*")):
-        if path.suffix in {".sql", ".yml", ".csv", ".md"} and "target" not in path.parts:
-            digest.update(f"{path.relative_to(DBT_DIR)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class _State:
     """What the tables of a working copy were built with; one row in `raw.transform_state`."""
 
     definitions: str | None  # fingerprint of models, prices and time zone after staging
     reading: str | None  # fingerprint of staging
-    inputs: str | None  # `Inputs.building`; when it changes, the seeds are written again
+    project: str | None  # fingerprint of all of the project, its variables and its engine; dbt has built it
     load_was_full: bool = False
 
     @classmethod
     def of(cls, settings: Settings, manifest: Manifest, variables: dict[str, Any]) -> _State:
         """The state a build of this project with these variables leaves behind."""
-        constant = {name: value for name, value in variables.items() if name != "as_of"}
         prices = [n.checksum.checksum for n in manifest.nodes.values() if n.name == "model_pricing"]
+        constant = json.dumps([_constant(variables), prices])
         return cls(
-            definitions=_fingerprint(manifest, ("intermediate", "marts"), json.dumps([constant, prices])),
+            definitions=_fingerprint(manifest, ("intermediate", "marts"), constant),
             reading=_fingerprint(manifest, ("staging",), ""),
-            inputs=current_inputs(settings).building,
+            project=cls.project_of(settings, variables),
         )
+
+    @staticmethod
+    def project_of(settings: Settings, variables: dict[str, Any]) -> str:
+        """What `project` is, found out without dbt."""
+        text = project_fingerprint(settings) + json.dumps(_constant(variables))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _constant(variables: dict[str, Any]) -> dict[str, Any]:
+    """The variables without the instant of the run."""
+    return {name: value for name, value in variables.items() if name != "as_of"}
 
 
 def _fingerprint(manifest: Manifest, layers: tuple[str, ...], extra: str) -> str:
@@ -318,76 +327,18 @@ def _read_state(database: Path) -> _State:
             except (duckdb.CatalogException, duckdb.BinderException):
                 return None
 
-        built_with = row("select definitions, reading, inputs from raw.transform_state") or (None, None, None)
+        built_with = row("select definitions, reading, project from raw.transform_state") or (None, None, None)
         (full,) = row("select full_refresh from raw.load_state") or (False,)
     return _State(*built_with, load_was_full=bool(full))
 
 
-def _write_state(database: Path, state: _State) -> None:
-    import duckdb
-
-    with duckdb.connect(str(database)) as connection:
-        connection.execute("create schema if not exists raw")
-        connection.execute(
-            "create or replace table raw.transform_state as"
-            " select ?::varchar as definitions, ?::varchar as reading, ?::varchar as inputs",
-            [state.definitions, state.reading, state.inputs],
-        )
-
-
-def _target_dir(settings: Settings) -> Path:
-    return settings.data_dir / "dbt" / "target"
-
-
-def _options(settings: Settings, arguments: list[str]) -> list[str]:
-    return [
-        "--quiet",
-        "--no-version-check",
-        *("--log-level", "none", "--log-level-file", "info"),
-        *("--log-path", str(settings.data_dir / "dbt" / "logs")),
-        *arguments,
-        *("--project-dir", str(DBT_DIR)),
-        *("--profiles-dir", str(DBT_DIR)),
-        *("--target", settings.dbt_target),
-        *("--target-path", str(_target_dir(settings))),
-    ]
-
-
-@contextlib.contextmanager
-def _dbt_environment(database: Path, read_only: bool) -> Iterator[None]:
-    """The variables dbt/profiles.yml reads, for the time of one session."""
-    values = {
-        **_ENVIRONMENT,
-        "ANALYTICS_BUILD_PATH": str(database),
-        "ANALYTICS_ACCESS_MODE": "read_only" if read_only else "automatic",
-    }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _close_connections() -> None:
-    """dbt-duckdb keeps the database open for the process: what follows needs it closed and checkpointed."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
-    environment = DuckDBConnectionManager._ENV
-    if environment is not None:
-        environment.close()
-    DuckDBConnectionManager.close_all_connections()
-
-
-def _parse_error(settings: Settings, exception: BaseException | None) -> AnalyticsError:
-    text = _one_line(exception)
-    if "does not have a target named" in text:
-        return ConfigError(f"DBT_TARGET={settings.dbt_target!r}: not a target of {DBT_DIR / 'profiles.yml'}")
-    return AnalyticsError(f"dbt cannot read the project: {text}")
+def _write_state(connection: duckdb.DuckDBPyConnection, state: _State) -> None:
+    connection.execute("create schema if not exists raw")
+    connection.execute(
+        "create or replace table raw.transform_state as"
+        " select ?::varchar as definitions, ?::varchar as reading, ?::varchar as project",
+        [state.definitions, state.reading, state.project],
+    )
 
 
 def _model_run(result: Any) -> ModelRun:
@@ -402,58 +353,34 @@ def _model_run(result: Any) -> ModelRun:
     )
 
 
-def _with_rows(database: Path, runs: list[ModelRun]) -> list[ModelRun]:
+def _with_rows(connection: duckdb.DuckDBPyConnection, runs: list[ModelRun]) -> list[ModelRun]:
     """The same runs with the number of rows each table holds now."""
-    import duckdb
-
-    with duckdb.connect(str(database), read_only=True) as connection:
-        tables = set(connection.sql("select schema_name, table_name from duckdb_tables()").fetchall())
-        named = [(run.schema, run.name) for run in runs if (run.schema, run.name) in tables]
-        if not named:
-            return runs
-        counts = connection.sql(
-            " union all ".join(f"select {i}, count(*) from {s}.{t}" for i, (s, t) in enumerate(named))
-        ).fetchall()
+    tables = set(connection.execute("select schema_name, table_name from duckdb_tables()").fetchall())
+    named = [(run.schema, run.name) for run in runs if (run.schema, run.name) in tables]
+    if not named:
+        return runs
+    counts = connection.execute(
+        " union all ".join(f"select {i}, count(*) from {s}.{t}" for i, (s, t) in enumerate(named))
+    ).fetchall()
     rows = {named[i]: count for i, count in counts}
     return [replace(run, rows=rows.get((run.schema, run.name))) for run in runs]
 
 
-def _warnings(database: Path, results: list[Any]) -> list[str]:
-    """Tests that warned, and models without a price."""
+def _unpriced(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """A warning for each model without a price."""
     import duckdb
 
-    found = [f"{r.node.name}: {_one_line(r.message)}" for r in results if str(r.status) == "warn"]
-    with duckdb.connect(str(database), read_only=True) as connection:
-        try:
-            unpriced = connection.execute(
-                "select model, count(*) from marts.fct_messages"
-                " where message_kind = 'response' and not is_priced group by model order by model"
-            ).fetchall()
-        except duckdb.CatalogException:  # not built yet
-            return found
-    return found + [
+    try:
+        unpriced = connection.execute(
+            "select model, count(*) from marts.fct_messages"
+            " where message_kind = 'response' and not is_priced group by model order by model"
+        ).fetchall()
+    except duckdb.CatalogException:  # not built yet
+        return []
+    return [
         f"no price for model {model}: {count} responses have no cost; add it to PRICING_OVERRIDES"
         for model, count in unpriced
     ]
-
-
-def _failure(outcome: Any) -> str:
-    """One line: which model or test, what the engine said, how many more."""
-    if outcome.result is None or not hasattr(outcome.result, "results"):
-        return f"dbt failed: {_one_line(outcome.exception)}"
-    failed = [r for r in outcome.result.results if str(r.status) in ("error", "fail", "runtime error")]
-    if not failed:
-        return f"dbt failed: {_one_line(outcome.exception)}"
-    first = failed[0]
-    kind = str(first.node.resource_type).replace("_", " ")
-    more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
-    return f"dbt {kind} {first.node.name} failed: {_one_line(first.message)}{more}"
-
-
-def _one_line(message: object) -> str:
-    """The message without dbt's framing: no line breaks, no repeated node name, no path into the build."""
-    text = re.sub(r"\s+", " ", str(message)).strip().partition(" > in macro ")[0]
-    return re.sub(r"^(?:Runtime|Compilation|Database|Parsing) Error(?: in \w+ \S+ \([^)]*\))? ?", "", text)
 
 
 def _serve(page: Path, port: int) -> None:

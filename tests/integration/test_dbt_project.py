@@ -8,8 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from analytics.dbt_session import DBT_DIR, dbt_session
 from analytics.settings import load_settings
-from analytics.transform import DBT_DIR, _State, dbt_session
+from analytics.transform import _State
 
 
 @pytest.fixture(scope="module")

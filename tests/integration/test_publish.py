@@ -74,7 +74,7 @@ def test_published_name_leads_to_the_new_version(settings: Settings) -> None:
 
 
 def test_build_only_relations_are_dropped_and_the_time_is_noted(settings: Settings) -> None:
-    build(settings, 1, "create table marts.dim_sessions__dbt_tmp as select 1 as a;")
+    build(settings, 1, "create schema intermediate; create table intermediate.int_entries as select 1 as a;")
     publish(settings)
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         names = {row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()}

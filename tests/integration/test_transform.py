@@ -6,18 +6,20 @@ stack trace.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 import raw_tables
+from analytics.dbt_session import dbt_session
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings, load_settings
-from analytics.transform import dbt_session, docs, transform
+from analytics.transform import docs, transform
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -142,6 +144,67 @@ def test_transform_keeps_old_documents_when_rebuilding_after_an_increment(settin
     assert rows(settings, "select response_count from marts.dim_sessions") == [(2,)]
 
 
+def test_an_increment_runs_what_dbt_prepared_and_gives_what_dbt_gives(settings: Settings, tmp_path: Path) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
+    assert not transform(settings, as_of=AS_OF).prepared
+    _add(settings, HISTORY[2:])
+    later = AS_OF + timedelta(days=40)
+    copy = tmp_path / "copy.db"
+    shutil.copy(settings.build_path, copy)
+    quick = transform(settings, as_of=later)
+    marts = _marts(settings)
+    _prepared(settings).unlink()
+    shutil.copy(copy, settings.build_path)
+    thorough = transform(settings, as_of=later)
+    assert (quick.prepared, thorough.prepared) == (True, False)
+    assert _marts(settings) == marts
+    assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
+    ran = {run.name: run.rows for run in quick.models}
+    # the views on raw tables stand already
+    assert {run.name for run in thorough.models} - ran.keys() == {
+        "stg_dead_letters",
+        "stg_redactions",
+        "model_pricing",
+        "tool_catalogue",
+    }
+    assert ran["fct_messages"] == 4
+    assert quick.warnings == thorough.warnings
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"fingerprint": "another", "as_of": "", "models": []}'])
+def test_dbt_builds_when_what_it_prepared_cannot_be_used(settings: Settings, damage: str) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
+    transform(settings, as_of=AS_OF)
+    _add(settings, HISTORY[2:])
+    _prepared(settings).write_text(damage)
+    assert not transform(settings, as_of=AS_OF).prepared
+    assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
+    assert '"fct_messages"' in _prepared(settings).read_text()
+
+
+def test_dbt_builds_anew_when_a_prepared_statement_fails(settings: Settings) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
+    transform(settings, as_of=AS_OF)
+    _add(settings, HISTORY[2:])
+    content = json.loads(_prepared(settings).read_text())
+    content["models"][-1]["sql"] = "select error('late')"
+    _prepared(settings).write_text(json.dumps(content))
+    assert not transform(settings, as_of=AS_OF).prepared
+    assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
+    _prepared(settings).unlink()
+
+
+def test_dbt_builds_when_prices_have_changed_since_it_prepared(settings: Settings, tmp_path: Path) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
+    transform(settings, as_of=AS_OF)
+    _add(settings, HISTORY[2:])
+    prices = tmp_path / "prices.csv"
+    prices.write_text("model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nglm-5,1,2,0,0,0\n")
+    result = transform(load_settings(data_dir=settings.data_dir, pricing_overrides=prices), as_of=AS_OF)
+    assert (result.prepared, result.full_refresh) == (False, True)
+    assert rows(settings, "select cost_usd::double from marts.fct_messages where model = 'glm-5'") == [(3.0,)]
+
+
 def test_transform_builds_only_what_is_selected_when_models_are_given(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     result = transform(settings, models="+fct_messages", as_of=AS_OF)
@@ -228,6 +291,17 @@ def test_docs_are_one_page_with_lineage_from_source_to_exposure(settings: Settin
     assert "exposure.claude_code_analytics." in text
     assert '"send_anonymous_usage_stats": false' in text
     assert "Content-Security-Policy" in text.partition("<script")[0]
+
+
+def _prepared(settings: Settings) -> Path:
+    return settings.data_dir / "dbt" / "prepared_build.json"
+
+
+def _add(settings: Settings, entries: list[dict[str, Any]]) -> None:
+    """A load of these entries onto what a publish leaves of the working copy."""
+    with duckdb.connect(str(settings.build_path)) as connection:
+        connection.execute("drop view intermediate.int_messages; drop view intermediate.int_entries")
+    raw_tables.load(settings.build_path, raw_tables.documents(entries, file="later.jsonl"))
 
 
 def _marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:

@@ -1,8 +1,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='append',
-        pre_hook='{{ delete_touched_sessions() }}',
+        incremental_strategy='touched_sessions',
     )
 }}
 

@@ -5,9 +5,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='append',
-        pre_hook='{{ delete_touched_sessions() }}',
-        on_schema_change='fail',
+        incremental_strategy='touched_sessions',
     )
 }}
 

@@ -1,11 +1,11 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='append',
-        pre_hook='{{ delete_touched_sessions() }}',
-        on_schema_change='fail',
+        incremental_strategy='touched_sessions',
     )
 }}
+
+-- depends_on: {{ ref('int_touched_sessions') }}
 
 with messages as (
 

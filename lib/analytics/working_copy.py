@@ -1,0 +1,55 @@
+"""Connections to the working copy, the DuckDB file that a run builds and nobody else reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+# What the statements of a build may use in memory; what does not fit goes to disk beside the file.
+MEMORY_LIMIT = "768MB"
+
+# Every run leaves a small row group in each table it adds rows to. Merging them takes the large ones beside them along,
+# most of a second for a table of half a million rows: it is left for one run in so many.
+RUNS_PER_MERGE = 24
+
+
+def connect(database: Path, *, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection with the settings of a build (dbt/profiles.yml has the same); closing it checkpoints.
+
+    Args:
+        memory_limit: such as `256MB`; default ANALYTICS_MEMORY_LIMIT, or MEMORY_LIMIT.
+
+    Raises:
+        duckdb.Error: the file cannot be opened.
+    """
+    import duckdb
+
+    connection = duckdb.connect(
+        str(database),
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "memory_limit": memory_limit or os.environ.get("ANALYTICS_MEMORY_LIMIT", MEMORY_LIMIT),
+            # no model relies on the order of rows, and large inserts need less memory
+            "preserve_insertion_order": "false",
+        },
+    )
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(f"set max_vacuum_tasks = {vacuum_tasks(connection)}")
+    return connection
+
+
+def vacuum_tasks(connection: duckdb.DuckDBPyConnection) -> int:
+    """DuckDB's `max_vacuum_tasks` for this run: 0 unless it is its turn to merge row groups."""
+    import duckdb
+
+    try:
+        row = connection.execute("select load_id, full_refresh from raw.load_state").fetchone()
+    except duckdb.Error:
+        row = None
+    load_id, is_full = row or (0, True)
+    return 100 if is_full or load_id % RUNS_PER_MERGE == 0 else 0
