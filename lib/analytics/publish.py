@@ -34,7 +34,12 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"(\d{8}T\d{6})\.(\d+)\.db")
 
 # What only a build needs: the documents' text, and what dbt computes anew for the sessions of each run.
-_BUILD_ONLY = ["raw.new_documents", "intermediate.int_entries", "intermediate.int_messages"]
+_BUILD_ONLY = [
+    "raw.new_documents",
+    "intermediate.int_related_entries",
+    "intermediate.int_entries",
+    "intermediate.int_messages",
+]
 
 # DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
 # one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.

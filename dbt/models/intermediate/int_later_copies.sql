@@ -8,8 +8,7 @@ with copies as (
         session_id,
         source_file,
         occurred_at
-    from {{ ref('stg_entries') }}
-    where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+    from {{ ref('int_related_entries') }}
 
 ),
 

@@ -1,6 +1,12 @@
 {{ config(materialized='table') }}
 
-with copies as (
+with load_contents as (
+
+    select * from {{ ref('int_load_contents') }}
+
+),
+
+entries as (
 
     select * from {{ ref('stg_entries') }}
 
@@ -27,12 +33,11 @@ redactions as (
 document_measures as (
 
     select
-        count(*) as documents,
-        count(distinct entry_key) filter (where session_id is null) as entries_without_session,
-        count(*) filter (where entry_type in ('user', 'assistant') and occurred_at is null) as untimed,
-        min(occurred_at) as oldest_entry_at,
-        max(occurred_at) as newest_entry_at
-    from copies
+        coalesce(sum(document_count), 0) as documents,
+        coalesce(sum(untimed_count), 0) as untimed,
+        min(oldest_entry_at) as oldest_entry_at,
+        max(newest_entry_at) as newest_entry_at
+    from load_contents
 
 ),
 
@@ -41,8 +46,9 @@ entry_measures as (
 
     select
         document_measures.*,
-        document_measures.entries_without_session + coalesce(standing.entries, 0) as entries
+        without_session.entries + coalesce(standing.entries, 0) as entries
     from document_measures
+    cross join (select count(distinct entry_key) as entries from entries where session_id is null) as without_session
     cross join (select sum(entry_count) as entries from session_paths) as standing
 
 ),
@@ -51,12 +57,10 @@ unknown_types as (
 
     select
         coalesce(entry_type, '(none)') as entry_type,
-        coalesce(version, 'unknown version') as version,
-        count(*) as entries
-    from copies
-    where
-        entry_type is null
-        or entry_type not in ('{{ known_entry_types() | join("', '") }}')
+        version_of_unknown_type as version,
+        cast(sum(document_count) as bigint) as entries
+    from load_contents
+    where version_of_unknown_type is not null
     group by all
 
 ),

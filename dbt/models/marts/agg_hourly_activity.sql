@@ -24,6 +24,22 @@ hours as (
 
 ),
 
+-- Offsets of time zones have been quarters of an hour since 1972: a quarter is shown in one, not each call.
+quarters_with_calls as (
+
+    select
+        case
+            when called_at >= timestamptz '1973-01-01 00:00:00+00'
+                then to_timestamp(epoch_ms(called_at) // 900000 * 900)
+            else called_at
+        end as quarter_at,
+        count(*) as tool_call_count
+    from tool_calls
+    where called_at is not null
+    group by 1
+
+),
+
 activity as (
 
     select
@@ -39,14 +55,12 @@ activity as (
     union all
 
     select
-        cast(isodow(called_date_key) as integer),
-        {{ local_hour('called_at') }},
+        cast(isodow({{ local_date('quarter_at') }}) as integer),
+        {{ local_hour('quarter_at') }},
         0,
         0,
-        count(*)
-    from tool_calls
-    where called_at is not null
-    group by 1, 2
+        tool_call_count
+    from quarters_with_calls
 
 ),
 
