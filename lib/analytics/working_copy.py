@@ -48,8 +48,7 @@ def vacuum_tasks(connection: duckdb.DuckDBPyConnection) -> int:
     import duckdb
 
     try:
-        row = connection.execute("select load_id, full_refresh from raw.load_state").fetchone()
+        row = connection.execute("select load_id from raw.load_state").fetchone()
     except duckdb.Error:
         row = None
-    load_id, is_full = row or (0, True)
-    return 100 if is_full or load_id % RUNS_PER_MERGE == 0 else 0
+    return 100 if row and row[0] % RUNS_PER_MERGE == 0 else 0

@@ -120,7 +120,15 @@ def test_old_sessions_are_rebuilt_when_any_model_their_rows_come_from_changes(ma
         return built_with.definitions, built_with.reading
 
     before = state()
-    for name in ("stg_entries", "int_related_entries", "int_later_copies", "int_entries", "int_messages", "int_model_prices", "fct_messages"):
+    for name in (
+        "stg_entries",
+        "int_related_entries",
+        "int_later_copies",
+        "int_entries",
+        "int_messages",
+        "int_model_prices",
+        "fct_messages",
+    ):
         [node] = [node for node in models(manifest) if node.name == name]
         code = node.raw_code
         node.raw_code = code + "\nlimit 1"

@@ -300,8 +300,10 @@ def _prepared(settings: Settings) -> Path:
 def _add(settings: Settings, entries: list[dict[str, Any]]) -> None:
     """A load of these entries onto what a publish leaves of the working copy."""
     with duckdb.connect(str(settings.build_path)) as connection:
-        connection.execute("drop view intermediate.int_messages; drop view intermediate.int_entries;"
-            "drop view intermediate.int_related_entries")
+        connection.execute(
+            "drop view intermediate.int_messages; drop view intermediate.int_entries;"
+            "drop view intermediate.int_related_entries"
+        )
     raw_tables.load(settings.build_path, raw_tables.documents(entries, file="later.jsonl"))
 
 
