@@ -61,6 +61,7 @@ def examine(settings: Settings) -> list[Finding]:
                 _dead_letters(connection),
                 _unknown_entry_types(connection),
                 _catalog_paths(settings),
+                _unfinished_purges(settings),
             ]
     except duckdb.CatalogException as error:
         first_line = str(error).splitlines()[0]
@@ -173,4 +174,20 @@ def _catalog_paths(settings: Settings) -> Finding:
         "Iceberg tables whose metadata is not where the catalog says",
         "DATA_DIR was moved: claude-analytics doctor --repair",
         cases,
+    )
+
+
+def _unfinished_purges(settings: Settings) -> Finding:
+    """A purge keeps its selection out from its first moment; killed, it leaves what was there before."""
+    from analytics.purge import tombstones
+
+    known = tombstones(settings)
+    return Finding(
+        "purges that were not finished",
+        "what they were to remove may still be there: run the same command again",
+        [
+            f"claude-analytics purge {stone.option(settings.tz)} (begun {stone.purged_at})"
+            for stone in (known.stones if known else [])
+            if not stone.is_finished
+        ],
     )

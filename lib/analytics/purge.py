@@ -12,8 +12,8 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, time
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, time, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,13 @@ class Tombstone:
     value: str
     purged_at: str
     ids: tuple[str, ...] = ()  # documents without a time of their own that went with it
+    is_finished: bool = True  # False: that purge was killed, and what it was to remove may still be there
+
+    def option(self, tz: tzinfo) -> str:
+        """The option of `purge` that means this selection, days in `tz`."""
+        if self.kind == "before":
+            return f"--before {datetime.fromisoformat(self.value).astimezone(tz):%Y-%m-%d}"
+        return f"--{self.kind} {self.value}"
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         others = [s for s in (known.stones if known else []) if (s.kind, s.value) != (kind, value)]
         before = [s for s in (known.stones if known else []) if (s.kind, s.value) == (kind, value)]
         ids = sorted({one for s in (*before, stone) for one in s.ids} | _letter_ids(store, stone))
-        stone = Tombstone(kind, value, now, tuple(ids))
+        stone = Tombstone(kind, value, now, tuple(ids), is_finished=False)
         _save(settings, [*others, stone])
         reached("purge.remembered")
 
@@ -232,6 +239,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         reached("purge.published")
         versions = _remove_other_versions(settings, published.version)
         runs_cleaned = _clean_runs(settings)
+        _save(settings, [*others, replace(stone, is_finished=True)])
         return PurgeResult(
             kind=kind,
             value=value,

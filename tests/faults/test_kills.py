@@ -20,6 +20,8 @@ import pytest
 from analytics.embedded import embedded_mongo
 from analytics.faults import STEPS
 from analytics.publish import current_version, versions
+from analytics.purge import tombstones
+from analytics.settings import Settings
 from faults.harness import History, assert_same, marts, raw_rows
 from faults.stages import purged_project
 from pymongo import MongoClient
@@ -129,6 +131,11 @@ def is_in_storage(history: History, text: str) -> bool:
     return any(text.encode() in path.read_bytes() for path in paths if path.is_file())
 
 
+def unfinished_purges(settings: Settings) -> list[str]:
+    known = tombstones(settings)
+    return [stone.value for stone in known.stones if not stone.is_finished] if known else []
+
+
 def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_random_moments(
     embedded: History,
 ) -> None:
@@ -151,7 +158,9 @@ def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_ra
     for _ in range(ROUNDS):
         space.killed_after("purge", rng.uniform(0.1, 8))
     assert space.killed("purge", at="purge.published")
+    assert unfinished_purges(space.settings) == [project]
     space.do("purge", "build")
+    assert unfinished_purges(space.settings) == []
     assert raw_rows(space.settings) == raw
     assert_same(marts(space.settings.published_path), numbers)
     assert in_mongodb(embedded) == documents

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from analytics.doctor import examine
 from analytics.errors import AnalyticsError
 from analytics.extract import extract
 from analytics.load import load
+from analytics.purge import Tombstone
 from analytics.settings import Settings, load_settings
 from analytics.transform import transform
 
@@ -83,6 +85,21 @@ def test_doctor_notices_a_moved_data_directory(settings: Settings, tmp_path: Pat
     [finding] = [finding for finding in examine(moved) if "metadata" in finding.title]
     assert len(finding.cases) == 2
     assert "claude-analytics doctor --repair" in finding.advice
+
+
+def test_doctor_names_the_purges_that_were_killed_as_commands(settings: Settings) -> None:
+    stones = [
+        Tombstone("project", "-a", "2026-09-01T00:00:00+00:00"),
+        Tombstone("session", "s1", "2026-09-02T00:00:00+00:00", is_finished=False),
+        Tombstone("before", "2025-12-31T23:00:00.000Z", "2026-09-03T00:00:00+00:00", is_finished=False),
+    ]
+    (settings.data_dir / "purged.json").write_text(json.dumps([asdict(stone) for stone in stones]))
+    berlin = settings.model_copy(update={"analytics_tz": "Europe/Berlin"})
+    [finding] = [finding for finding in examine(berlin) if "purges" in finding.title]
+    assert finding.cases == [
+        "claude-analytics purge --session s1 (begun 2026-09-02T00:00:00+00:00)",
+        "claude-analytics purge --before 2026-01-01 (begun 2026-09-03T00:00:00+00:00)",
+    ]
 
 
 def test_doctor_says_so_when_nothing_is_published(tmp_path: Path) -> None:

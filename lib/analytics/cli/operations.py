@@ -152,7 +152,8 @@ def purge(
     if show:
         known = purging.tombstones(settings)
         for stone in known.stones if known else []:
-            click.echo(f"{stone.kind:8} {stone.value}  (purged {stone.purged_at})")
+            state = "purged" if stone.is_finished else "not finished, run it again; begun"
+            click.echo(f"{stone.kind:8} {stone.value}  ({state} {stone.purged_at})")
         if known is None:
             click.echo("nothing was purged")
         return
