@@ -28,7 +28,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, Oper
 
 from analytics.clock import utc_now
 from analytics.embedded import embedded_mongo
-from analytics.errors import AnalyticsError, BusyError, SourceUnavailableError
+from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.faults import reached
 from analytics.files import disk_errors
 from analytics.progress import Progress, progress_bar
@@ -513,14 +513,25 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
 def watch(settings: Settings, *, every: timedelta = timedelta(seconds=5)) -> Iterator[SyncResult]:
     """Sync again and again; yields each result that did something. Ends with the generator (Ctrl-C).
 
-    The embedded server runs only while there is something to copy, so that a pipeline can use it in between.
+    The embedded server runs only while there is something to copy, so that a pipeline can use it in between. What may
+    pass (no server, a run that is active, a full disk) is said once and waited out: transcripts are deleted after 30
+    days, and nobody may be looking.
+
+    Raises:
+        ConfigError: a setting is wrong, which no waiting mends.
     """
+    said = ""
     while True:
         try:
             result = sync(settings, progress=False)
-        except (SourceUnavailableError, BusyError) as error:
-            logger.warning("%s; trying again", error)
+        except ConfigError:
+            raise
+        except AnalyticsError as error:
+            if str(error) != said:
+                said = str(error)
+                logger.warning("%s; trying again", said)
         else:
+            said = ""
             if result.documents_read:
                 yield result
         time.sleep(every.total_seconds())

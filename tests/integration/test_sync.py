@@ -207,7 +207,9 @@ def test_watch_copies_new_lines_until_it_is_terminated(
         "MONGO_DB": target.mongo_db,
     }
     command = [sys.executable, "-m", "analytics.cli", "sync", "--watch", "--every", "0.2"]
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
     def wait_for(count: int) -> None:
         deadline = time.monotonic() + 20
@@ -219,9 +221,17 @@ def test_watch_copies_new_lines_until_it_is_terminated(
         wait_for(2)
         write_transcript("-p/a.jsonl", *lines(2, 5), mode="ab")
         wait_for(5)
+        # what fails now may work later: said once, and waited out
+        (target.data_dir / "purged.json").write_text("{")
+        write_transcript("-p/a.jsonl", *lines(5, 8), mode="ab")
+        time.sleep(1)
+        wait_for(5)
+        (target.data_dir / "purged.json").unlink()
+        wait_for(8)
         process.terminate()
-        output, _ = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 0
     assert "stopped" in output
+    assert errors.count("trying again") == 1
