@@ -115,17 +115,22 @@ def _transform(
         "as_of": (as_of or utc_now()).astimezone(UTC).isoformat(),
         "pricing_overrides": [row.as_strings() for row in read_overrides(settings.pricing_overrides)],
     }
-    before = _read_state(settings.build_path)
-    built = None
-    if not (full_refresh or models or test):
-        built = _run_prepared(settings, before, variables)
+    with connect(settings.build_path) as connection:
+        before = _read_state(connection)
+        tasks = vacuum_tasks(connection)
+        asks_for_dbt = full_refresh or models or test
+        built = None if asks_for_dbt else _run_prepared(connection, settings, before, variables)
     if built is None:
-        built = _run_dbt(settings, before, variables, full_refresh=full_refresh, models=models, test=test)
+        built = _run_dbt(
+            settings, before, variables, full_refresh=full_refresh, models=models, test=test, vacuum_tasks=tasks
+        )
     reached("transform.finished")
     return replace(built, duration_seconds=round(time.perf_counter() - started, 3))
 
 
-def _run_prepared(settings: Settings, before: _State, variables: dict[str, Any]) -> TransformResult | None:
+def _run_prepared(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, before: _State, variables: dict[str, Any]
+) -> TransformResult | None:
     """Run the statements dbt has prepared; None, and nothing done, if there are none for this state."""
     import duckdb
 
@@ -135,14 +140,13 @@ def _run_prepared(settings: Settings, before: _State, variables: dict[str, Any])
     prepared = read_prepared(_prepared_path(settings), project)
     if prepared is None:
         return None
-    with connect(settings.build_path) as connection:
-        try:
-            done = prepared.run(connection, variables["as_of"])
-        except duckdb.Error:
-            return None  # dbt will either manage or say which model it is
-        reached("transform.built")
-        runs = [ModelRun(m.name, m.schema, "model", "success", round(seconds, 3), None) for m, seconds in done]
-        return replace(_result(connection, runs, []), prepared=True)
+    try:
+        done = prepared.run(connection, variables["as_of"])
+    except duckdb.Error:
+        return None  # dbt will either manage or say which model it is
+    reached("transform.built")
+    runs = [ModelRun(m.name, m.schema, "model", "success", round(seconds, 3), None) for m, seconds in done]
+    return replace(_result(connection, runs, []), prepared=True)
 
 
 def _run_dbt(
@@ -153,13 +157,12 @@ def _run_dbt(
     full_refresh: bool,
     models: str | None,
     test: bool,
+    vacuum_tasks: int,
 ) -> TransformResult:
     """Let dbt build the project, or the selected models, and prepare the next incremental run."""
     results: list[Any] = []
     warnings: list[str] = []
-    with connect(settings.build_path) as connection:
-        tasks = vacuum_tasks(connection)
-    with dbt_session(settings, vacuum_tasks=tasks) as (manifest, invoke):
+    with dbt_session(settings, vacuum_tasks=vacuum_tasks) as (manifest, invoke):
         now = _State.of(settings, manifest, variables)
         rebuild = full_refresh or before.load_was_full or before.definitions not in (None, now.definitions)
         arguments = ["build", "--no-write-json", "--vars", json.dumps(variables)]
@@ -315,20 +318,18 @@ def _read_by_incremental_models(manifest: Manifest) -> list[Any]:
     return [models[key] for key in sorted(found)]
 
 
-def _read_state(database: Path) -> _State:
+def _read_state(connection: duckdb.DuckDBPyConnection) -> _State:
     """What the working copy was built with, and whether its load brought every document."""
     import duckdb
 
-    with duckdb.connect(str(database), read_only=True) as connection:
+    def row(query: str) -> tuple[Any, ...] | None:
+        try:
+            return connection.execute(query).fetchone()
+        except (duckdb.CatalogException, duckdb.BinderException):
+            return None
 
-        def row(query: str) -> tuple[Any, ...] | None:
-            try:
-                return connection.execute(query).fetchone()
-            except (duckdb.CatalogException, duckdb.BinderException):
-                return None
-
-        built_with = row("select definitions, reading, project from raw.transform_state") or (None, None, None)
-        (full,) = row("select full_refresh from raw.load_state") or (False,)
+    built_with = row("select definitions, reading, project from raw.transform_state") or (None, None, None)
+    (full,) = row("select full_refresh from raw.load_state") or (False,)
     return _State(*built_with, load_was_full=bool(full))
 
 
