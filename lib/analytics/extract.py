@@ -475,7 +475,9 @@ def _read_collection(
             found[f"{key}.ingested_at"] = newest.isoformat()
         return found
 
-    with progress_bar("extract", source.count() if filters == [{}] else 0, "documents", run.progress) as bar:
+    # Not every server knows the number without reading all documents.
+    total = source.count if filters == [{}] else 0
+    with progress_bar("extract", total, "documents", run.progress) as bar:
         for batch in _ahead(source.documents(filters, run.batch_bytes)) if filters else [_nothing()]:
             run.absorb(batch)
             bar.advance(len(batch))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Protocol, TextIO
 
 PLAIN_EVERY_SECONDS = 10.0
@@ -33,8 +34,13 @@ def bars_on(stream: TextIO) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) -> Iterator[Progress]:
-    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown). `shown`: default, on a terminal."""
+def progress_bar(
+    what: str, total: float | Callable[[], float], unit: str, shown: bool | None = None
+) -> Iterator[Progress]:
+    """A `Progress` for `total` of `unit` (`B`: bytes; 0: unknown). `shown`: default, on a terminal.
+
+    A `total` that costs time to find out is a function, called once there is something to show it in.
+    """
     terminal = _terminal or sys.stderr
     plain = _Plain(what, total, unit)
     if not (terminal.isatty() if shown is None else shown):
@@ -49,7 +55,7 @@ def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) 
     with Bar(
         *columns, console=Console(file=terminal), transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
-        task = bar.add_task(what, total=total or None)
+        task = bar.add_task(what, total=plain.total or None)
 
         class _Rich:
             def advance(self, amount: float) -> None:
@@ -61,16 +67,20 @@ def progress_bar(what: str, total: float, unit: str, shown: bool | None = None) 
 
 
 class _Plain:
-    def __init__(self, what: str, total: float, unit: str) -> None:
+    def __init__(self, what: str, total: float | Callable[[], float], unit: str) -> None:
         self._what, self._total, self._unit = what, total, unit
         self._done = 0.0
         self._next = time.monotonic() + PLAIN_EVERY_SECONDS
+
+    @cached_property
+    def total(self) -> float:
+        return self._total() if callable(self._total) else self._total
 
     def advance(self, amount: float) -> None:
         self._done += amount
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_EVERY_SECONDS
-            of = f" of {_human(self._total, self._unit)}" if self._total >= self._done else ""
+            of = f" of {_human(self.total, self._unit)}" if self.total >= self._done else ""
             print(f"{self._what}: {_human(self._done, self._unit)}{of}", file=sys.stderr, flush=True)
 
 

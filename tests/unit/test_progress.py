@@ -1,0 +1,44 @@
+"""If this is wrong, an extract counts a collection for nobody, or a bar has no end."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from analytics import progress
+from analytics.progress import bars_on, progress_bar
+
+
+def test_nobody_is_asked_for_a_total_that_is_not_shown() -> None:
+    asked: list[int] = []
+    with progress_bar("extract", lambda: asked.append(1) or 10, "documents", shown=False) as bar:
+        bar.advance(5)
+    assert asked == []
+
+
+def test_a_plain_line_asks_for_the_total_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", -1.0)
+    with progress_bar("extract", lambda: asked.append(1) or 10, "documents", shown=False) as bar:
+        bar.advance(5)
+        bar.advance(5)
+    assert asked == [1]
+    assert capsys.readouterr().err.splitlines() == [
+        "extract: 5 documents of 10 documents",
+        "extract: 10 documents of 10 documents",
+    ]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("total", [10, lambda: 10])
+def test_a_bar_has_its_total(monkeypatch: pytest.MonkeyPatch, total: float) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    with bars_on(stream := _Terminal()), progress_bar("extract", total, "documents") as bar:
+        bar.advance(10)
+    assert "10/10" in stream.getvalue()
