@@ -79,6 +79,31 @@ def test_types_json_lacks_are_written_as_documented() -> None:
     assert found["infinite"] == [{"$numberDouble": "-Infinity"}]
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "written"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (-1, "1969-12-31T23:59:59.999Z"),
+        (1_767_323_045_678, "2026-01-02T03:04:05.678Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (-62_135_596_800_001, {"$date": {"$numberLong": "-62135596800001"}}),
+        (253_402_300_800_000, {"$date": {"$numberLong": "253402300800000"}}),
+    ],
+)
+def test_dates_are_written_in_utc_up_to_the_ends_of_the_calendar(milliseconds: int, written: Any) -> None:
+    document = {"_id": DatetimeMS(milliseconds), "at": [DatetimeMS(milliseconds)] * 2}
+    (key,), (text,), _ = batch_json(bson.encode(document))
+    assert json.loads(text) == {"_id": written, "at": [written] * 2}
+    assert json.loads(key) == {"_id": {"$date": {"$numberLong": str(milliseconds)}}}
+
+
+def test_a_double_that_is_not_finite_is_found_wherever_it_lies() -> None:
+    documents = [{"_id": n, "n": math.nan, "t": "x" * (n % 97)} for n in range(2000)]
+    _, texts, _ = batch_json(b"".join(map(bson.encode, documents)))
+    assert [json.loads(text)["n"] for text in texts] == [{"$numberDouble": "NaN"}] * 2000
+
+
 def test_a_broken_document_is_isolated_with_its_bytes() -> None:
     broken = bson.encode({"_id": "x", "t": "abcd"}).replace(b"abcd", b"\xff\xff\xff\xff")
     good = [bson.encode({"_id": n, "x": "é🙂"}) for n in range(3)]
