@@ -726,18 +726,17 @@ def _write_files(table: Table, rows: pa.Table) -> list[DataFile]:
         ]
     )
     rows = rows.cast(schema)
-    parts: list[tuple[PartitionKey | None, pa.Table]] = [(None, rows)]
-    if not spec.is_unpartitioned():
-        days = pc.unique(rows["date"])
-        parts = [
-            (
-                PartitionKey([PartitionFieldValue(spec.fields[0], day.as_py())], spec, table.schema()),
-                rows if len(days) == 1 else rows.filter(pc.equal(rows["date"], day)),
-            )
-            for day in days
-        ]
+    if spec.is_unpartitioned():
+        return [_write_file(table, None, rows)]
+    days = pc.unique(rows["date"])
+
+    def write(day: pa.Scalar) -> DataFile:
+        key = PartitionKey([PartitionFieldValue(spec.fields[0], day.as_py())], spec, table.schema())
+        # A copy: made when its turn comes, lest all rows exist twice.
+        return _write_file(table, key, rows if len(days) == 1 else rows.filter(pc.equal(rows["date"], day)))
+
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda part: _write_file(table, *part), parts))
+        return list(pool.map(write, days))
 
 
 def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataFile:
