@@ -21,6 +21,8 @@ import json
 import logging
 import math
 import re
+import struct
+from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -41,8 +43,9 @@ CODEC = CodecOptions(tz_aware=False, datetime_conversion=DatetimeConversion.DATE
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 logger = logging.getLogger(__name__)
 
-# What is looked through at once and what that leaves behind fit into a processor's cache.
-_BLOCK = 2**16
+# So much BSON, and the Python values it is decoded to, stay in a processor's cache until they are written.
+_PIECE_BYTES = 2**16
+_LENGTH = struct.Struct("<i")  # with which every BSON document starts
 
 _OBJECT_ID_TEXT = re.compile(r"[0-9a-fA-F]{24}")
 
@@ -78,10 +81,7 @@ def _possible_non_finite(raw: bytes) -> np.ndarray:
     dates can look like one: what is found is to be looked at, no more.
     """
     array = np.frombuffer(raw, np.uint8)
-    found = [np.empty(0, np.int64)]
-    for start in range(0, len(array), _BLOCK):
-        found.append(np.flatnonzero((array[start : start + _BLOCK] | 0x80) == 0xFF) + start)
-    ends = np.concatenate(found)
+    ends = np.flatnonzero((array | 0x80) == 0xFF)
     return ends[array[ends - 1] >= 0xF0]
 
 
@@ -129,24 +129,56 @@ def document_json(raw: bytes) -> tuple[str, bytes]:
 def batch_json(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | None, bytes, str]]]:
     """Many concatenated BSON documents -> (`_id` texts, JSON texts, failures as (`_id` text, BSON, reason)).
 
-    One bad document never takes its neighbours with it: when the batch as a whole fails, each is tried alone.
+    One bad document never takes its neighbours with it: when they cannot be decoded together, each is tried alone.
     """
+    ids: list[str] = []
+    texts: list[bytes] = []
+    failures: list[tuple[str | None, bytes, str]] = []
     # What is decoded is dropped again at once: looking for cycles in it costs a third of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        documents = bson.decode_all(raw, CODEC)
-        for position in _documents_at(raw, _possible_non_finite(raw)):
-            documents[position] = _spell_non_finite(documents[position])
-        texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
-        return [id_text(document.get("_id")) for document in documents], texts, []
-    except Exception as error:
-        logger.debug("a batch is decoded one by one: %s", error)
+        for piece in _pieces(raw):
+            try:
+                found = _piece_json(piece)
+            except Exception as error:
+                logger.debug("some documents are decoded one by one: %s", error)
+                *found, bad = _one_by_one(piece)
+                failures += bad
+            ids += found[0]
+            texts += found[1]
     finally:
         if collecting:
             gc.enable()
+    return ids, texts, failures
+
+
+def _pieces(raw: bytes) -> Iterator[bytes]:
+    """Concatenated BSON documents, some at a time; from where lengths make no sense on, all that is left."""
+    start = position = 0
+    while position <= len(raw) - 5:
+        (length,) = _LENGTH.unpack_from(raw, position)
+        if length < 5:
+            break
+        position += length
+        if position - start >= _PIECE_BYTES:
+            yield raw[start:position]
+            start = position
+    if start < len(raw):
+        yield raw[start:]
+
+
+def _piece_json(raw: bytes) -> tuple[list[str], list[bytes]]:
+    documents = bson.decode_all(raw, CODEC)
+    for position in _documents_at(raw, _possible_non_finite(raw)):
+        documents[position] = _spell_non_finite(documents[position])
+    texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
+    return [id_text(document.get("_id")) for document in documents], texts
+
+
+def _one_by_one(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | None, bytes, str]]]:
     ids: list[str] = []
-    texts = []
+    texts: list[bytes] = []
     failures: list[tuple[str | None, bytes, str]] = []
     for part in split_documents(raw):
         try:

@@ -115,6 +115,26 @@ def test_a_broken_document_is_isolated_with_its_bytes() -> None:
     assert "utf-8" in reason
 
 
+@pytest.mark.parametrize("size", [1, 300, 5000, 70_000])
+def test_many_documents_come_out_as_each_alone_in_their_order(size: int) -> None:
+    broken = bson.encode({"_id": "x", "t": "abcd"}).replace(b"abcd", b"\xff\xff\xff\xff")
+    parts = [bson.encode({"_id": n, "t": "é" * size, "n": math.nan if n % 7 == 0 else n}) for n in range(100)]
+    parts[50:50] = [broken]
+    ids, texts, failures = batch_json(b"".join(parts))
+    alone = [document_json(part) for part in parts if part is not broken]
+    assert list(zip(ids, texts, strict=True)) == alone
+    assert [(key, original) for key, original, _ in failures] == [("x", broken)]
+
+
+@pytest.mark.parametrize("tail", [b"\x07", b"\x04\0\0\0\0", b"\0" * 9, b"\xff\xff\xff\x7fab"])
+def test_bytes_that_are_no_document_fail_alone(tail: bytes) -> None:
+    good = [bson.encode({"_id": n, "t": "x" * 40_000}) for n in range(5)]
+    ids, texts, failures = batch_json(b"".join(good) + tail)
+    assert (len(ids), len(texts)) == (5, 5)
+    assert [original for _, original, _ in failures] == [tail]
+    assert batch_json(b"") == ([], [], [])
+
+
 def test_deep_documents_are_written() -> None:
     value: Any = 1
     for _ in range(400):
