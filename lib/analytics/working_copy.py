@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What the statements of a build may use in memory; what does not fit goes to disk beside the file.
-MEMORY_LIMIT = "768MB"
+MEMORY_LIMIT = "512MB"
 
 # Every run leaves a small row group in each table it adds rows to. Merging them takes the large ones beside them along,
 # most of a second for a table of half a million rows: it is left for one run in so many.

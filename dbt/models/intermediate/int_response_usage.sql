@@ -13,7 +13,9 @@ with lines as (
         + output_tokens
         + cache_write_5m_tokens
         + cache_write_1h_tokens
-        + cache_read_tokens as total_tokens
+        + cache_read_tokens as total_tokens,
+        -- a line holds one block as a rule, so its calls are nobody else's
+        len([b.tool_use_id for b in tool_blocks if b.block_type = 'tool_use']) as line_tool_use_count
     from {{ ref('int_entries') }}
     where
         entry_type = 'assistant'
@@ -21,101 +23,86 @@ with lines as (
 
 ),
 
--- One row per response over all copies of all lines: the usage that counts is the largest, because early lines can
--- carry partial counts. Its session and chain are those of its first line.
-responses as (
+-- What a response is stands in its lines and in copies of them. Windows and not one aggregate per response: they sort
+-- on disk when there are many, and an aggregate that keeps texts holds all of them in memory.
+described as (
 
     select
         response_key,
-        min(occurred_at) as created_at,
-        any_value(message_id) as message_id,
-        max(stop_reason) as stop_reason,
-        bool_and(stop_reason is null) as output_is_lower_bound,
-        bool_or(is_fast) as is_fast,
-        bool_or(model is not distinct from '<synthetic>') as is_synthetic,
-        arg_min(
-            {
-                'session_id': session_id,
-                'uuid': uuid,
-                'request_id': request_id,
-                'is_sidechain': is_sidechain,
-                'agent_id': agent_id
-            },
-            row(occurred_at is null, occurred_at, session_id, source_file, uuid, document_id)
-        ) as first_line,
-        arg_max(
-            {
-                'model': model,
-                'input_tokens': input_tokens,
-                'output_tokens': output_tokens,
-                'cache_write_5m_tokens': cache_write_5m_tokens,
-                'cache_write_1h_tokens': cache_write_1h_tokens,
-                'cache_read_tokens': cache_read_tokens
-            },
-            row(total_tokens, output_tokens, input_tokens, cache_read_tokens, cache_write_1h_tokens, model)
-        ) as largest_usage
+        -- its session and chain are those of its first line
+        session_id,
+        uuid as entry_uuid,
+        request_id,
+        is_sidechain,
+        agent_id,
+        row_number() over first_line as line_number,
+        min(occurred_at) over all_lines as created_at,
+        first_value(message_id) over first_line as message_id,
+        max(stop_reason) over all_lines as stop_reason,
+        bool_and(stop_reason is null) over all_lines as output_is_lower_bound,
+        bool_or(is_fast) over all_lines as is_fast,
+        bool_or(model is not distinct from '<synthetic>') over all_lines as is_synthetic,
+        -- the usage that counts is the largest: early lines can carry partial counts
+        first_value(model) over largest_usage as model,
+        first_value(input_tokens) over largest_usage as input_tokens,
+        first_value(output_tokens) over largest_usage as output_tokens,
+        first_value(cache_write_5m_tokens) over largest_usage as cache_write_5m_tokens,
+        first_value(cache_write_1h_tokens) over largest_usage as cache_write_1h_tokens,
+        first_value(cache_read_tokens) over largest_usage as cache_read_tokens,
+        -- what it says is counted on standing lines only: a copy says nothing twice
+        sum(text_length) filter (where is_standing) over all_lines as content_length,
+        bool_or(has_code_block) filter (where is_standing) over all_lines as has_code_block,
+        bool_or(is_question) filter (where is_standing) over all_lines as is_question,
+        sum(line_tool_use_count) filter (where is_standing) over all_lines as tool_use_count
     from lines
-    group by response_key
-
-),
-
-usage as (
-
-    select
-        response_key,
-        first_line.session_id as session_id,
-        created_at,
-        first_line.uuid as entry_uuid,
-        message_id,
-        first_line.request_id as request_id,
-        first_line.is_sidechain as is_sidechain,
-        first_line.agent_id as agent_id,
-        largest_usage.model as model,
-        stop_reason,
-        output_is_lower_bound,
-        is_fast,
-        is_synthetic,
-        largest_usage.input_tokens as input_tokens,
-        largest_usage.output_tokens as output_tokens,
-        largest_usage.cache_write_5m_tokens as cache_write_5m_tokens,
-        largest_usage.cache_write_1h_tokens as cache_write_1h_tokens,
-        largest_usage.cache_read_tokens as cache_read_tokens
-    from responses
-
-),
-
--- What a response says is counted on standing lines only: a copy says nothing twice.
-text as (
-
-    select
-        response_key,
-        cast(coalesce(sum(text_length), 0) as bigint) as content_length,
-        bool_or(has_code_block) as has_code_block,
-        bool_or(is_question) as is_question,
-        -- a line holds one block as a rule, so its calls are nobody else's
-        cast(sum(len([b.tool_use_id for b in tool_blocks if b.block_type = 'tool_use'])) as bigint) as tool_use_count
-    from lines
-    where is_standing
-    group by response_key
+    window
+        all_lines as (partition by response_key),
+        first_line as (
+            partition by response_key
+            order by occurred_at nulls last, session_id, source_file, uuid, document_id
+        ),
+        largest_usage as (
+            partition by response_key
+            order by
+                total_tokens desc,
+                output_tokens desc,
+                input_tokens desc,
+                cache_read_tokens desc,
+                cache_write_1h_tokens desc,
+                model desc nulls first
+        )
 
 ),
 
 final as (
 
     select
-        usage.*,
-        {{ local_date('usage.created_at') }} as created_date_key,
-        usage.input_tokens
-        + usage.cache_write_5m_tokens
-        + usage.cache_write_1h_tokens
-        + usage.cache_read_tokens as prompt_tokens,
-        coalesce(text.content_length, 0) as content_length,
-        coalesce(text.has_code_block, false) as has_code_block,
-        coalesce(text.is_question, false) as is_question,
-        coalesce(text.tool_use_count, 0) as tool_use_count
-    from usage
-    left join text
-        on usage.response_key = text.response_key
+        response_key,
+        session_id,
+        created_at,
+        entry_uuid,
+        message_id,
+        request_id,
+        is_sidechain,
+        agent_id,
+        model,
+        stop_reason,
+        output_is_lower_bound,
+        is_fast,
+        is_synthetic,
+        input_tokens,
+        output_tokens,
+        cache_write_5m_tokens,
+        cache_write_1h_tokens,
+        cache_read_tokens,
+        {{ local_date('created_at') }} as created_date_key,
+        input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens as prompt_tokens,
+        cast(coalesce(content_length, 0) as bigint) as content_length,
+        coalesce(has_code_block, false) as has_code_block,
+        coalesce(is_question, false) as is_question,
+        cast(coalesce(tool_use_count, 0) as bigint) as tool_use_count
+    from described
+    where line_number = 1
 
 )
 
