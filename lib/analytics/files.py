@@ -63,7 +63,9 @@ class CopyResult:
 
 
 def copy_database(source: Path, target: Path) -> CopyResult:
-    """Copy a closed DuckDB file; `target` is replaced only when the copy is whole.
+    """Copy a closed DuckDB file; `target` is replaced only when the copy is whole, and on the disk.
+
+    Whoever writes the copy next would wait for the disk at the first checkpoint: here it counts as what it is.
 
     Raises:
         AnalyticsError: a write-ahead log stands beside `source`: the file alone is not the whole database.
@@ -76,7 +78,7 @@ def copy_database(source: Path, target: Path) -> CopyResult:
             "end the process that writes it, or open and close the file once with DuckDB"
         )
     started = time.perf_counter()
-    with partial_file(target) as temporary:
+    with partial_file(target, durable=True) as temporary:
         method = _copy(source, temporary)
     return CopyResult(method, target.stat().st_size, time.perf_counter() - started)
 
