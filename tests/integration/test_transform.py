@@ -20,6 +20,7 @@ from analytics.dbt_session import dbt_session
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings, load_settings
 from analytics.transform import docs, transform
+from analytics.working_copy import connect
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -237,6 +238,53 @@ def test_transform_names_the_target_when_it_is_unknown(settings: Settings) -> No
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     with pytest.raises(ConfigError, match="DBT_TARGET='prod'"):
         transform(load_settings(data_dir=settings.data_dir, dbt_target="prod"))
+
+
+def test_the_responses_of_a_long_history_are_found_within_little_memory(settings: Settings, tmp_path: Path) -> None:
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+    with dbt_session(settings) as (_, invoke):
+        arguments = ["compile", "--full-refresh", "--no-write-json", "--select", "int_response_usage"]
+        [sql] = [r.node.compiled_code for r in invoke(arguments).results if r.node.name == "int_response_usage"]
+    with connect(tmp_path / "analytics.db", memory_limit="150MB") as connection:
+        # 300,000 responses of two lines: an aggregate that keeps their texts needs several times as much
+        connection.execute(
+            """
+            create schema intermediate;
+            create table intermediate.int_entries as
+            select
+                md5(cast(number // 2 as varchar)) as response_key,
+                md5(cast(number // 500 as varchar)) as session_id,
+                md5(cast(number as varchar)) as uuid,
+                md5(cast(number as varchar)) as document_id,
+                '-project/' || md5(cast(number // 500 as varchar)) as source_file,
+                'msg_' || md5(cast(number // 2 as varchar)) as message_id,
+                'req_' || md5(cast(number // 2 as varchar)) as request_id,
+                'claude-opus-4-6' as model,
+                cast(null as varchar) as agent_id,
+                case when number % 2 = 1 then 'end_turn' end as stop_reason,
+                to_timestamp(1770000000 + number) as occurred_at,
+                'assistant' as entry_type,
+                true as has_message,
+                true as is_standing,
+                false as is_sidechain,
+                false as is_fast,
+                false as has_code_block,
+                false as is_question,
+                cast(10 as bigint) as text_length,
+                cast(number % 2 + 1 as bigint) as input_tokens,
+                cast(number % 2 + 1 as bigint) as output_tokens,
+                cast(0 as bigint) as cache_write_5m_tokens,
+                cast(0 as bigint) as cache_write_1h_tokens,
+                cast(0 as bigint) as cache_read_tokens,
+                cast([] as struct(block_type varchar, tool_use_id varchar)[]) as tool_blocks
+            from range(600000) as numbers (number)
+            """
+        )
+        connection.execute(f"create table usage as {sql}")
+        sums = connection.execute(
+            "select count(*), sum(output_tokens), sum(content_length), count(distinct entry_uuid) from usage"
+        ).fetchone()
+    assert sums == (300_000, 600_000, 6_000_000, 300_000)
 
 
 def test_every_data_test_passes_on_real_transcripts(settings: Settings, samples_dir: Path) -> None:
