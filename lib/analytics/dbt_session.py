@@ -21,7 +21,7 @@ from analytics.errors import AnalyticsError, ConfigError
 from analytics.files import partial_file
 from analytics.inputs import current_inputs
 from analytics.settings import PROJECT_ROOT, Settings
-from analytics.working_copy import MEMORY_LIMIT
+from analytics.working_copy import MEMORY_LIMIT, chosen_memory_limit
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunner
@@ -35,7 +35,12 @@ _ENVIRONMENT = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
 
 @contextlib.contextmanager
 def dbt_session(
-    settings: Settings, *, database: Path | None = None, read_only: bool = False, vacuum_tasks: int = 0
+    settings: Settings,
+    *,
+    database: Path | None = None,
+    read_only: bool = False,
+    vacuum_tasks: int = 0,
+    memory_limit: str | None = None,
 ) -> Iterator[tuple[Manifest, Callable[[list[str]], Any]]]:
     """The parsed project and a function that runs a dbt command (a list of arguments) and returns its result.
 
@@ -44,7 +49,7 @@ def dbt_session(
 
     Args:
         database: the DuckDB file to work on; default the working copy.
-        vacuum_tasks: see `analytics.working_copy`.
+        vacuum_tasks, memory_limit: see `analytics.working_copy`.
 
     Raises:
         AnalyticsError: from the function, when the command failed; one line naming the model or test and what
@@ -52,7 +57,14 @@ def dbt_session(
     """
     runner = _import_dbt_runner()
     database = database or settings.build_path
-    with _dbt_environment(database, read_only, vacuum_tasks):
+    variables = {
+        **_ENVIRONMENT,
+        "ANALYTICS_BUILD_PATH": str(database),
+        "ANALYTICS_ACCESS_MODE": "read_only" if read_only else "automatic",
+        "ANALYTICS_MEMORY_LIMIT": memory_limit or chosen_memory_limit() or MEMORY_LIMIT,
+        "ANALYTICS_MAX_VACUUM_TASKS": str(vacuum_tasks),
+    }
+    with _environment(variables):
         try:
             manifest = _parsed_project(settings, runner, database)
 
@@ -140,15 +152,8 @@ def _options(settings: Settings, arguments: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _dbt_environment(database: Path, read_only: bool, vacuum_tasks: int) -> Iterator[None]:
-    """The variables dbt/profiles.yml reads, for the time of one session."""
-    values = {
-        **_ENVIRONMENT,
-        "ANALYTICS_BUILD_PATH": str(database),
-        "ANALYTICS_ACCESS_MODE": "read_only" if read_only else "automatic",
-        "ANALYTICS_MEMORY_LIMIT": os.environ.get("ANALYTICS_MEMORY_LIMIT", MEMORY_LIMIT),
-        "ANALYTICS_MAX_VACUUM_TASKS": str(vacuum_tasks),
-    }
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The variables dbt and dbt/profiles.yml read, for the time of one session."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +26,15 @@ from analytics.files import disk_errors
 from analytics.prepared import PreparedBuild, PreparedModel, read_prepared
 from analytics.pricing import read_overrides
 from analytics.settings import Settings
-from analytics.working_copy import connect, vacuum_tasks
+from analytics.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_limit, connect, vacuum_tasks
 
 if TYPE_CHECKING:
     import duckdb
     from dbt.contracts.graph.manifest import Manifest
 
 PROJECT_NAME = "claude_code_analytics"
+
+logger = logging.getLogger(__name__)
 
 _NO_NETWORK = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self' 'unsafe-inline' "
@@ -99,8 +103,14 @@ def transform(
         AnalyticsError: no working copy, or a model or test failed; one line naming it.
         ConfigError: wrong prices in PRICING_OVERRIDES, unknown DBT_TARGET or a selector that matches nothing.
     """
+    import duckdb
+
     with disk_errors("transform", settings.data_dir):
-        return _transform(settings, full_refresh, models, test, as_of)
+        try:
+            return _transform(settings, full_refresh, models, test, as_of)
+        except duckdb.Error as error:
+            first_line = str(error).splitlines()[0]
+            raise AnalyticsError(f"the working copy {settings.build_path} cannot be built: {first_line}") from None
 
 
 def _transform(
@@ -121,9 +131,17 @@ def _transform(
         asks_for_dbt = full_refresh or models or test
         built = None if asks_for_dbt else _run_prepared(connection, settings, before, variables)
     if built is None:
-        built = _run_dbt(
-            settings, before, variables, full_refresh=full_refresh, models=models, test=test, vacuum_tasks=tasks
+        run_dbt = partial(
+            _run_dbt, settings, before, variables, full_refresh=full_refresh, models=models, test=test, tasks=tasks
         )
+        try:
+            built = run_dbt()
+        except _OutOfMemoryError as error:
+            if chosen_memory_limit() is not None:
+                raise
+            # what was built stays as it is, and is built again
+            logger.warning("%s; trying again with %s", error, LARGE_MEMORY_LIMIT)
+            built = run_dbt(memory_limit=LARGE_MEMORY_LIMIT)
     reached("transform.finished")
     return replace(built, duration_seconds=round(time.perf_counter() - started, 3))
 
@@ -157,12 +175,13 @@ def _run_dbt(
     full_refresh: bool,
     models: str | None,
     test: bool,
-    vacuum_tasks: int,
+    tasks: int,
+    memory_limit: str | None = None,
 ) -> TransformResult:
     """Let dbt build the project, or the selected models, and prepare the next incremental run."""
     results: list[Any] = []
     warnings: list[str] = []
-    with dbt_session(settings, vacuum_tasks=vacuum_tasks) as (manifest, invoke):
+    with _memory_errors(), dbt_session(settings, vacuum_tasks=tasks, memory_limit=memory_limit) as (manifest, invoke):
         now = _State.of(settings, manifest, variables)
         rebuild = full_refresh or before.load_was_full or before.definitions not in (None, now.definitions)
         arguments = ["build", "--no-write-json", "--vars", json.dumps(variables)]
@@ -193,6 +212,22 @@ def _run_dbt(
         if not models:
             _write_state(connection, now)
         return _result(connection, [_model_run(result) for result in results], warnings, full_refresh=rebuild)
+
+
+class _OutOfMemoryError(AnalyticsError):
+    """A model needs more memory than DuckDB may use."""
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """dbt's error as one that says which setting to change, when that is what is wrong."""
+    try:
+        yield
+    except AnalyticsError as error:
+        what, found, _ = str(error).partition("Out of Memory Error")
+        if not found:
+            raise
+        raise _OutOfMemoryError(f"{what}more memory is needed than ANALYTICS_MEMORY_LIMIT allows; raise it") from None
 
 
 def _result(

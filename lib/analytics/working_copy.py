@@ -12,9 +12,17 @@ if TYPE_CHECKING:
 # What the statements of a build may use in memory; what does not fit goes to disk beside the file.
 MEMORY_LIMIT = "512MB"
 
+# What they get when that does not do: JSON is parsed many documents at a time, and one alone can have 16 MB.
+LARGE_MEMORY_LIMIT = "4GB"
+
 # Every run leaves a small row group in each table it adds rows to. Merging them takes the large ones beside them along,
 # most of a second for a table of half a million rows: it is left for one run in so many.
 RUNS_PER_MERGE = 24
+
+
+def chosen_memory_limit() -> str | None:
+    """ANALYTICS_MEMORY_LIMIT; None when the user leaves it to us."""
+    return os.environ.get("ANALYTICS_MEMORY_LIMIT")
 
 
 def connect(database: Path, *, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -33,7 +41,7 @@ def connect(database: Path, *, memory_limit: str | None = None) -> duckdb.DuckDB
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "memory_limit": memory_limit or os.environ.get("ANALYTICS_MEMORY_LIMIT", MEMORY_LIMIT),
+            "memory_limit": memory_limit or chosen_memory_limit() or MEMORY_LIMIT,
             # no model relies on the order of rows, and large inserts need less memory
             "preserve_insertion_order": "false",
         },

@@ -240,6 +240,25 @@ def test_transform_names_the_target_when_it_is_unknown(settings: Settings) -> No
         transform(load_settings(data_dir=settings.data_dir, dbt_target="prod"))
 
 
+def test_a_build_that_needs_more_memory_gets_it_unless_the_user_set_a_limit(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # one entry of 16 MB beside others: what parses JSON holds it several times
+    large = user("u0", "2026-03-01T22:40:00.000Z", "x" * 16_000_000)
+    raw_tables.load(settings.build_path, raw_tables.documents([large, *HISTORY]), full_refresh=True)
+    monkeypatch.setenv("ANALYTICS_MEMORY_LIMIT", "30MB")
+    with pytest.raises(
+        AnalyticsError, match=r"dbt model \w+ failed: .*ANALYTICS_MEMORY_LIMIT allows; raise it"
+    ) as error:
+        transform(settings, as_of=AS_OF)
+    assert "\n" not in str(error.value)
+    monkeypatch.delenv("ANALYTICS_MEMORY_LIMIT")
+    monkeypatch.setattr("analytics.dbt_session.MEMORY_LIMIT", "30MB")
+    transform(settings, as_of=AS_OF)
+    assert "trying again with 4GB" in caplog.text
+    assert rows(settings, "select count(*) from marts.fct_messages") == [(5,)]
+
+
 def test_the_responses_of_a_long_history_are_found_within_little_memory(settings: Settings, tmp_path: Path) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     with dbt_session(settings) as (_, invoke):
