@@ -275,7 +275,11 @@ def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
     arguments = ["docs", "generate", "--static", "--no-compile"]
     if database is None:
         arguments.append("--empty-catalog")
-    with dbt_session(settings, database=database, read_only=True) as (_, invoke):
+    with dbt_session(settings, database=database, read_only=True) as (manifest, invoke):
+        from dbt.parser.manifest import write_manifest
+
+        # the page is made from this file, which `--no-compile` leaves to whoever parsed
+        write_manifest(manifest, str(target_dir(settings)))
         invoke(arguments)
     page = target_dir(settings) / "static_index.html"
     # dbt's page carries a usage tracker. It is off (send_anonymous_usage_stats), and now has no way out either.
