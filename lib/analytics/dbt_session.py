@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import pickle
 import re
 import sys
@@ -20,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.files import partial_file
 from analytics.inputs import current_inputs
+from analytics.process import environment, without_url_grammar
 from analytics.settings import PROJECT_ROOT, Settings
 from analytics.working_copy import MEMORY_LIMIT, chosen_memory_limit
 
 if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
 DBT_DIR = PROJECT_ROOT / "dbt"
@@ -55,7 +54,8 @@ def dbt_session(
         AnalyticsError: from the function, when the command failed; one line naming the model or test and what
             the engine said. From the block's start, when the project cannot be parsed.
     """
-    runner = _import_dbt_runner()
+    with without_url_grammar():
+        from dbt.cli.main import dbtRunner
     database = database or settings.build_path
     variables = {
         **_ENVIRONMENT,
@@ -64,12 +64,12 @@ def dbt_session(
         "ANALYTICS_MEMORY_LIMIT": memory_limit or chosen_memory_limit() or MEMORY_LIMIT,
         "ANALYTICS_MAX_VACUUM_TASKS": str(vacuum_tasks),
     }
-    with _environment(variables):
+    with environment(variables):
         try:
-            manifest = _parsed_project(settings, runner, database)
+            manifest = _parsed_project(settings, database)
 
             def invoke(arguments: list[str]) -> Any:
-                outcome = runner(manifest=manifest).invoke(_options(settings, arguments))
+                outcome = dbtRunner(manifest=manifest).invoke(_options(settings, arguments))
                 if not outcome.success:
                     raise AnalyticsError(_failure(outcome))
                 return outcome.result
@@ -79,26 +79,13 @@ def dbt_session(
             _close_connections()
 
 
-def _import_dbt_runner() -> type[dbtRunner]:
-    """`dbtRunner`, without the grammar of international URLs that jsonschema compiles on import (0.8 s)."""
-    unneeded = "rfc3987_syntax"
-    skip = unneeded not in sys.modules
-    if skip:
-        sys.modules[unneeded] = None  # type: ignore[assignment]  # an ImportError, which jsonschema expects
-    try:
-        from dbt.cli.main import dbtRunner
-    finally:
-        if skip:
-            del sys.modules[unneeded]
-    return dbtRunner
-
-
-def _parsed_project(settings: Settings, runner: type[dbtRunner], database: Path) -> Manifest:
+def _parsed_project(settings: Settings, database: Path) -> Manifest:
     """The project as dbt parsed it, from `DATA_DIR/dbt` when nothing that decides it has changed since.
 
     dbt's own partial parsing takes forty times as long to find that out, and misses some changes (a model added
     beside its older yml).
     """
+    from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
     cache = target_dir(settings) / "parsed_project.pickle"
@@ -108,7 +95,7 @@ def _parsed_project(settings: Settings, runner: type[dbtRunner], database: Path)
     with contextlib.suppress(Exception), cache.open("rb") as stream:
         if pickle.load(stream) == fingerprint:
             return Manifest(**pickle.load(stream))
-    parsed = runner().invoke(_options(settings, ["parse", "--no-write-json", "--no-partial-parse"]))
+    parsed = dbtRunner().invoke(_options(settings, ["parse", "--no-write-json", "--no-partial-parse"]))
     if not parsed.success:
         raise _parse_error(settings, parsed.exception)
     with partial_file(cache) as temporary, temporary.open("wb") as stream:
@@ -149,21 +136,6 @@ def _options(settings: Settings, arguments: list[str]) -> list[str]:
         *("--target", settings.dbt_target),
         *("--target-path", str(target_dir(settings))),
     ]
-
-
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """The variables dbt and dbt/profiles.yml read, for the time of one session."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _close_connections() -> None:

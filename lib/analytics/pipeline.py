@@ -24,6 +24,7 @@ from analytics.clock import utc_now
 from analytics.errors import AnalyticsError
 from analytics.lock import run_lock
 from analytics.notebook import NO_TELEMETRY, result_of
+from analytics.process import environment
 from analytics.runs import DEFAULT_DEPLOYMENT, Run
 from analytics.settings import PROJECT_ROOT, Settings
 from analytics.signals import terminable
@@ -243,16 +244,8 @@ def _environment(settings: Settings) -> Iterator[None]:
         value = getattr(settings, name)
         if value is not None:
             values[name.upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
+    with environment(values):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +44,7 @@ class PreparedBuild:
         with partial_file(path) as temporary:
             temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
-    def run(self, connection: duckdb.DuckDBPyConnection, as_of: str) -> Iterable[tuple[PreparedModel, float]]:
+    def run(self, connection: duckdb.DuckDBPyConnection, as_of: str) -> list[tuple[PreparedModel, float]]:
         """Run all statements in one transaction -> each model and the seconds it took.
 
         Raises:

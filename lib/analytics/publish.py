@@ -287,7 +287,6 @@ def _refuse_foreign_file(settings: Settings) -> None:
 
 def _finish(database: Path) -> bool:
     """Drop what only the build needs, checkpoint, close, compact; returns whether the file was rewritten."""
-
     with connect(database) as connection:
         for kind, schema, name in connection.execute(
             """

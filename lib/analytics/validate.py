@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from analytics.clock import utc_now
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
 from analytics.faults import reached
 from analytics.files import disk_errors
+from analytics.process import environment, without_url_grammar
 from analytics.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -210,16 +209,8 @@ def _gx_environment(settings: Settings, database: Path) -> Iterator[None]:
         "ANALYTICS_GX_RESULTS": str(_results_dir(settings)),
         "ANALYTICS_GX_DATA_DOCS": str(settings.data_docs_dir),
     }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
+    with environment(values):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 def _results_dir(settings: Settings) -> Path:
@@ -246,16 +237,9 @@ def _gx_context() -> Iterator[AbstractDataContext]:
 
 
 def _import_great_expectations() -> Any:
-    """The package, without the grammar of international URLs that jsonschema compiles on import (0.8 s)."""
-    unneeded = "rfc3987_syntax"
-    skip = unneeded not in sys.modules
-    if skip:
-        sys.modules[unneeded] = None  # type: ignore[assignment]  # an ImportError, which jsonschema expects
-    try:
+    """The package, when a stage needs it."""
+    with without_url_grammar():
         import great_expectations
-    finally:
-        if skip:
-            del sys.modules[unneeded]
     return great_expectations
 
 
