@@ -177,6 +177,7 @@ def _load_files(
 
     try:
         with connect(settings.build_path, memory_limit=MEMORY_LIMIT) as connection:
+            connection.execute("begin")
             connection.execute("create schema if not exists raw")
             _lay_documents(connection, store, files, load_id)
             if full:
@@ -234,6 +235,7 @@ def _load_files(
                     "insert into raw.redactions values (?, ?)",
                     [(key.removeprefix("redacted."), count) for key, count in sorted(redacted.items())],
                 )
+            connection.execute("commit")
     except duckdb.Error as error:
         remove_database(settings.build_path)
         first_line = str(error).splitlines()[0]

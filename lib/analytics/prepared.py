@@ -29,6 +29,7 @@ class PreparedModel:
     name: str
     schema: str
     sql: str
+    is_working_set: bool  # read by other models of the run only: gone when it ends, and never written to the file
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class PreparedBuild:
                 started = time.perf_counter()
                 connection.execute(model.sql.replace(f"'{self.as_of}'", f"'{as_of}'"))
                 done.append((model, time.perf_counter() - started))
+            for model in self.models:
+                if model.is_working_set:
+                    connection.execute(f"drop table {model.schema}.{model.name}")
             connection.execute("commit")
         except BaseException:
             with contextlib.suppress(Exception):

@@ -288,6 +288,7 @@ def _refuse_foreign_file(settings: Settings) -> None:
 def _finish(database: Path) -> bool:
     """Drop what only the build needs, checkpoint, close, compact; returns whether the file was rewritten."""
     with connect(database) as connection:
+        connection.execute("begin")
         for kind, schema, name in connection.execute(
             """
             select 'view', schema_name, view_name from duckdb_views()
@@ -300,6 +301,7 @@ def _finish(database: Path) -> bool:
         ).fetchall():
             connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
         _write_published_at(connection)
+        connection.execute("commit")
         connection.execute("checkpoint")
         (used,) = connection.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
     wal = Path(f"{database}.wal")

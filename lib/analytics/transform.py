@@ -252,7 +252,12 @@ def _prepare(settings: Settings, state: _State, variables: dict[str, Any], invok
         fingerprint=state.project,
         as_of=variables["as_of"],
         models=[
-            PreparedModel(r.node.name, r.node.schema, Path(r.node.build_path).read_text(encoding="utf-8"))
+            PreparedModel(
+                name=r.node.name,
+                schema=r.node.schema,
+                sql=Path(r.node.build_path).read_text(encoding="utf-8"),
+                is_working_set=r.node.config.materialized == "working_set",
+            )
             for r in results
         ],
     ).save(path)
@@ -412,8 +417,8 @@ def _unpriced(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
     try:
         unpriced = connection.execute(
-            "select model, count(*) from marts.fct_messages"
-            " where message_kind = 'response' and not is_priced group by model order by model"
+            "select model, cast(sum(unpriced_response_count) as bigint) from marts.agg_session_hours"
+            " where unpriced_response_count > 0 group by model order by model"
         ).fetchall()
     except duckdb.CatalogException:  # not built yet
         return []

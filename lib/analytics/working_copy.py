@@ -26,7 +26,9 @@ def chosen_memory_limit() -> str | None:
 
 
 def connect(database: Path, *, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection with the settings of a build (dbt/profiles.yml has the same); closing it checkpoints.
+    """A connection with the settings of a build (dbt/profiles.yml has the same).
+
+    Every commit checkpoints: statements that belong together should stand in one transaction.
 
     Args:
         memory_limit: such as `256MB`; default ANALYTICS_MEMORY_LIMIT, or MEMORY_LIMIT.
@@ -44,6 +46,8 @@ def connect(database: Path, *, memory_limit: str | None = None) -> duckdb.DuckDB
             "memory_limit": memory_limit or chosen_memory_limit() or MEMORY_LIMIT,
             # no model relies on the order of rows, and large inserts need less memory
             "preserve_insertion_order": "false",
+            # a commit writes the file itself and no log of what it is about to write: nobody would replay that
+            "checkpoint_threshold": "1KB",
         },
     )
     connection.execute("set timezone = 'UTC'")
