@@ -44,6 +44,15 @@
         where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
 {%- endmacro %}
 
+{% macro of_last_load() -%}
+    {#-
+        Condition on the rows of stg_entries: those of the last load, unless `this` has rows of it already. For models
+        that not every load adds rows to: "newer than what is here" would read the loads since again and again.
+    -#}
+    load_id = (select max(load_id) from {{ ref('stg_entries') }})
+        and load_id > (select coalesce(max(load_id), 0) from {{ this }})
+{%- endmacro %}
+
 {% macro uuid_of_entry(entry_key) -%}
     {#- The uuid in an entry's key; null for entries without one. -#}
     case when not regexp_matches({{ entry_key }}, '^(?:content|document):') then {{ entry_key }} end

@@ -6,9 +6,9 @@ with load_contents as (
 
 ),
 
-entries as (
+sessionless_entries as (
 
-    select * from {{ ref('stg_entries') }}
+    select * from {{ ref('int_sessionless_entries') }}
 
 ),
 
@@ -48,7 +48,7 @@ entry_measures as (
         document_measures.*,
         without_session.entries + coalesce(standing.entries, 0) as entries
     from document_measures
-    cross join (select count(distinct entry_key) as entries from entries where session_id is null) as without_session
+    cross join (select count(distinct entry_key) as entries from sessionless_entries) as without_session
     cross join (select sum(entry_count) as entries from session_paths) as standing
 
 ),

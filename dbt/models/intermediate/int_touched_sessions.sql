@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 
 {#- outside of the condition: dbt must see both dependencies -#}
-{%- set entry_links_relation = ref('int_entry_links') -%}
+{%- set shared_links_relation = ref('int_shared_links') -%}
 {%- set entries_relation = ref('stg_entries') -%}
 
 {% if flags.FULL_REFRESH -%}
@@ -20,41 +20,32 @@ with final as (
 
 with links as (
 
-    select * from {{ entry_links_relation }}
+    select * from {{ shared_links_relation }}
 
 ),
 
--- what came with the last load, entries without a session included: a summary names an entry of some session
-new_entries as (
-
-    select * from {{ entries_relation }}
-    where load_id = (select max(load_id) from {{ entries_relation }})
-
-),
-
-new_links as (
-
-    select distinct unnest({{ entry_links() }}) as link
-    from new_entries
-
-),
-
+-- what came with the last load, and what shares something with it
 touched as (
 
     select session_id
-    from new_entries
-    where session_id is not null
+    from {{ entries_relation }}
+    where
+        load_id = (select max(load_id) from {{ entries_relation }})
+        and session_id is not null
     union
     select session_id
     from links
-    where link in (select link from new_links)
+    where load_id = (select max(load_id) from {{ entries_relation }})
 
 ),
 
 -- what the touched sessions' rows can depend on
 related as (
 
-    select distinct session_id
+    select session_id
+    from touched
+    union
+    select session_id
     from links
     where link in (
         select link
