@@ -1,6 +1,7 @@
 {#
     What is counted, in one place: the aggregates and dimensions use these, the tests in dbt/tests hold them to the
-    facts. All of them read columns of fct_messages or fct_tool_calls, optionally through a relation alias.
+    facts. All of them read columns of fct_messages or fct_tool_calls, optionally through a relation alias; those of
+    agg_session_hours are sums already.
 #}
 
 {% macro token_columns() -%}
@@ -37,6 +38,23 @@
         ) as cost_usd,
         count(*) filter (where {{ response }} and not is_priced) as unpriced_response_count,
         count(*) filter (where {{ response }} and output_is_lower_bound) as lower_bound_response_count
+{%- endmacro %}
+
+{% macro summed_response_measures() -%}
+    {#- The same columns of a group of rows of agg_session_hours. -#}
+    cast(sum(response_count) as bigint) as response_count,
+        {%- for tokens in token_columns() %}
+        cast(sum({{ tokens }}) as bigint) as {{ tokens }},
+        {%- endfor %}
+        cast(
+            case
+                when sum(response_count) = 0 then 0
+                -- where nobody answered the cost is 0, not unknown
+                else sum(cost_usd) filter (where response_count > 0)
+            end as decimal(18, 9)
+        ) as cost_usd,
+        cast(sum(unpriced_response_count) as bigint) as unpriced_response_count,
+        cast(sum(lower_bound_response_count) as bigint) as lower_bound_response_count
 {%- endmacro %}
 
 {% macro cache_hit_rate() -%}

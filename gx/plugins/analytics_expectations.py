@@ -645,7 +645,7 @@ class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
 
     description: str = (
         "Responses, each kind of token and cost are the same in sum in the intermediate responses, the message "
-        "facts, sessions, projects, days, models and billing blocks."
+        "facts, sessions, their hours, projects, days, models and billing blocks."
     )
     facts: ClassVar[dict[str, str]] = {
         "marts.fct_messages": ", ".join(
@@ -667,6 +667,7 @@ class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
         "intermediate.int_response_usage where not is_synthetic": f"count(*) as response_count, {_sums(*_TOKENS)}",
         "marts.dim_sessions": _RESPONSE_SUMS,
         "marts.dim_projects": _RESPONSE_SUMS,
+        "marts.agg_session_hours": _RESPONSE_SUMS,
         "marts.agg_daily_usage": _DATED_SUMS,
         "marts.agg_daily_summary": _DATED_SUMS,
         "marts.agg_billing_blocks": _DATED_SUMS,
@@ -717,6 +718,7 @@ class ExpectCountsToReconcile(ExpectTotalsToAgree):
             "pull_requests",
         ),
         "marts.dim_projects": _sums("prompt_count", "response_count", "tool_call_count"),
+        "marts.agg_session_hours": _sums("message_count", "prompt_count", "response_count"),
         "marts.agg_session_metrics": _sums("prompt_count", "response_count", "tool_call_count"),
         "marts.agg_daily_summary": _sums(
             "prompt_count", "response_count", "tool_call_count", "tool_error_count", "commits", suffix="_dated"

@@ -1,20 +1,14 @@
 with
 
-messages as (
-
-    select * from {{ ref('fct_messages') }}
-
-),
-
 responses as (
 
     select
         *,
-        cast(floor(epoch_ms(created_at) / 3600000) as bigint) as epoch_hour
-    from messages
+        epoch_ms(hour_started_at) // 3600000 as epoch_hour
+    from {{ ref('agg_session_hours') }}
     where
-        message_kind = 'response'
-        and created_at is not null
+        response_count > 0
+        and hour_started_at is not null
 
 ),
 
@@ -71,10 +65,10 @@ blocks as (
     select
         to_timestamp(hours_in_blocks.start_hour * 3600) as started_at,
         to_timestamp((hours_in_blocks.start_hour + 5) * 3600) as ended_at,
-        min(responses.created_at) as first_response_at,
-        max(responses.created_at) as last_response_at,
+        min(responses.first_response_at) as first_response_at,
+        max(responses.last_response_at) as last_response_at,
         count(distinct responses.session_id) as session_count,
-        {{ response_measures() }}
+        {{ summed_response_measures() }}
     from responses
     inner join hours_in_blocks
         on responses.epoch_hour = hours_in_blocks.epoch_hour

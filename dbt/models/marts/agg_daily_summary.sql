@@ -6,9 +6,9 @@ days as (
 
 ),
 
-messages as (
+session_hours as (
 
-    select * from {{ ref('fct_messages') }}
+    select * from {{ ref('agg_session_hours') }}
 
 ),
 
@@ -33,13 +33,13 @@ session_days as (
 daily_messages as (
 
     select
-        created_date_key as date_key,
+        date_key,
         count(distinct session_id) as session_count,
-        count(*) filter (where {{ is_human_prompt() }}) as prompt_count,
-        count(*) filter (where {{ is_queued_prompt() }}) as queued_prompt_count,
-        {{ response_measures() }}
-    from messages
-    group by created_date_key
+        cast(sum(prompt_count) as bigint) as prompt_count,
+        cast(sum(queued_prompt_count) as bigint) as queued_prompt_count,
+        {{ summed_response_measures() }}
+    from session_hours
+    group by date_key
 
 ),
 

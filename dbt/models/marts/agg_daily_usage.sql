@@ -1,24 +1,24 @@
 with
 
-messages as (
+session_hours as (
 
-    select * from {{ ref('fct_messages') }}
+    select * from {{ ref('agg_session_hours') }}
 
 ),
 
 by_day_project_model as (
 
     select
-        created_date_key as date_key,
+        date_key,
         project_id,
         model,
-        {{ response_measures() }}
-    from messages
+        {{ summed_response_measures() }}
+    from session_hours
     where
-        message_kind = 'response'
-        and created_date_key is not null
+        response_count > 0
+        and date_key is not null
     group by
-        created_date_key,
+        date_key,
         project_id,
         model
 

@@ -6,9 +6,9 @@ source_checks as (
 
 ),
 
-messages as (
+session_hours as (
 
-    select * from {{ ref('fct_messages') }}
+    select * from {{ ref('agg_session_hours') }}
 
 ),
 
@@ -39,11 +39,10 @@ days as (
 response_measures as (
 
     select
-        count(*) as responses,
-        count(*) filter (where output_is_lower_bound) as lower_bounds,
-        count(*) filter (where not is_priced) as unpriced
-    from messages
-    where message_kind = 'response'
+        cast(coalesce(sum(response_count), 0) as bigint) as responses,
+        cast(coalesce(sum(lower_bound_response_count), 0) as bigint) as lower_bounds,
+        cast(coalesce(sum(unpriced_response_count), 0) as bigint) as unpriced
+    from session_hours
 
 ),
 
@@ -51,11 +50,10 @@ unpriced_models as (
 
     select
         model,
-        count(*) as responses
-    from messages
+        cast(sum(unpriced_response_count) as bigint) as responses
+    from session_hours
     where
-        message_kind = 'response'
-        and not is_priced
+        unpriced_response_count > 0
         and model is not null
     group by model
 

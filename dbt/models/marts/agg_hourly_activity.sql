@@ -1,8 +1,8 @@
 with
 
-messages as (
+session_hours as (
 
-    select * from {{ ref('fct_messages') }}
+    select * from {{ ref('agg_session_hours') }}
 
 ),
 
@@ -43,13 +43,13 @@ quarters_with_calls as (
 activity as (
 
     select
-        cast(isodow(created_date_key) as integer) as day_of_week,
-        created_hour as hour_of_day,
-        count(*) filter (where {{ is_human_prompt() }}) as prompt_count,
-        count(*) filter (where message_kind = 'response') as response_count,
+        cast(isodow(date_key) as integer) as day_of_week,
+        hour_of_day,
+        sum(prompt_count) as prompt_count,
+        sum(response_count) as response_count,
         0 as tool_call_count
-    from messages
-    where created_at is not null
+    from session_hours
+    where date_key is not null
     group by 1, 2
 
     union all

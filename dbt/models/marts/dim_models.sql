@@ -1,8 +1,8 @@
 with
 
-messages as (
+session_hours as (
 
-    select * from {{ ref('fct_messages') }}
+    select * from {{ ref('agg_session_hours') }}
 
 ),
 
@@ -16,12 +16,12 @@ used as (
 
     select
         model,
-        min(created_at) as first_used_at,
-        max(created_at) as last_used_at,
-        count(*) as response_count
-    from messages
+        min(first_response_at) as first_used_at,
+        max(last_response_at) as last_used_at,
+        cast(sum(response_count) as bigint) as response_count
+    from session_hours
     where
-        message_kind = 'response'
+        response_count > 0
         and model is not null
     group by model
 
