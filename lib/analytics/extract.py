@@ -44,6 +44,8 @@ BATCH_BYTES = 16 * 2**20
 # Reading single documents by `_id` beats reading everything while fewer than this share is missing.
 FEW_MISSING = 0.3
 
+_NO_IDS = pa.chunked_array([], pa.string())
+
 
 @dataclass(frozen=True)
 class ExtractResult:
@@ -130,7 +132,7 @@ class Intake:
         self.store = RawStore(settings)
         self.properties = self.store.properties()
         self.previous_snapshot_id = self.store.current_snapshot_id()
-        self.known_files = self.store.data_files()
+        self._known_files: list[str] | None = None
         self.read = self.stored = self.skipped = self.dead = 0
         self.newest: datetime | None = None
         self.redacted: dict[str, int] = {}
@@ -139,9 +141,17 @@ class Intake:
         self._pending_dead: list[DeadLetter] = []
         self._pending_bytes = 0
 
+    @property
+    def known_files(self) -> list[str]:
+        """Parquet files that may hold what is read: those from before this run. Listing thousands takes a while."""
+        if self._known_files is None:
+            before = self.previous_snapshot_id
+            self._known_files = [] if before is None else self.store.data_files(before)
+        return self._known_files
+
     def recheck(self) -> None:
         """From here on documents of this very run may come again."""
-        self.known_files = self.store.data_files()
+        self._known_files = self.store.data_files()
 
     @property
     def batch_bytes(self) -> int:
@@ -169,7 +179,7 @@ class Intake:
         run stored something before: its end has to be remembered.
         """
         rows = pa.concat_tables(self._pending) if self._pending else envelope.SCHEMA.empty_table()
-        first = keep_new(rows["_id"], pa.chunked_array([], pa.string()))
+        first = keep_new(rows["_id"], _NO_IDS)
         if not pc.all(first).as_py():
             rows = rows.filter(first)
         letters = self._dead_letters(self._pending_dead)
@@ -204,7 +214,8 @@ class Intake:
         if not len(batch):
             return envelope.SCHEMA.empty_table(), dead
         table = batch.to_arrow()
-        mask = keep_new(table["_id"], self.store.stored_ids(table["_id"], self.known_files))
+        stored = self.store.stored_ids(table["_id"], self.known_files) if batch.may_repeat else _NO_IDS
+        mask = keep_new(table["_id"], stored)
         new = table if pc.all(mask).as_py() else table.filter(mask)
         self.skipped += table.num_rows - new.num_rows
         self._see(table)
@@ -364,8 +375,9 @@ def _from_jsonl(run: Intake) -> ExtractResult:
 
     positions = jsonl.ReadPositions(run.settings, run.properties)
     files = positions.pending(everything=run.full_backfill)
+    exact = positions.are_exact(run.properties) and not run.full_backfill
     total = sum(file.size - file.start for file in files)
-    produced = jsonl.batches(files, run.settings.machine_name, run.now, run.batch_bytes)
+    produced = jsonl.batches(files, run.settings.machine_name, run.now, run.batch_bytes, positions_are_exact=exact)
     read: dict[str, FileState] = {}
     with progress_bar("extract", total, "B", run.progress) as bar:
         for batch, states in _ahead(produced) if files else ():

@@ -253,11 +253,12 @@ def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files
     connection.execute(f"drop {'table' if held_as_table else 'view'} if exists raw.new_documents")
     paths = [local_path(file) for file in files]
     if files and all(paths):
+        columns = _columns(connection, store)
         listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         # a view: the text is read when dbt parses it, and never stored here
         connection.execute(
             f"create view raw.new_documents as"
-            f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], union_by_name = true)"
+            f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], schema = {columns})"
         )
         return
     rows: Any = envelope.SCHEMA.empty_table()
@@ -267,6 +268,25 @@ def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files
     connection.register("remote_rows", rows)
     connection.execute(f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows")
     connection.unregister("remote_rows")
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, store: RawStore) -> str:
+    """raw.conversations' columns by Iceberg field id, as DuckDB's `schema`.
+
+    Files may be older than a column. Looking into all of them for their columns (`union_by_name`) would keep what they
+    say in memory, and there are thousands: 40 MB per thousand files.
+    https://duckdb.org/docs/stable/data/parquet/overview#parameters
+    """
+    from analytics import envelope
+
+    empty = connection.from_arrow(envelope.SCHEMA.empty_table())
+    types = dict(zip(empty.columns, empty.types, strict=True))
+    fields = [field for field in store.conversations.schema().fields if field.name in types]
+    listed = ", ".join(
+        f"{field.field_id}: {{name: '{field.name}', type: '{types[field.name]}', default_value: null}}"
+        for field in fields
+    )
+    return f"map {{{listed}}}"
 
 
 def _read_remote(store: RawStore, files: list[str]) -> Any:

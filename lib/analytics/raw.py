@@ -383,13 +383,13 @@ class RawStore:
         """Paths of all live Parquet files of raw.conversations (or `table`), at a snapshot or now."""
         return [entry.file_path for entry in self._live(table or self.conversations, snapshot_id)]
 
-    def _live(self, table: Table, snapshot_id: int | None = None) -> list[DataFile]:
+    def _live(self, table: Table, snapshot_id: int | None = None) -> Iterator[DataFile]:
+        """One manifest's files at a time: with their statistics, thousands fill hundreds of megabytes."""
         from pyiceberg.manifest import DataFileContent
 
         snapshot = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else table.current_snapshot()
         if snapshot is None:
-            return []
-        files = []
+            return
         for manifest in snapshot.manifests(table.io):
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
                 # Everything here reads data files as they are: a delete file would bring deleted rows back.
@@ -398,8 +398,7 @@ class RawStore:
                         f"{'.'.join(table.name())} holds delete files (another engine wrote them); "
                         "rewrite the table without them (Spark: call system.rewrite_data_files)"
                     )
-                files.append(entry.data_file)
-        return files
+                yield entry.data_file
 
     def files_added_since(self, snapshot_id: int | None) -> FilesAdded:
         """Files with the rows that were added after `snapshot_id`.
@@ -528,7 +527,7 @@ class RawStore:
         """State of both tables."""
         found = []
         for table in (self.conversations, self.dead_letters):
-            files = self._live(table)
+            files = list(self._live(table))
             per_day: dict[Any, list[DataFile]] = {}
             for file in files:
                 per_day.setdefault(_day(file), []).append(file)

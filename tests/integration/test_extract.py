@@ -207,6 +207,20 @@ def test_files_truncated_replaced_or_deleted_lose_nothing(make_settings: Make, w
     assert len(rows(settings, "_id")) == 30
 
 
+def test_a_file_that_shrinks_and_grows_again_is_stored_once(make_settings: Make, write_transcript: Any) -> None:
+    settings = make_settings(source="jsonl")
+    path = write_transcript("-p/a.jsonl", *[entry(n) for n in range(10)])
+    whole = path.read_bytes()
+    extract(settings, progress=False)
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:4]))
+    extract(settings, progress=False)
+    path.write_bytes(whole)  # such as a copy that was cut off and finished later
+    assert extract(settings, progress=False).documents_skipped == 6
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(12)])
+    assert extract(settings, progress=False).documents_stored == 2
+    assert sorted(row["uuid"] for row in rows(settings, "uuid")) == sorted(f"u{n}" for n in range(12))
+
+
 def test_lost_or_stale_positions_cost_time_only(make_settings: Make, write_transcript: Any) -> None:
     settings = make_settings(source="jsonl")
     write_transcript("-p/a.jsonl", *[entry(n) for n in range(10)])
@@ -411,6 +425,24 @@ def test_switching_the_source_adds_nothing_twice(make_settings: Make, write_tran
     assert third.documents_read == 0
     ids = RawStore(make_settings()).conversations.scan(selected_fields=("_id",)).to_arrow()["_id"]
     assert pc.count_distinct(ids).as_py() == 5
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)], b"broken", entry(5))
+    assert extract(make_settings(), progress=False).documents_stored == 1
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)], b"broken", entry(5), entry(6))
+    back = extract(make_settings(source="jsonl"), progress=False)
+    assert (back.documents_stored, back.documents_skipped) == (1, 1)
+    assert len(rows(make_settings(), "_id")) == 7
+
+
+def test_appended_lines_are_stored_without_a_look_at_the_history(
+    make_settings: Make, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(source="jsonl")
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(10)])
+    extract(settings, progress=False)
+    monkeypatch.setattr(RawStore, "data_files", lambda *_, **__: pytest.fail("looked"))
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(12)])
+    write_transcript("-p/b.jsonl", entry(50))
+    assert extract(settings, progress=False).documents_stored == 3
 
 
 def test_a_data_directory_that_cannot_be_written_is_one_clear_line(

@@ -42,6 +42,7 @@ class Batch:
         self.bytes = 0  # of JSON text and of dead letters
         self.is_last = False  # the source has nothing after it
         self.is_restart = False  # after it, documents may come a second time
+        self.may_repeat = True  # some of it may be stored already
         self._packed: list[pa.Table] = []
         self._ids: list[str] = []
         self._texts: list[bytes] = []

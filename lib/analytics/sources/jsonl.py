@@ -51,6 +51,11 @@ class ReadPositions:
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # lost or damaged: it only costs time
 
+    def are_exact(self, properties: dict[str, str]) -> bool:
+        """Whether nothing beyond these positions can be stored: they are not lost, and nobody else stored anything."""
+        sources = {key for key in properties if key.startswith(("jsonl.", "mongodb."))}
+        return bool(self._states) and sources == {self.key}
+
     def pending(self, *, everything: bool = False) -> list[PendingFile]:
         """Files with something possibly new; `everything`: all files from their start."""
         return pending(self.root, {} if everything else self._states)
@@ -80,12 +85,22 @@ class ReadPositions:
 
 
 def batches(
-    files: list[PendingFile], machine: str, now: datetime, batch_bytes: int
+    files: list[PendingFile], machine: str, now: datetime, batch_bytes: int, *, positions_are_exact: bool = False
 ) -> Iterator[tuple[Batch, dict[str, FileState]]]:
-    """Documents of `files` -> batches of about `batch_bytes`, each with the file positions it brings."""
-    batch = Batch(machine, now)
+    """Documents of `files` -> batches of about `batch_bytes`, each with the file positions it brings.
+
+    `positions_are_exact`: only of files that were read further before anything can be stored already.
+    """
+
+    def new_batch() -> Batch:
+        batch = Batch(machine, now)
+        batch.may_repeat = not positions_are_exact
+        return batch
+
+    batch = new_batch()
     states: dict[str, FileState] = {}
     for file in files:
+        batch.may_repeat |= file.may_repeat
         prefix = file.source_file.encode()
         offset = file.start
         for plain, helped, offset in read_lines(file):
@@ -100,7 +115,8 @@ def batches(
             if batch.bytes >= batch_bytes:
                 states[file.source_file] = state_after(file, offset, at_end=False)
                 yield batch, states
-                batch = Batch(machine, now)
+                batch = new_batch()
+                batch.may_repeat |= file.may_repeat
                 states = {}
         states[file.source_file] = state_after(file, offset)
     batch.is_last = True

@@ -51,10 +51,11 @@ class FileState:
     mtime_ns: int
     head: str  # fingerprint of the first bytes before `offset`
     tail: str  # fingerprint of the last bytes before `offset`
+    read_to: int | None = None  # the furthest any version of the file was read; None: not known
 
     def to_list(self) -> list[Any]:
         """As a JSON-ready list."""
-        return [self.offset, self.size, self.mtime_ns, self.head, self.tail]
+        return [self.offset, self.size, self.mtime_ns, self.head, self.tail, self.read_to]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class PendingFile:
     start: int
     size: int
     mtime_ns: int
+    read_to: int | None = 0  # the furthest any version of it was read before; None: not known
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether what is read now may have been read before: the file shrank, was replaced, or grew again."""
+        return self.read_to is None or self.start < self.read_to
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,8 @@ def pending(root: Path, states: dict[str, FileState]) -> list[PendingFile]:
                 start = state.offset
         elif status.st_size == 0:
             continue
-        found.append(PendingFile(path, source_file, project, start, status.st_size, status.st_mtime_ns))
+        read_to = 0 if state is None else state.read_to
+        found.append(PendingFile(path, source_file, project, start, status.st_size, status.st_mtime_ns, read_to))
     return found
 
 
@@ -152,7 +160,9 @@ def state_after(file: PendingFile, offset: int, *, at_end: bool = True) -> FileS
     """
     head, tail = _marks(file.path, offset)
     # A file that cannot be read (permissions) is looked at again, too.
-    return FileState(offset, file.size if at_end and head else -1, file.mtime_ns, head, tail)
+    size = file.size if at_end and head else -1
+    read_to = None if file.read_to is None else max(file.read_to, offset)
+    return FileState(offset, size, file.mtime_ns, head, tail, read_to)
 
 
 def read_lines(
