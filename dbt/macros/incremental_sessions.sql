@@ -37,11 +37,55 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro touched_rows(relation, day, related=false, incremental=none) -%}
+    {#-
+        Query: the rows of `relation` a run needs, all of them on a full build, those of the touched sessions on an
+        incremental run, or those of every session in int_touched_sessions (`related`). A view says itself whether the
+        run is `incremental`.
+
+        `day` is the relation's DATE column it is clustered by. All rows of these sessions lie in int_touched_days, or
+        have no day: what was, like what is, comes from entries that are in int_related_entries. Asking for the day as
+        well lets the engine skip the row groups of other days unread; session ids are random and can skip none. Rows
+        without a day are looked for only when there may be any.
+    -#}
+    {%- set sessions = ref('int_touched_sessions') -%}
+    {%- set days = ref('int_touched_days') -%}
+    {%- set of_touched = '' if related else ' and is_touched' -%}
+    select * from {{ relation }}
+    {%- if (is_incremental() if incremental is none else incremental) %}
+    where
+        {{ day }} in (select date_key from {{ days }})
+        and session_id in (select session_id from {{ sessions }} where true{{ of_touched }})
+    union all
+    select * from {{ relation }}
+    where
+        {{ day }} is null
+        and session_id in (select session_id from {{ sessions }} where {{ some_without_day() }}{{ of_touched }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro some_without_day() -%}
+    {#- Condition: whether sessions in int_touched_sessions may have rows without a day. -#}
+    exists (select 1 from {{ ref('int_touched_days') }} where date_key is null)
+{%- endmacro %}
+
 {% macro delete_touched_sessions() -%}
-    {#- What strategy `touched_sessions` does before it adds the model's rows. The model itself must read
-        int_touched_sessions, or name it in a `depends_on` comment. -#}
+    {#-
+        What strategy `touched_sessions` does before it adds the model's rows; see touched_rows() for what `cluster_by`
+        is good for. The model itself must read int_touched_sessions, and int_touched_days if it is clustered, or name
+        them in a `depends_on` comment.
+    -#}
+    {%- set touched = 'select session_id from ' ~ ref('int_touched_sessions') ~ ' where is_touched' -%}
+    {%- set day = config.get('cluster_by') -%}
+    {%- if day -%}
     delete from {{ this }}
-        where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+        where {{ day }} in (select date_key from {{ ref('int_touched_days') }}) and session_id in ({{ touched }});
+    delete from {{ this }}
+        where {{ day }} is null and session_id in ({{ touched }} and {{ some_without_day() }})
+    {%- else -%}
+    delete from {{ this }}
+        where session_id in ({{ touched }})
+    {%- endif -%}
 {%- endmacro %}
 
 {% macro of_last_load() -%}
@@ -61,13 +105,17 @@
 {% macro of_related_sessions(entries) -%}
     {#-
         Condition on the rows of `entries` (stg_entries): those of the touched sessions and of the ones their rows
-        depend on. By row number, so that the engine finds them in one column and then reads the other columns of these
-        rows only: of a million rows it would read all of them otherwise.
+        depend on. By row number, so that the engine finds them in two columns and then reads the other columns of
+        these rows only: of a million rows it would read all of them otherwise. And by load, so that it skips the loads
+        these sessions were not in.
     -#}
+    {%- set sessions = 'select session_id from ' ~ ref('int_touched_sessions') -%}
     {{ row_number_of_table() }} in (
             select {{ row_number_of_table() }}
             from {{ entries }}
-            where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+            where
+                load_id in (select load_id from {{ ref('int_session_loads') }} where session_id in ({{ sessions }}))
+                and session_id in ({{ sessions }})
         )
 {%- endmacro %}
 

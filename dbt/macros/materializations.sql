@@ -18,11 +18,12 @@
 {%- endmacro %}
 
 {% macro replace_with_table(existing_relation) -%}
-    {#- The table `this` with the model's rows, in place of whatever `existing_relation` is. -#}
+    {#- The table `this` with the model's rows, in order of `cluster_by`, in place of whatever `existing_relation` is. -#}
     {%- do assert_shape(none) -%}
     {%- do drop_unless(existing_relation, 'table') -%}
     {%- set rows = get_select_subquery(sql) if config.get('contract').enforced else sql -%}
-    {{ execute_or_write('create or replace table ' ~ this ~ ' as\n' ~ rows) }}
+    {%- set order = '\norder by ' ~ config.get('cluster_by') if config.get('cluster_by') else '' -%}
+    {{ execute_or_write('create or replace table ' ~ this ~ ' as\n' ~ rows ~ order) }}
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {%- endmacro %}
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -308,7 +309,8 @@ class _State:
     def of(cls, settings: Settings, manifest: Manifest, variables: dict[str, Any]) -> _State:
         """The state a build of this project with these variables leaves behind."""
         prices = [n.checksum.checksum for n in manifest.nodes.values() if n.name == "model_pricing"]
-        constant = json.dumps([_constant(variables), prices])
+        # another engine may know other time zones, and rows are looked for by their day
+        constant = json.dumps([_constant(variables), prices, version("duckdb")])
         return cls(
             definitions=_fingerprint(manifest, ("intermediate", "marts"), constant),
             reading=_fingerprint(manifest, ("staging",), ""),

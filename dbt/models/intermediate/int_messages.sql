@@ -99,8 +99,7 @@ user_messages as (
 
 responses as (
 
-    select * from {{ ref('int_response_usage') }}
-    where session_id in (select session_id from {{ ref('int_touched_sessions') }} where is_touched)
+    {{ touched_rows(ref('int_response_usage'), 'created_date_key', incremental=not flags.FULL_REFRESH) }}
 
 ),
 

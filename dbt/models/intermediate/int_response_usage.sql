@@ -2,8 +2,11 @@
     config(
         materialized='incremental',
         incremental_strategy='touched_sessions',
+        cluster_by='created_date_key',
     )
 }}
+
+-- depends_on: {{ ref('int_touched_days') }}
 
 with lines as (
 

@@ -20,10 +20,7 @@ entries as (
 
 summaries as (
 
-    select * from {{ ref('stg_entries') }}
-    where
-        leaf_uuid is not null
-        and title is not null
+    select * from {{ ref('int_summaries') }}
 
 ),
 

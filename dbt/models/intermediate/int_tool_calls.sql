@@ -2,8 +2,11 @@
     config(
         materialized='incremental',
         incremental_strategy='touched_sessions',
+        cluster_by='called_date_key',
     )
 }}
+
+-- depends_on: {{ ref('int_touched_days') }}
 
 with blocks as (
 
@@ -157,6 +160,7 @@ final as (
         case
             when finished_at >= called_at then epoch_ms(finished_at) - epoch_ms(called_at)
         end as duration_ms,
+        {{ local_date('called_at') }} as called_date_key,
         status = 'error' as is_error,
         case when status in ('error', 'rejected') then {{ error_class('status', 'tool_name', 'error_head', 'tool_denial_kind') }} end as error_class,
         case when status in ('error', 'rejected', 'interrupted') then {{ error_text('error_head') }} end as error_text,

@@ -11,11 +11,16 @@
 
 with messages as (
 
+    {{ touched_rows(ref('fct_messages'), 'created_date_key') }}
+
+),
+
+hourly as (
+
     select
         *,
         to_timestamp(floor(epoch_ms(created_at) / 3600000) * 3600) as hour_started_at
-    from {{ ref('fct_messages') }}
-    where {{ touched_sessions_filter() }}
+    from messages
 
 ),
 
@@ -34,7 +39,7 @@ by_session_hour_model as (
         min(created_at) filter (where message_kind = 'response') as first_response_at,
         max(created_at) filter (where message_kind = 'response') as last_response_at,
         {{ response_measures() }}
-    from messages
+    from hourly
     group by
         session_id,
         project_id,

@@ -16,15 +16,13 @@ sessions as (
 
 messages as (
 
-    select * from {{ ref('fct_messages') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('fct_messages'), 'created_date_key') }}
 
 ),
 
 tool_calls as (
 
-    select * from {{ ref('fct_tool_calls') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('fct_tool_calls'), 'called_date_key') }}
 
 ),
 

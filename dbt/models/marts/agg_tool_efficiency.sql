@@ -17,8 +17,7 @@ by_tool as (
         count(*) filter (where status = 'interrupted') as interrupted_count,
         count(*) filter (where status = 'pending') as pending_count,
         count(*) filter (where is_retry_followed) as retried_count,
-        cast(round(quantile_cont(duration_ms, 0.5)) as bigint) as p50_duration_ms,
-        cast(round(quantile_cont(duration_ms, 0.95)) as bigint) as p95_duration_ms,
+        quantile_cont(duration_ms, [0.5, 0.95]) as quantiles,
         count(distinct session_id) as session_count
     from tool_calls
     group by tool_name
@@ -39,8 +38,8 @@ final as (
         {{ rate('error_count', 'call_count - pending_count') }} as error_rate,
         {{ rate('rejected_count', 'call_count - pending_count') }} as rejection_rate,
         {{ rate('retried_count', 'call_count') }} as retry_rate,
-        p50_duration_ms,
-        p95_duration_ms,
+        cast(round(quantiles[1]) as bigint) as p50_duration_ms,
+        cast(round(quantiles[2]) as bigint) as p95_duration_ms,
         session_count,
         row_number() over (order by call_count desc, tool_name) as popularity_rank
     from by_tool

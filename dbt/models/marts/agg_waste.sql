@@ -13,22 +13,19 @@ with
 
 messages as (
 
-    select * from {{ ref('fct_messages') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('fct_messages'), 'created_date_key') }}
 
 ),
 
 tool_calls as (
 
-    select * from {{ ref('fct_tool_calls') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('fct_tool_calls'), 'called_date_key') }}
 
 ),
 
 file_operations as (
 
-    select * from {{ ref('fct_file_operations') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('fct_file_operations'), 'operated_date_key') }}
 
 ),
 
@@ -38,13 +35,11 @@ prices as (
 
 ),
 
--- a carried-on session's call can belong to a response of the session before
-calling_responses as (
+-- A carried-on session's call can belong to a response of the session before. Materialized: the keys of few calls,
+-- handed down into the scan, would be looked for in all row groups before those of other days are skipped.
+calling_responses as {% if is_incremental() %}materialized {% endif %}(
 
-    select * from {{ ref('fct_messages') }}
-    {%- if is_incremental() %}
-    where session_id in (select session_id from {{ ref('int_touched_sessions') }})
-    {%- endif %}
+    {{ touched_rows(ref('fct_messages'), 'created_date_key', related=true) }}
 
 ),
 

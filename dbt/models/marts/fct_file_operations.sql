@@ -2,17 +2,13 @@
     config(
         materialized='incremental',
         incremental_strategy='touched_sessions',
+        cluster_by='operated_date_key',
     )
 }}
 
 with tool_calls as (
 
-    select * from {{ ref('int_tool_calls') }}
-    where
-        tool_name in ('Read', 'Write', 'Edit', 'MultiEdit', 'NotebookEdit')
-        -- a call with a malformed input names no file
-        and file_path is not null
-        and {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('int_tool_calls'), 'called_date_key') }}
 
 ),
 
@@ -34,6 +30,10 @@ lines as (
         and coalesce(patch_lines_added, 0) = 0
         and coalesce(patch_lines_removed, 0) = 0 as is_new_file
     from tool_calls
+    where
+        tool_name in ('Read', 'Write', 'Edit', 'MultiEdit', 'NotebookEdit')
+        -- a call with a malformed input names no file
+        and file_path is not null
 
 ),
 
@@ -45,7 +45,7 @@ final as (
         lines.session_id,
         sessions.project_id,
         lines.called_at as operated_at,
-        {{ local_date('lines.called_at') }} as operated_date_key,
+        lines.called_date_key as operated_date_key,
         lines.tool_name,
         lines.file_path,
         lines.file_extension,

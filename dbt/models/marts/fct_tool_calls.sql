@@ -2,13 +2,13 @@
     config(
         materialized='incremental',
         incremental_strategy='touched_sessions',
+        cluster_by='called_date_key',
     )
 }}
 
 with tool_calls as (
 
-    select * from {{ ref('int_tool_calls') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('int_tool_calls'), 'called_date_key') }}
 
 ),
 
@@ -20,8 +20,7 @@ sessions as (
 
 messages as (
 
-    select * from {{ ref('fct_messages') }}
-    where {{ touched_sessions_filter() }}
+    {{ touched_rows(ref('fct_messages'), 'created_date_key') }}
 
 ),
 
@@ -77,7 +76,7 @@ final as (
         ordered.response_key as message_key,
         ordered.tool_name,
         ordered.called_at,
-        {{ local_date('ordered.called_at') }} as called_date_key,
+        ordered.called_date_key,
         ordered.finished_at,
         ordered.duration_ms,
         ordered.status,
