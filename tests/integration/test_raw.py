@@ -11,8 +11,10 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from analytics.envelope import BATCH_SCHEMA, to_envelope
+from analytics.load import load
 from analytics.raw import RawStore, keep_new, local_path
 from analytics.settings import Settings
 
@@ -123,6 +125,24 @@ def test_rows_removed_by_another_tool_mean_a_full_load(make_settings: Make) -> N
     added = store.files_added_since(first)
     assert added.full
     assert ids_in(added.files) == ["b"]
+
+
+def test_a_file_from_before_a_column_existed_is_loaded(make_settings: Make) -> None:
+    settings = make_settings()
+    store = RawStore(settings)
+    store.append(rows("a"))
+    (file,) = store.data_files()
+    old = pq.read_table(local_path(file), partitioning=None)
+    pq.write_table(old.drop_columns(["agent_id", "type"]), local_path(file))
+    store.append(rows("b", day=2))
+    assert load(settings).documents == 2
+    with duckdb.connect(str(settings.build_path), read_only=True) as connection:
+        found = connection.sql(
+            'select "_id", agent_id, uuid, date::varchar from raw.conversations order by 1'
+        ).fetchall()
+        entries = connection.sql("select count(entry) from raw.new_documents").fetchone()
+    assert found == [("a", None, "a", "2026-01-01"), ("b", None, "b", "2026-01-02")]
+    assert entries == (2,)
 
 
 def test_two_writers_at_once_both_succeed(make_settings: Make) -> None:
