@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 def read(path: Path, start: int = 0) -> tuple[list[tuple[int, bytes]], list[tuple[int, str]], int]:
     """All documents (offset, original), all dead letters (offset, reason), the next offset."""
     status = path.stat()
-    file = PendingFile(path, path.name, None, start, status.st_size, status.st_mtime_ns)
+    file = PendingFile(str(path), path.name, None, start, status.st_size, status.st_mtime_ns)
     documents, dead, offset = [], [], start
     for plain, helped, position in read_lines(file):
         offset = position

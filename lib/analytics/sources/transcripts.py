@@ -42,7 +42,7 @@ _BOM = b"\xef\xbb\xbf"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there can be a hundred thousand
 class FileState:
     """What is known of a file after it was read: enough to tell appended from replaced."""
 
@@ -58,11 +58,11 @@ class FileState:
         return [self.offset, self.size, self.mtime_ns, self.head, self.tail, self.read_to]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PendingFile:
     """A transcript with something possibly new in it."""
 
-    path: Path
+    path: str
     source_file: str  # relative to the projects directory, POSIX slashes
     project_id: str | None  # directory name under the projects directory
     start: int
@@ -103,18 +103,19 @@ def projects_dir(settings: Settings) -> Path:
     return path
 
 
-def list_files(root: Path) -> list[tuple[Path, os.stat_result]]:
-    """All `*.jsonl` under `root` with their status, oldest change first, so that days stay together."""
+def _list_files(root: Path) -> list[tuple[int, str, int]]:
+    """(mtime in ns, path, size) of all `*.jsonl` under `root`, oldest change first, so that days stay together."""
     found = []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             if name.endswith(".jsonl"):
-                path = Path(folder, name)
+                path = os.path.join(folder, name)
                 try:
-                    found.append((path, path.stat()))
+                    status = os.stat(path)
                 except OSError:
                     continue  # deleted meanwhile: Claude Code cleans up after itself
-    return sorted(found, key=lambda item: (item[1].st_mtime_ns, str(item[0])))
+                found.append((status.st_mtime_ns, path, status.st_size))
+    return sorted(found)
 
 
 def pending(root: Path, states: dict[str, FileState]) -> list[PendingFile]:
@@ -123,28 +124,28 @@ def pending(root: Path, states: dict[str, FileState]) -> list[PendingFile]:
     A file that shrank or whose known part changed is read from its start: ids decide what is new in it.
     """
     found = []
-    for path, status in list_files(root):
-        relative = path.relative_to(root)
-        source_file = relative.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        project = source_file.split("/")[0] if len(relative.parts) > 1 else None
+    for mtime_ns, path, size in _list_files(root):
+        relative = path[len(str(root)) :].lstrip(os.sep).replace(os.sep, "/")
+        source_file = relative.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        project = source_file.split("/")[0] if "/" in source_file else None
         state = states.get(source_file)
         start = 0
         if state is not None:
-            if state.size == status.st_size and state.mtime_ns == status.st_mtime_ns:
+            if state.size == size and state.mtime_ns == mtime_ns:
                 continue
-            if status.st_size >= state.offset and _marks(path, state.offset) == (state.head, state.tail):
+            if size >= state.offset and _marks(path, state.offset) == (state.head, state.tail):
                 start = state.offset
-        elif status.st_size == 0:
+        elif size == 0:
             continue
         read_to = 0 if state is None else state.read_to
-        found.append(PendingFile(path, source_file, project, start, status.st_size, status.st_mtime_ns, read_to))
+        found.append(PendingFile(path, source_file, project, start, size, mtime_ns, read_to))
     return found
 
 
-def _marks(path: Path, offset: int) -> tuple[str, str]:
+def _marks(path: str, offset: int) -> tuple[str, str]:
     """Fingerprints of the first and of the last bytes before `offset`; empty when the file cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             head = stream.read(min(_HEAD_BYTES, offset))
             stream.seek(max(0, offset - _HEAD_BYTES))
             tail = stream.read(min(_HEAD_BYTES, offset))
@@ -176,7 +177,7 @@ def read_lines(
     """
     position = file.start
     try:
-        stream = file.path.open("rb")
+        stream = open(file.path, "rb")  # noqa: SIM115  closed below
     except FileNotFoundError:
         return
     except OSError as error:
