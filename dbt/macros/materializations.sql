@@ -22,8 +22,17 @@
     {%- do assert_shape(none) -%}
     {%- do drop_unless(existing_relation, 'table') -%}
     {%- set rows = get_select_subquery(sql) if config.get('contract').enforced else sql -%}
-    {%- set order = '\norder by ' ~ config.get('cluster_by') if config.get('cluster_by') else '' -%}
-    {{ execute_or_write('create or replace table ' ~ this ~ ' as\n' ~ rows ~ order) }}
+    {%- if config.get('cluster_by') -%}
+        {#- two statements: joins, windows and the sort at once would need the memory of all of them -#}
+        {%- set unordered = 'temp.' ~ this.identifier ~ '__unordered' -%}
+        {{ execute_or_write(
+            'create or replace temp table ' ~ unordered ~ ' as\n' ~ rows ~ ';\n'
+            ~ 'create or replace table ' ~ this ~ ' as from ' ~ unordered ~ ' order by ' ~ config.get('cluster_by')
+            ~ ';\ndrop table ' ~ unordered
+        ) }}
+    {%- else -%}
+        {{ execute_or_write('create or replace table ' ~ this ~ ' as\n' ~ rows) }}
+    {%- endif -%}
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {%- endmacro %}
 

@@ -234,3 +234,27 @@ def test_marts_change_when_a_day_border_moves_with_the_time_zone(samples_dir: Pa
     assert "agg_hourly_activity" in differing_rows(utc, published)
     run(load_settings(**shared))
     assert differing_rows(utc, published) == {}
+
+
+def test_marts_equal_a_full_refresh_when_rows_move_to_another_day_or_get_one(tmp_path: Path) -> None:
+    """Rows are looked for on the days of the touched sessions: the day they leave must be one of them."""
+
+    def call(key: str) -> list[dict[str, Any]]:
+        return [{"type": "tool_use", "id": key, "name": "Write", "input": {"file_path": "/w/a.py", "content": "x"}}]
+
+    first = [
+        line("late", "10:00", [], response="m1", timestamp="2026-08-05T23:59:00Z"),
+        line("late", "10:01", call("t1"), response="m2", timestamp="2026-08-06T10:00:00Z"),
+        line("untimed", "10:00", "when?", timestamp=None),
+        line("untimed", "10:01", call("t2"), response="m3", timestamp=None),
+        line("untimed", "10:02", [], response="m4", timestamp="nonsense"),
+        line("bystander", "10:00", [], response="m5", timestamp="2026-08-05T12:00:00Z"),
+        line("bystander", "10:01", "when?", timestamp=None),
+    ]
+    second = [
+        line("early", "10:00", [], response="m1", timestamp="2026-08-02T10:00:00Z"),
+        line("early", "10:01", call("t1"), response="m2", timestamp="2026-08-03T00:00:00Z"),
+        line("other", "10:01", call("t2"), response="m3", timestamp="2026-08-04T00:00:00Z"),
+    ]
+    third = [line("untimed", "10:03", "now", timestamp="2026-08-01T10:00:00Z")]
+    assert_incremental_equals_full(tmp_path, [first, second, third])
