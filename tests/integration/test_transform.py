@@ -85,6 +85,17 @@ def test_transform_builds_every_mart_when_history_is_empty(settings: Settings) -
     assert rows(settings, "select count(*) from marts.agg_daily_summary") == [(0,)]
 
 
+def test_facts_lie_in_the_order_of_their_days(settings: Settings) -> None:
+    history = [
+        answer(f"a{day}", f"2026-03-{day:02d}T12:00:00.000Z", "claude-opus-4-6", MILLION) for day in (9, 2, 30, 17, 4)
+    ]
+    raw_tables.load(settings.build_path, raw_tables.documents(history))
+    transform(settings, as_of=AS_OF)
+    for table in ("marts.fct_messages", "intermediate.int_response_usage"):
+        days = [row[0].day for row in rows(settings, f"select created_date_key from {table} order by rowid")]
+        assert days == [2, 4, 9, 17, 30]
+
+
 def test_transform_warns_and_leaves_cost_null_when_a_model_has_no_price(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     result = transform(settings, as_of=AS_OF)
