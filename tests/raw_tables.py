@@ -82,6 +82,6 @@ def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None
         )
         connection.execute(
             "create or replace table raw.load_state as select $id::bigint as load_id, $full as full_refresh,"
-            " $at::timestamptz as loaded_at",
+            " $at::timestamptz as loaded_at, false as is_built",
             {"id": load_id, "full": full_refresh, "at": LOADED_AT},
         )

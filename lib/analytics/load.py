@@ -214,7 +214,8 @@ def _load_files(
                     ?::varchar as reading_inputs,
                     ?::varchar as building_inputs,
                     ?::timestamptz as loaded_at,
-                    ?::boolean as full_refresh
+                    ?::boolean as full_refresh,
+                    false as is_built -- transform sets it: what is not built is not published
                 """,
                 [
                     state.raw_version,

@@ -45,8 +45,8 @@ class PreparedBuild:
         with partial_file(path) as temporary:
             temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
-    def run(self, connection: duckdb.DuckDBPyConnection, as_of: str) -> list[tuple[PreparedModel, float]]:
-        """Run all statements in one transaction -> each model and the seconds it took.
+    def run(self, connection: duckdb.DuckDBPyConnection, as_of: str, *, then: str) -> list[tuple[PreparedModel, float]]:
+        """Run all statements, and `then`, in one transaction -> each model and the seconds it took.
 
         Raises:
             duckdb.Error: a statement failed; nothing has changed.
@@ -61,6 +61,7 @@ class PreparedBuild:
             for model in self.models:
                 if model.is_working_set:
                     connection.execute(f"drop table {model.schema}.{model.name}")
+            connection.execute(then)
             connection.execute("commit")
         except BaseException:
             with contextlib.suppress(Exception):

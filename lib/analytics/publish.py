@@ -288,6 +288,7 @@ def _refuse_foreign_file(settings: Settings) -> None:
 def _finish(database: Path) -> bool:
     """Drop what only the build needs, checkpoint, close, compact; returns whether the file was rewritten."""
     with connect(database) as connection:
+        _refuse_partial_build(connection, database)
         connection.execute("begin")
         for kind, schema, name in connection.execute(
             """
@@ -313,6 +314,21 @@ def _finish(database: Path) -> bool:
         return False
     _compact(database)
     return True
+
+
+def _refuse_partial_build(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """What was loaded and not built would be missing in every version from now on: the next load counts it as done."""
+    import duckdb
+
+    try:
+        (built,) = connection.execute("select bool_and(is_built) from raw.load_state").fetchone() or (None,)
+    except duckdb.Error:
+        return  # loaded by a version that did not say
+    if not built:
+        raise AnalyticsError(
+            f"the working copy {database} is not built from all it holds: run `claude-analytics transform`, without"
+            " --models"
+        )
 
 
 def _write_published_at(connection: duckdb.DuckDBPyConnection) -> None:

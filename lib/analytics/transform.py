@@ -46,6 +46,9 @@ _NO_NETWORK = (
 # was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
 _STAGING = "path:models/staging"
 _AFTER_STAGING = ("path:models/intermediate", "path:models/marts", "path:seeds")
+# What load said is no longer so.
+_ALL_IS_BUILT = "update raw.load_state set is_built = true"
+
 # Views that outlive a build; the others read what publishing drops.
 _LASTING_VIEWS = "path:models/staging,config.materialized:view"
 
@@ -160,7 +163,7 @@ def _run_prepared(
     if prepared is None:
         return None
     try:
-        done = prepared.run(connection, variables["as_of"])
+        done = prepared.run(connection, variables["as_of"], then=_ALL_IS_BUILT)
     except duckdb.Error:
         return None  # dbt will either manage or say which model it is
     reached("transform.built")
@@ -212,6 +215,7 @@ def _run_dbt(
     with connect(settings.build_path) as connection:
         if not models:
             _write_state(connection, now)
+            connection.execute(_ALL_IS_BUILT)
         return _result(connection, [_model_run(result) for result in results], warnings, full_refresh=rebuild)
 
 

@@ -59,6 +59,19 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings(data_dir=tmp_path / "data", keep_versions=3)
 
 
+def test_a_working_copy_built_in_part_is_refused(settings: Settings) -> None:
+    build(settings, 5)
+    publish(settings)
+    build(settings, 6, "alter table raw.load_state add column is_built boolean default false")
+    with pytest.raises(AnalyticsError, match="not built from all it holds: run `claude-analytics transform`"):
+        publish(settings)
+    assert published_rows(settings) == served_rows(settings) == 5
+    with duckdb.connect(str(settings.build_path)) as connection:
+        connection.execute("update raw.load_state set is_built = true")
+    publish(settings)
+    assert published_rows(settings) == 6
+
+
 def test_published_name_leads_to_the_new_version(settings: Settings) -> None:
     build(settings, 5)
     result = publish(settings)

@@ -85,6 +85,18 @@ def test_transform_builds_every_mart_when_history_is_empty(settings: Settings) -
     assert rows(settings, "select count(*) from marts.agg_daily_summary") == [(0,)]
 
 
+def test_only_a_whole_build_may_be_published(settings: Settings) -> None:
+    is_built = "select is_built from raw.load_state"
+    for prepared in (False, True):
+        raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
+        assert rows(settings, is_built) == [(False,)]
+        if prepared:  # models after staging, without the documents that have just come
+            transform(settings, models="dim_date", as_of=AS_OF)
+            assert rows(settings, is_built) == [(False,)]
+        assert transform(settings, as_of=AS_OF).prepared is prepared
+        assert rows(settings, is_built) == [(True,)]
+
+
 def test_facts_lie_in_the_order_of_their_days(settings: Settings) -> None:
     history = [
         answer(f"a{day}", f"2026-03-{day:02d}T12:00:00.000Z", "claude-opus-4-6", MILLION) for day in (9, 2, 30, 17, 4)

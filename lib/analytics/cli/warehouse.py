@@ -33,7 +33,11 @@ def load(show_stats: bool, full_refresh: bool) -> None:
 
 
 @click.command()
-@click.option("--models", metavar="SELECTOR", help='A dbt selector such as "+fct_messages"; default everything.')
+@click.option(
+    "--models",
+    metavar="SELECTOR",
+    help='A dbt selector such as "+fct_messages"; default everything, without which nothing is published.',
+)
 @click.option("--full-refresh", is_flag=True, help="Rebuild every model instead of the sessions that changed.")
 @click.option("--test", is_flag=True, help="Run the dbt data tests as well.")
 def transform(models: str | None, full_refresh: bool, test: bool) -> None:
