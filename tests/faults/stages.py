@@ -133,11 +133,6 @@ def _refresh(settings: Settings) -> None:
         _publish(settings)
 
 
-def _republish(settings: Settings) -> None:
-    for stage in (_load, _publish):
-        stage(settings)
-
-
 STAGES: dict[str, Callable[[Settings], None]] = {
     "sync": _sync,
     "extract": _extract,
@@ -155,7 +150,6 @@ STAGES: dict[str, Callable[[Settings], None]] = {
     "run": _run,
     "run an hour earlier": _run_an_hour_earlier,
     "refresh": _refresh,
-    "republish": _republish,
 }
 
 

@@ -214,7 +214,9 @@ def test_the_command_line_is_complete_when_killed_and_started_again(files: Histo
             killed.wait(rng.uniform(1, 15))
         killed.kill()
         killed.wait()
-        files.assert_readable()
+        # one that got as far as publishing shows the numbers as of today; they are compared below
+        if current_version(space.settings) == version:
+            files.assert_readable()
         assert space.command("pipeline").wait(300) == 0, space.error_file.read_text()
         assert raw_rows(space.settings) == files.raw
         # the numbers as of the day the reference is made for

@@ -302,7 +302,7 @@ def test_a_reader_keeps_what_it_opened_through_ten_publishes(files: History) -> 
             # what is published changes every time
             embedded_line = entry(number, sessionId="s9")
             space.write("-p/s9.jsonl", embedded_line)
-            space.do("extract", "republish")
+            space.do("extract", "build")
             seen.add(current_version(space.settings))
             assert reader.sql("select * from marts.dim_sessions order by all").fetchall() == before
             with duckdb.connect(str(published.resolve()), read_only=True) as other:
