@@ -97,6 +97,17 @@ def test_only_a_whole_build_may_be_published(settings: Settings) -> None:
         assert rows(settings, is_built) == [(True,)]
 
 
+def test_what_sessions_share_is_kept_once_however_often_it_comes(settings: Settings) -> None:
+    for number, session in enumerate(["s1", "s2", "s3", "s2", "s1"]):
+        shared = user("u1", f"2026-03-01T22:5{number}:00.000Z", "again", sessionId=session)
+        raw_tables.load(settings.build_path, raw_tables.documents([shared]))
+        transform(settings, as_of=AS_OF)
+    links = "select count(*), count(distinct (session_id, link)), count(distinct session_id) from {}"
+    (kept, different, sessions), *_ = rows(settings, links.format("intermediate.int_shared_links"))
+    assert kept == different
+    assert sessions == 3
+
+
 def test_facts_lie_in_the_order_of_their_days(settings: Settings) -> None:
     history = [
         answer(f"a{day}", f"2026-03-{day:02d}T12:00:00.000Z", "claude-opus-4-6", MILLION) for day in (9, 2, 30, 17, 4)

@@ -75,6 +75,10 @@ final as (
     where
         session_id is not null
         and link in (select link from shared)
+        {%- if is_incremental() %}
+        -- some tools number their calls: thousands of sessions may have one and the same
+        and (session_id, link) not in (select (session_id, link) from {{ this }} where link in (select link from shared))
+        {%- endif %}
 
 )
 

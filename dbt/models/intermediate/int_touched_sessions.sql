@@ -1,6 +1,7 @@
 {{ config(materialized='table') }}
 
 {#- outside of the condition: dbt must see both dependencies -#}
+{%- set entry_links_relation = ref('int_entry_links') -%}
 {%- set shared_links_relation = ref('int_shared_links') -%}
 {%- set entries_relation = ref('stg_entries') -%}
 
@@ -24,18 +25,36 @@ with links as (
 
 ),
 
+new_entries as (
+
+    select * from {{ entries_relation }}
+    where load_id = (select max(load_id) from {{ entries_relation }})
+
+),
+
+-- entries without a session included: a summary names an entry of some session
+new_links as (
+
+    select link
+    from {{ entry_links_relation }}
+    where load_id = (select max(load_id) from {{ entries_relation }})
+    union all
+    select unnest({{ entry_links() }})
+    from new_entries
+    where session_id is null
+
+),
+
 -- what came with the last load, and what shares something with it
 touched as (
 
     select session_id
-    from {{ entries_relation }}
-    where
-        load_id = (select max(load_id) from {{ entries_relation }})
-        and session_id is not null
+    from new_entries
+    where session_id is not null
     union
     select session_id
     from links
-    where load_id = (select max(load_id) from {{ entries_relation }})
+    where link in (select link from new_links)
 
 ),
 
