@@ -85,7 +85,8 @@ def collection(tmp_path_factory: pytest.TempPathFactory, mongo_server: Server) -
         patch.setenv("PYICEBERG_HOME", str(tmp_path_factory.getbasetemp()))
         root = tmp_path_factory.mktemp("collection")
         (root / "projects").mkdir()
-        yield Space(root, {"source": "mongodb", "mongo_uri": mongo_server.uri, "mongo_db": "fuzz"})
+        # a name of its own: the module can be set up twice in one process, and the server stays
+        yield Space(root, {"source": "mongodb", "mongo_uri": mongo_server.uri, "mongo_db": f"fuzz-{root.name}"})
 
 
 def counts(space: Space) -> tuple[int, int]:
@@ -171,7 +172,7 @@ def test_documents_are_stored_or_explained_when_others_wrote_them_to_mongodb(
         documents.append({**entry, "_id": key})
     before = counts(collection)
     with mongo_server.client() as client:
-        target = client["fuzz"]["conversations"]
+        target = client[collection.settings.mongo_db]["conversations"]
         there = target.count_documents({})
         try:
             target.insert_many(documents, ordered=False)
@@ -227,7 +228,7 @@ def test_large_and_deep_documents_are_stored_or_explained(
     huge = {"type": "user", "uuid": "huge", "message": {"role": "user", "content": "x" * (16 * 2**20 - 300)}}
     before = counts(collection)
     with mongo_server.client() as client:
-        target = client["fuzz"]["conversations"]
+        target = client[collection.settings.mongo_db]["conversations"]
         there = target.count_documents({})
         for document in ({"_id": "huge", **huge}, {"_id": "deep", "deep": deep}, {"_id": "empty"}):
             with contextlib.suppress(PyMongoError):  # servers differ in how deep they go
