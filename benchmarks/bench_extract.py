@@ -213,7 +213,6 @@ def main() -> None:
     figures: dict[str, Any] = {"documents": options.documents}
 
     from analytics import embedded
-    from analytics.embedded import embedded_mongo
     from analytics.settings import load_settings
     from pymongo import MongoClient
 
@@ -232,7 +231,7 @@ def main() -> None:
             figures["jsonl_peak_mib"] = found["peak_mib"]
             figures["iceberg_share_of_jsonl"] = tree_bytes(root / "jsonl" / "iceberg") / size
         if options.only != "jsonl":
-            with embedded_mongo(load_settings(data_dir=root / "server")) as uri:
+            with embedded.embedded_mongo(load_settings(data_dir=root / "server")) as uri:
                 with MongoClient(uri) as client:
                     collection = client[DATABASE][COLLECTION]
                     lot: list[dict[str, Any]] = []

@@ -46,11 +46,11 @@ _NO_NETWORK = (
 # was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
 _STAGING = "path:models/staging"
 _AFTER_STAGING = ("path:models/intermediate", "path:models/marts", "path:seeds")
-# What load said is no longer so.
-_ALL_IS_BUILT = "update raw.load_state set is_built = true"
-
 # Views that outlive a build; the others read what publishing drops.
 _LASTING_VIEWS = "path:models/staging,config.materialized:view"
+
+# After a build of everything that was loaded; publish asks for it.
+_ALL_IS_BUILT = "update raw.load_state set is_built = true"
 
 
 @dataclass(frozen=True)
