@@ -50,7 +50,7 @@ lab: $(INSTALLED) ## JupyterLab on http://localhost:8888, with the pipeline's an
 
 .PHONY: docs
 docs: $(INSTALLED) ## dbt documentation of every table and column on http://localhost:8080
-	@$(VENV)/bin/python -c "from analytics.settings import load_settings; from analytics.transform import docs; docs(load_settings())"
+	@$(VENV)/bin/python -c "from analytics.settings import load_settings; from analytics.warehouse.transform import docs; docs(load_settings())"
 
 .PHONY: dashboards
 dashboards: $(INSTALLED) ## Write the dashboards as HTML (ARGS=provision: create or update them in Metabase)

@@ -29,11 +29,11 @@ FEW_ENTRIES = 250
 
 def step(name: str, root: Path) -> dict[str, Any]:
     """Run one step on the history below `root` in this process -> its figures."""
-    from analytics.extract import extract
-    from analytics.load import load
-    from analytics.publish import publish
+    from analytics.raw.extract import extract
     from analytics.settings import load_settings
-    from analytics.transform import transform
+    from analytics.warehouse.load import load
+    from analytics.warehouse.publish import publish
+    from analytics.warehouse.transform import transform
 
     settings = load_settings(source="jsonl", data_dir=root / "data", claude_projects_dir=root / "projects")
     if name == "extract":
@@ -87,7 +87,7 @@ def size_mb(path: Path) -> float:
 
 def measure(entries: int, root: Path) -> dict[str, Any]:
     """Figures of one size of history."""
-    from analytics.generator import generate
+    from transcript_generator import generate
 
     truth = generate(root / "projects", entries=entries, days=180, end=END)
     jsonl = size_mb(root / "projects")

@@ -19,10 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from analytics.dashboards import html
-from analytics.dashboards.model import load_dashboards
-from analytics.dashboards.query import Selection, filtered_sql
+from analytics.cards.model import load_dashboards
+from analytics.cards.query import Selection, filtered_sql
 from analytics.settings import Settings, load_settings
+from analytics.web import html
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -66,11 +66,11 @@ def report(settings: Settings) -> dict[str, float]:
 
 def published(entries: int, root: Path) -> Path:
     """Publish a generated history of so many entries below `root` -> its database."""
-    from analytics.extract import extract
-    from analytics.generator import generate
-    from analytics.load import load
-    from analytics.publish import publish
-    from analytics.transform import transform
+    from analytics.raw.extract import extract
+    from analytics.warehouse.load import load
+    from analytics.warehouse.publish import publish
+    from analytics.warehouse.transform import transform
+    from transcript_generator import generate
 
     generate(root / "projects", entries=entries, days=180)
     settings = load_settings(source="jsonl", data_dir=root / "data", claude_projects_dir=root / "projects")

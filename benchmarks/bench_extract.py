@@ -130,8 +130,8 @@ def plain_extractor(uri: str, data_dir: Path) -> float:
     import pyarrow as pa
     import pyiceberg.catalog.sql
     import pyiceberg.io.pyarrow  # noqa: F401  start-up, not work
-    from analytics.envelope import SCHEMA
-    from analytics.raw import RawStore
+    from analytics.raw.envelope import SCHEMA
+    from analytics.raw.store import RawStore
     from analytics.settings import load_settings
     from dateutil.parser import isoparse
     from pymongo import MongoClient
@@ -187,7 +187,7 @@ def timed_extract(**settings: Any) -> dict[str, Any]:
         "import sys, json, resource, time\n"
         "from pathlib import Path\n"
         "from analytics.settings import load_settings\n"
-        "from analytics.extract import extract\n"
+        "from analytics.raw.extract import extract\n"
         "import pyiceberg.catalog.sql, pyiceberg.io.pyarrow\n"  # start-up, not work
         "settings = load_settings(**json.loads(sys.argv[1]))\n"
         "result = extract(settings, progress=False)\n"
@@ -212,8 +212,8 @@ def main() -> None:
     options = parser.parse_args()
     figures: dict[str, Any] = {"documents": options.documents}
 
-    from analytics import embedded
     from analytics.settings import load_settings
+    from analytics.sources import embedded
     from pymongo import MongoClient
 
     # A MongoDB of one's own holds what it is asked for in memory. With the embedded server's small cache a longer

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import orjson
-from analytics.generator import generate
+from transcript_generator import generate
 
 
 def main() -> None:

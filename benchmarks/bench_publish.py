@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from analytics.files import copy_database
-from analytics.publish import publish
+from analytics.common.files import copy_database
 from analytics.settings import Settings, load_settings
+from analytics.warehouse.publish import publish
 
 GB = 1e9
 ROWS = """

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import orjson
 import pyarrow as pa
-from analytics.redact import redact_batch
+from analytics.privacy.redact import redact_batch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -66,9 +66,9 @@ def extract_seconds(projects: Path, data_dir: Path, *, redact: bool) -> float:
     code = (
         "import sys, time\n"
         "from analytics.settings import load_settings\n"
-        "from analytics.extract import extract\n"
-        "from analytics.raw import RawStore\n"
-        "import analytics.sources.jsonl, analytics.redact\n"
+        "from analytics.raw.extract import extract\n"
+        "from analytics.raw.store import RawStore\n"
+        "import analytics.sources.jsonl, analytics.privacy.redact\n"
         "settings = load_settings(source='jsonl', claude_projects_dir=sys.argv[1], data_dir=sys.argv[2],"
         " redact_secrets=sys.argv[3] == 'True')\n"
         "RawStore(settings).refresh()\n"

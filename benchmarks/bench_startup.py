@@ -68,8 +68,8 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=7_600)
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
-    from analytics.generator import generate
-    from analytics.notebook import NO_TELEMETRY
+    from analytics.runs.notebook import NO_TELEMETRY
+    from transcript_generator import generate
 
     with tempfile.TemporaryDirectory(prefix="bench-startup-") as folder:
         root = Path(folder)

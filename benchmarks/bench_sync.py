@@ -20,7 +20,7 @@ def bulk_insert(client: Any, root: Path, settings: Any) -> float:
     """The same documents, encoded beforehand, in the same lots, nothing else done -> seconds."""
     import bson
     import orjson
-    from analytics.sync import INSERT_DOCUMENTS
+    from analytics.sources.sync import INSERT_DOCUMENTS
     from bson.raw_bson import RawBSONDocument
 
     now = datetime.now(UTC)
@@ -44,9 +44,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
 
-    from analytics.embedded import embedded_mongo
     from analytics.settings import load_settings
-    from analytics.sync import sync
+    from analytics.sources.embedded import embedded_mongo
+    from analytics.sources.sync import sync
     from pymongo import MongoClient
 
     with tempfile.TemporaryDirectory(prefix="bench-sync-") as folder:

@@ -182,8 +182,8 @@ class Simulation:
             yield day
 
     def _run(self, name: str, raw_only: bool) -> Ran:
-        from analytics import pipeline
-        from analytics.schedules import load_schedules, run_deployment
+        from analytics.operations.deployments import load_schedules, run_deployment
+        from analytics.runs import pipeline
 
         schedules = load_schedules()
 
@@ -207,7 +207,7 @@ class Simulation:
                 self._stamped.add(path)
 
     def _tables(self) -> list[Any]:
-        from analytics.raw import RawStore
+        from analytics.raw.store import RawStore
 
         store = RawStore(self.settings)
         return [store.conversations, store.dead_letters]
@@ -248,11 +248,11 @@ class Simulation:
 
 def run_stages(settings: Any, record: Any, *, raw_only: bool = False) -> None:
     """What the notebooks call, with the entries that `run.json` gets from them."""
-    from analytics.extract import extract
-    from analytics.load import load
-    from analytics.publish import publish
-    from analytics.transform import transform
-    from analytics.validate import validate
+    from analytics.quality.validate import validate
+    from analytics.raw.extract import extract
+    from analytics.warehouse.load import load
+    from analytics.warehouse.publish import publish
+    from analytics.warehouse.transform import transform
 
     full_refresh = record.parameters["full_refresh"]
     work = {
@@ -312,7 +312,7 @@ def make_history(root: Path, start: datetime, days: int, *, entries: int, per_da
 
     A team in four time zones: somebody works at nearly every hour.
     """
-    from analytics.generator import generate
+    from transcript_generator import generate
 
     documents = 0
     for seed, zone in enumerate(ZONES):

@@ -66,7 +66,7 @@ class Site(http.server.SimpleHTTPRequestHandler):
 def make_dbt_pages(published: Path, folder: Path) -> None:
     """dbt's documentation of `published` as folder/index.html."""
     from analytics.settings import load_settings
-    from analytics.transform import docs
+    from analytics.warehouse.transform import docs
 
     with tempfile.TemporaryDirectory() as state:
         page = docs(load_settings(data_dir=state, duckdb_path=published), serve=False)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import raw_tables
-from analytics.dashboards.query import Selection
-from analytics.publish import publish
+from analytics.cards.query import Selection
 from analytics.settings import Settings, load_settings
-from analytics.transform import transform
+from analytics.warehouse.publish import publish
+from analytics.warehouse.transform import transform
 
 # Texts that must stay text wherever they are shown.
 HOSTILE = "</script><script>alert('title')</script><img src=x onerror=alert(1)> {{date}} \u2028"

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from analytics.envelope import BATCH_SCHEMA, invalid_rows, to_envelope
+from analytics.raw.envelope import BATCH_SCHEMA, invalid_rows, to_envelope
 
 LOADED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 import dashboard_data
 import pytest
 import raw_tables
-from analytics.dashboards import html
-from analytics.dashboards.model import Card, load_dashboards
-from analytics.dashboards.query import Selection, filtered_sql
+from analytics.cards.model import Card, load_dashboards
+from analytics.cards.query import Selection, filtered_sql
 from analytics.settings import Settings
+from analytics.web import html
 from playwright.sync_api import Browser, Page, Request
 
 pytestmark = pytest.mark.browser

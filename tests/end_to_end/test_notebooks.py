@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import nbformat
 import pytest
-from analytics.runs import STAGES
+from analytics.runs.history import STAGES
 from analytics.settings import PROJECT_ROOT
 from nbclient import NotebookClient
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from analytics.embedded import embedded_mongo
 from analytics.settings import load_settings
+from analytics.sources.embedded import embedded_mongo
 from conftest import Workspace, marts
 
 pytestmark = pytest.mark.slow

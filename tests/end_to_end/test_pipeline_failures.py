@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from analytics.lock import run_lock
+from analytics.common.lock import run_lock
 from analytics.settings import load_settings
 from conftest import Workspace, marts
 

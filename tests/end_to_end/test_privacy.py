@@ -15,10 +15,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from analytics import purge
 from analytics.errors import ConfigError
-from analytics.pipeline import run
-from analytics.raw import RawStore
+from analytics.operations import purge
+from analytics.raw.store import RawStore
+from analytics.runs.pipeline import run
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 CANARY = "canary" + "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=20))

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from analytics.embedded import free_port
-from analytics.generator import generate
-from analytics.notebook import NO_TELEMETRY
+from analytics.runs.notebook import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
+from analytics.sources.embedded import free_port
 from faults.stages import perform
 from pymongo import MongoClient
+from transcript_generator import generate
 
 # A fresh process for every stage without importing everything each time: forked from one that has imported it.
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -142,7 +142,7 @@ class Space:
 
 def raw_rows(settings: Settings) -> tuple[list[Any], list[Any]]:
     """Rows of both raw tables, sorted, without what says when they were read."""
-    from analytics.raw import RawStore
+    from analytics.raw.store import RawStore
 
     store = RawStore(settings)
     ours = ["extracted_at", "ingested_at"]

@@ -19,13 +19,13 @@ AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 
 
 def _sync(settings: Settings) -> None:
-    from analytics.sync import sync
+    from analytics.sources.sync import sync
 
     sync(settings)
 
 
 def _extract(settings: Settings) -> None:
-    from analytics.extract import extract
+    from analytics.raw.extract import extract
 
     # commits of this size are what a large history would make
     extract(settings, commit_bytes=50_000)
@@ -33,7 +33,7 @@ def _extract(settings: Settings) -> None:
 
 def _extract_small_commits(settings: Settings) -> None:
     """Reads, and commits, as little at once as makes a history that a test can afford a long one."""
-    from analytics.extract import extract
+    from analytics.raw.extract import extract
     from analytics.sources import mongodb
 
     mongodb.CURSOR_BATCH = 200
@@ -41,55 +41,55 @@ def _extract_small_commits(settings: Settings) -> None:
 
 
 def _backfill(settings: Settings) -> None:
-    from analytics.extract import extract
+    from analytics.raw.extract import extract
 
     extract(settings, full_backfill=True)
 
 
 def _load(settings: Settings) -> None:
-    from analytics.load import load
+    from analytics.warehouse.load import load
 
     load(settings, even_if_unchanged=True)
 
 
 def _transform(settings: Settings) -> None:
-    from analytics.transform import transform
+    from analytics.warehouse.transform import transform
 
     transform(settings, as_of=AS_OF)
 
 
 def _validate(settings: Settings) -> None:
-    from analytics.validate import validate
+    from analytics.quality.validate import validate
 
     validate(settings)
 
 
 def _publish(settings: Settings) -> None:
-    from analytics.publish import publish
+    from analytics.warehouse.publish import publish
 
     publish(settings)
 
 
 def _compact(settings: Settings) -> None:
-    from analytics.raw import RawStore
+    from analytics.raw.store import RawStore
 
     RawStore(settings).compact()
 
 
 def _expire(settings: Settings) -> None:
-    from analytics.raw import RawStore
+    from analytics.raw.store import RawStore
 
     RawStore(settings).expire(older_than=timedelta(0), grace=timedelta(0))
 
 
 def _replay(settings: Settings) -> None:
-    from analytics.dead_letters import replay
+    from analytics.raw.dead_letters import replay
 
     replay(settings)
 
 
 def _purge(settings: Settings) -> None:
-    from analytics.purge import purge
+    from analytics.operations.purge import purge
 
     purge(settings, "project", purged_project(settings))
 
@@ -106,7 +106,7 @@ def _build(settings: Settings) -> None:
 
 def _run(settings: Settings) -> None:
     """What the pipeline does, apart from validating."""
-    from analytics.lock import run_lock
+    from analytics.common.lock import run_lock
 
     with run_lock(settings):
         _extract(settings)
@@ -122,9 +122,9 @@ def _run_an_hour_earlier(settings: Settings) -> None:
 
 def _refresh(settings: Settings) -> None:
     """What the nightly pipeline does, apart from validating."""
-    from analytics.load import load
-    from analytics.lock import run_lock
-    from analytics.transform import transform
+    from analytics.common.lock import run_lock
+    from analytics.warehouse.load import load
+    from analytics.warehouse.transform import transform
 
     with run_lock(settings):
         _backfill(settings)

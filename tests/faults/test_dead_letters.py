@@ -10,13 +10,13 @@ from typing import Any
 import analytics.sources.transcripts
 import bson
 import pytest
-from analytics import bson_json, dead_letters
 from analytics.cli import cli
 from analytics.errors import ConfigError
-from analytics.extract import extract
-from analytics.load import load
-from analytics.raw import RawStore
+from analytics.raw.extract import extract
+from analytics.raw.store import RawStore, dead_letters
 from analytics.settings import Settings
+from analytics.sources import bson_json
+from analytics.warehouse.load import load
 from click.testing import CliRunner
 
 GOOD = {"type": "system", "uuid": "u1", "timestamp": "2026-05-01T10:00:00Z"}

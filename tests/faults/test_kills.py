@@ -17,11 +17,11 @@ from typing import Any
 
 import analytics
 import pytest
-from analytics.embedded import embedded_mongo
-from analytics.faults import STEPS
-from analytics.publish import current_version, versions
-from analytics.purge import tombstones
+from analytics.common.faults import STEPS
+from analytics.operations.purge import tombstones
 from analytics.settings import Settings
+from analytics.sources.embedded import embedded_mongo
+from analytics.warehouse.publish import current_version, versions
 from faults.harness import History, assert_same, marts, raw_rows
 from faults.stages import purged_project
 from pymongo import MongoClient

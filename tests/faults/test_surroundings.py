@@ -19,16 +19,16 @@ from typing import Any
 import duckdb
 import pytest
 from analytics.errors import SourceUnavailableError
-from analytics.extract import extract
-from analytics.generator import generate
-from analytics.publish import current_version, versions
-from analytics.raw import RawStore
+from analytics.raw.extract import extract
+from analytics.raw.store import RawStore
 from analytics.sources import mongodb
-from analytics.sync import sync
+from analytics.sources.sync import sync
+from analytics.warehouse.publish import current_version, versions
 from faults.harness import History, Space, marts, raw_rows
 from faults.stages import purged_project
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
+from transcript_generator import generate
 
 pytestmark = pytest.mark.slow
 
@@ -432,7 +432,7 @@ def test_documents_are_found_when_the_clock_jumped_back_an_hour(
 
 def test_our_own_sync_hides_nothing_when_the_clock_jumped_back_an_hour(workspace: Any) -> None:
     """What sync last wrote is remembered as if by a clock that has been set back since."""
-    from analytics.sync import open_state
+    from analytics.sources.sync import open_state
 
     space: Space = workspace(source="mongodb")
     space.write("-p/s1.jsonl", entry(0))

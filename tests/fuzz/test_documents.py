@@ -17,11 +17,10 @@ from typing import Any
 import bson
 import duckdb
 import pytest
-from analytics.bson_json import batch_json
-from analytics.extract import ExtractResult, extract
-from analytics.generator import generate
-from analytics.raw import RawStore
-from analytics.sync import sync
+from analytics.raw.extract import ExtractResult, extract
+from analytics.raw.store import RawStore
+from analytics.sources.bson_json import batch_json
+from analytics.sources.sync import sync
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
@@ -30,6 +29,7 @@ from fuzz.odd import PATHS, bson_ids, bson_values, changed, damaged, odd_lines
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import BulkWriteError, PyMongoError
+from transcript_generator import generate
 
 pytestmark = pytest.mark.slow
 

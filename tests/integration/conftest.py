@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analytics.embedded import free_port
 from analytics.settings import Settings, load_settings
+from analytics.sources.embedded import free_port
 from pymongo import MongoClient
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import dashboard_data
 import pytest
 import raw_tables
-from analytics.dashboards import html
-from analytics.dashboards.model import load_dashboards
+from analytics.cards.model import load_dashboards
 from analytics.errors import AnalyticsError
 from analytics.settings import load_settings
+from analytics.web import html
 from click.testing import CliRunner
 
 

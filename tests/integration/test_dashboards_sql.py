@@ -15,11 +15,11 @@ import duckdb
 import pytest
 import raw_tables
 import yaml
-from analytics.dashboards.check import check
-from analytics.dashboards.html import connect
-from analytics.dashboards.model import Card, load_dashboards, load_value_cards
-from analytics.dashboards.query import Selection, filtered_sql
+from analytics.cards.check import check
+from analytics.cards.model import Card, load_dashboards, load_value_cards
+from analytics.cards.query import Selection, filtered_sql
 from analytics.settings import PROJECT_ROOT
+from analytics.web.html import connect
 
 CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}
 CARDS |= {card.key: card for card in load_value_cards()}

@@ -18,16 +18,16 @@ from typing import Any
 
 import duckdb
 import pytest
-from analytics.dashboards.html import connect
-from analytics.dashboards.model import Card, load_dashboards, load_value_cards
-from analytics.dashboards.query import Selection, filtered_sql
-from analytics.extract import extract
-from analytics.generator import Counts, Truth, generate
-from analytics.generator.truth import SessionTruth
-from analytics.load import load
-from analytics.publish import publish
+from analytics.cards.model import Card, load_dashboards, load_value_cards
+from analytics.cards.query import Selection, filtered_sql
+from analytics.raw.extract import extract
 from analytics.settings import load_settings
-from analytics.transform import transform
+from analytics.warehouse.load import load
+from analytics.warehouse.publish import publish
+from analytics.warehouse.transform import transform
+from analytics.web.html import connect
+from transcript_generator import Counts, Truth, generate
+from transcript_generator.truth import SessionTruth
 
 END = datetime(2026, 11, 20, 15, tzinfo=UTC)
 CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}

@@ -8,9 +8,9 @@ import re
 from typing import Any
 
 import pytest
-from analytics.dbt_session import DBT_DIR, dbt_session
 from analytics.settings import load_settings
-from analytics.transform import _State
+from analytics.warehouse.dbt_project import DBT_DIR, dbt_session
+from analytics.warehouse.transform import _State
 
 
 @pytest.fixture(scope="module")

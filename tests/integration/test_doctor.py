@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from analytics.doctor import examine
 from analytics.errors import AnalyticsError
-from analytics.extract import extract
-from analytics.load import load
-from analytics.purge import Tombstone
+from analytics.operations.doctor import examine
+from analytics.operations.purge import Tombstone
+from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
-from analytics.transform import transform
+from analytics.warehouse.load import load
+from analytics.warehouse.transform import transform
 
 
 def line(kind: str, day: int, session: str, number: int, **fields: object) -> str:

@@ -82,8 +82,8 @@ def test_notebook_runs_on_a_tiny_history(path: Path, tiny: Path, monkeypatch: py
 def test_marts_cannot_be_written_from_a_notebook(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", str(tiny))
     import duckdb
-    from analytics import marts
     from analytics.settings import load_settings
+    from analytics.warehouse import marts
 
     with (
         marts.connect(load_settings(data_dir=tiny)) as connection,

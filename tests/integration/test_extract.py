@@ -16,10 +16,10 @@ import bson
 import pyarrow.compute as pc
 import pytest
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
-from analytics.extract import extract
-from analytics.raw import RawStore
+from analytics.raw.extract import extract
+from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sync import ADDED_KEYS
+from analytics.sources.sync import ADDED_KEYS
 from pymongo import MongoClient
 
 Make = Callable[..., Settings]
@@ -411,7 +411,7 @@ def test_nothing_new_from_embedded_starts_no_server(
     settings = make_settings()
     write_transcript("-p/a.jsonl", entry(1))
     assert extract(settings, progress=False).documents_stored == 1
-    monkeypatch.setattr("analytics.embedded._start", lambda *_: pytest.fail("started"))
+    monkeypatch.setattr("analytics.sources.embedded._start", lambda *_: pytest.fail("started"))
     assert not extract(settings, progress=False).is_new
 
 

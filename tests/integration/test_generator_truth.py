@@ -14,12 +14,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from analytics.extract import extract
-from analytics.generator import Counts, Truth, generate
-from analytics.generator.truth import TOKEN_KINDS
-from analytics.load import load
+from analytics.raw.extract import extract
 from analytics.settings import load_settings
-from analytics.transform import transform
+from analytics.warehouse.load import load
+from analytics.warehouse.transform import transform
+from transcript_generator import Counts, Truth, generate
+from transcript_generator.truth import TOKEN_KINDS
 
 # seed, time zone, end, days: prices change on October 7th, clocks in Berlin on October 25th; all have a worktree
 HISTORIES = [

@@ -20,15 +20,15 @@ from typing import Any
 
 import duckdb
 import pytest
-from analytics.extract import extract
-from analytics.generator import generate
-from analytics.load import load
-from analytics.publish import publish
+from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
-from analytics.transform import TransformResult, transform
+from analytics.warehouse.load import load
+from analytics.warehouse.publish import publish
+from analytics.warehouse.transform import TransformResult, transform
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from transcript_generator import generate
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from analytics import serving
 from analytics.settings import Settings, load_settings
+from analytics.warehouse import serving
 
 JDBC_VERSION = "1.5.5.0"  # the DuckDB inside Metabase's driver of the same number
 READER = Path(__file__).parents[1] / "jdbc" / "PooledReader.java"

@@ -10,13 +10,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from analytics.common.lock import current_holder, run_lock
 from analytics.errors import AnalyticsError, BusyError
-from analytics.lock import current_holder, run_lock
 from analytics.settings import Settings, load_settings
 
 HOLD = """
 import sys, time
-from analytics.lock import run_lock
+from analytics.common.lock import run_lock
 from analytics.settings import load_settings
 with run_lock(load_settings(), holder="{holder}"):
     print("held", flush=True)

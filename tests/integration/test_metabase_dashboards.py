@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from analytics.dashboards.metabase_client import MetabaseClient
-from analytics.dashboards.metabase_definition import load_definition
-from analytics.dashboards.provision import provision
+from analytics.metabase.client import MetabaseClient
+from analytics.metabase.definition import load_definition
+from analytics.metabase.provision import provision
 from analytics.settings import PROJECT_ROOT, load_settings
 from metabase_server import MetabaseServer, Modes
 from pydantic import SecretStr

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from analytics.dashboards.metabase_client import MetabaseClient, MetabaseError
-from analytics.dashboards.metabase_render import (
+from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
+from analytics.metabase.bodies import (
     CardSpec,
     DashboardSpec,
     Definition,
@@ -22,8 +22,8 @@ from analytics.dashboards.metabase_render import (
     bound_sql,
     entity_id,
 )
-from analytics.dashboards.provision import COLLECTION_NAME, ProvisionResult, provision
-from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
+from analytics.metabase.client import MetabaseClient, MetabaseError
+from analytics.metabase.provision import COLLECTION_NAME, ProvisionResult, provision
 from analytics.settings import Settings, load_settings
 from metabase_server import MetabaseServer, Modes
 
@@ -557,7 +557,7 @@ def test_missing_settings_are_named(start: Start, configured) -> None:
 
 
 def test_unreachable_server_and_bad_address_say_so(start: Start, configured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.dashboards.provision.READY_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("analytics.metabase.provision.READY_TIMEOUT_SECONDS", 0.2)
     gone = MetabaseServer()
     gone._http.server_close()
     with pytest.raises(SourceUnavailableError, match=r"last answer: connection refused\); start it with `make up`"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
-from analytics.notebook_engine import InProcessEngine, observed_by
+from analytics.runs.notebook_engine import InProcessEngine, observed_by
 from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 

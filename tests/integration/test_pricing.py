@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from analytics.errors import ConfigError
-from analytics.pricing import COLUMNS, PriceRow, read_overrides
+from analytics.warehouse.prices import COLUMNS, PriceRow, read_overrides
 
 HEADER = ",".join(COLUMNS)
 GOOD = "glm-5,2026-01-01,-1,0.6,2.2,0.75,1.2,0.11,1"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from analytics import serving
+from analytics.common.files import copy_database
+from analytics.common.lock import run_lock
 from analytics.errors import AnalyticsError, BusyError
-from analytics.files import copy_database
-from analytics.lock import run_lock
-from analytics.publish import current_version, publish, rollback, versions
 from analytics.settings import Settings, load_settings
+from analytics.warehouse import serving
+from analytics.warehouse.publish import current_version, publish, rollback, versions
 
 BUILD = """
 create schema raw;
@@ -156,7 +156,7 @@ def test_publish_says_nothing_new_when_there_is_no_working_copy(settings: Settin
 
 def test_publish_is_refused_when_another_run_is_active(settings: Settings) -> None:
     build(settings, 1)
-    code = "import time; from analytics.lock import run_lock; from analytics.settings import load_settings\n"
+    code = "import time; from analytics.common.lock import run_lock; from analytics.settings import load_settings\n"
     code += f"with run_lock(load_settings(data_dir={str(settings.data_dir)!r}), 'hourly'):\n"
     code += "    print(1, flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -262,7 +262,8 @@ def test_file_systems_without_symlinks_work(settings: Settings, links: str, monk
 
 KILLED = """
 import os, signal, sys
-from analytics import publish, serving
+from analytics.warehouse import publish
+from analytics.warehouse import serving
 from analytics.settings import load_settings
 steps = 0
 def watch(event, arguments):

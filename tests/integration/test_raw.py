@@ -13,10 +13,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from analytics.envelope import BATCH_SCHEMA, to_envelope
-from analytics.load import load
-from analytics.raw import RawStore, keep_new, local_path
+from analytics.raw.envelope import BATCH_SCHEMA, to_envelope
+from analytics.raw.store import RawStore, keep_new, local_path
 from analytics.settings import Settings
+from analytics.warehouse.load import load
 
 Make = Callable[..., Settings]
 

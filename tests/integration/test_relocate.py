@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from analytics.errors import AnalyticsError
-from analytics.extract import extract
-from analytics.raw import RawStore
-from analytics.relocate import moved_tables, repair
+from analytics.raw.extract import extract
+from analytics.raw.repair import moved_tables, repair
+from analytics.raw.store import RawStore
 from analytics.settings import Settings, load_settings
 
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from analytics import alerts, deploy, status
+from analytics.common.retry import RetryPolicy, retrying
 from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
-from analytics.raw import CompactResult, RawStore
-from analytics.retry import RetryPolicy, retrying
-from analytics.runs import begin, read
-from analytics.schedules import load_schedules, run_deployment, work
+from analytics.operations import alerts, status
+from analytics.operations import crontab as deploy
+from analytics.operations.deployments import load_schedules, run_deployment, work
+from analytics.raw.store import CompactResult, RawStore
+from analytics.runs.history import begin, read
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 OWN_LINES = "MAILTO=me\n# mine\n*/5 * * * * /usr/bin/true 100\\% # untouched\n"
@@ -335,7 +336,7 @@ def test_failed_maintenance_is_a_failed_run_that_says_where(
     settings = load_settings(alert_webhook_url=webhook)
     run = begin(settings, "daily-full-refresh", {})
     run.outcome, run.duration_seconds = "succeeded", 1.0
-    monkeypatch.setattr("analytics.pipeline.run", lambda *_, **__: run)
+    monkeypatch.setattr("analytics.runs.pipeline.run", lambda *_, **__: run)
     failures: list[Exception] = [OSError(28, "No space left on device")]
 
     def compact(_: RawStore) -> CompactResult:

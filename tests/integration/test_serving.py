@@ -18,10 +18,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from analytics import serving
 from analytics.errors import AnalyticsError
-from analytics.publish import publish, rollback
 from analytics.settings import Settings, load_settings
+from analytics.warehouse import serving
+from analytics.warehouse.publish import publish, rollback
 
 BUILD = """
 create schema raw;

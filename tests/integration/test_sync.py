@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analytics.embedded import embedded_mongo
 from analytics.errors import BusyError, SourceUnavailableError
-from analytics.extract import extract
-from analytics.raw import RawStore
+from analytics.raw.extract import extract
+from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sync import open_state, state_path, sync
+from analytics.sources.embedded import embedded_mongo
+from analytics.sources.sync import open_state, state_path, sync
 from pymongo import MongoClient
 
 Make = Callable[..., Settings]
@@ -98,7 +98,7 @@ def test_ingested_at_never_runs_backwards(
     write_transcript("-p/a.jsonl", *lines(0, 1))
     sync(target, progress=False)
     extract(target, progress=False)
-    import analytics.sync as module
+    import analytics.sources.sync as module
 
     monkeypatch.setattr(module, "utc_now", lambda: datetime.now(UTC) - timedelta(hours=1))
     write_transcript("-p/a.jsonl", *lines(1, 2), mode="ab")
@@ -113,7 +113,7 @@ def test_ingested_at_never_runs_backwards(
 def test_a_server_killed_while_syncing_costs_nothing(
     make_settings: Make, own_server: Any, database: str, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import analytics.sync as module
+    import analytics.sources.sync as module
 
     settings = make_settings(mongo_uri=own_server.uri, mongo_db=database)
     for name in range(8):
@@ -160,7 +160,7 @@ def test_the_embedded_server_dies_with_its_parent(make_settings: Make) -> None:
     code = (
         "import os, signal, sys\n"
         "from analytics.settings import load_settings\n"
-        "from analytics.embedded import embedded_mongo\n"
+        "from analytics.sources.embedded import embedded_mongo\n"
         "with embedded_mongo(load_settings(data_dir=sys.argv[1])) as uri:\n"
         "    print(uri, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

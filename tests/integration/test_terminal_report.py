@@ -22,21 +22,21 @@ import pyarrow as pa
 import pytest
 import raw_tables
 from analytics.cli import cli
-from analytics.envelope import BATCH_SCHEMA
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.extract import extract
-from analytics.generator import Counts, Truth, generate
-from analytics.generator.truth import TOKEN_KINDS
-from analytics.load import load
-from analytics.publish import publish
+from analytics.raw.envelope import BATCH_SCHEMA
+from analytics.raw.extract import extract
 from analytics.reports.blocks import blocks
 from analytics.reports.published import published_marts
 from analytics.reports.render import as_text
 from analytics.reports.selection import Selection
 from analytics.settings import Settings, load_settings
-from analytics.transform import transform
+from analytics.warehouse.load import load
+from analytics.warehouse.publish import publish
+from analytics.warehouse.transform import transform
 from click.testing import CliRunner
 from dashboard_data import HOSTILE, published, tiny_history
+from transcript_generator import Counts, Truth, generate
+from transcript_generator.truth import TOKEN_KINDS
 
 ZONE = "Europe/Berlin"
 # Prices change on October 7th, clocks in Berlin on the 25th; at the end a block is in progress.

@@ -16,11 +16,11 @@ from typing import Any
 import duckdb
 import pytest
 import raw_tables
-from analytics.dbt_session import dbt_session
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings, load_settings
-from analytics.transform import docs, transform
-from analytics.working_copy import connect
+from analytics.warehouse.dbt_project import dbt_session
+from analytics.warehouse.transform import docs, transform
+from analytics.warehouse.working_copy import connect
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -287,7 +287,7 @@ def test_a_build_that_needs_more_memory_gets_it_unless_the_user_set_a_limit(
         transform(settings, as_of=AS_OF)
     assert "\n" not in str(error.value)
     monkeypatch.delenv("ANALYTICS_MEMORY_LIMIT")
-    monkeypatch.setattr("analytics.dbt_session.MEMORY_LIMIT", "30MB")
+    monkeypatch.setattr("analytics.warehouse.dbt_project.MEMORY_LIMIT", "30MB")
     transform(settings, as_of=AS_OF)
     assert "trying again with 4GB" in caplog.text
     assert rows(settings, "select count(*) from marts.fct_messages") == [(5,)]

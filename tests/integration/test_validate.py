@@ -17,12 +17,12 @@ from typing import Any
 import duckdb
 import pytest
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
-from analytics.extract import extract
-from analytics.load import load
-from analytics.publish import publish
+from analytics.quality.validate import GX_DIR, ValidationResult, validate
+from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
-from analytics.transform import transform
-from analytics.validate import GX_DIR, ValidationResult, validate
+from analytics.warehouse.load import load
+from analytics.warehouse.publish import publish
+from analytics.warehouse.transform import transform
 
 SUITES = {
     suite: json.loads((GX_DIR / "expectations" / f"{suite}.json").read_text())
@@ -456,7 +456,7 @@ def test_data_docs_are_complete_without_the_network(build: Settings) -> None:
 
 
 def test_old_runs_leave_the_data_docs(build: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.validate.KEEP_RUNS", 2)
+    monkeypatch.setattr("analytics.quality.validate.KEEP_RUNS", 2)
     for _ in range(4):
         validate(build)
     runs = list((build.data_docs_dir / "validations" / "marts").iterdir())
@@ -472,7 +472,7 @@ def test_wrong_calls_end_in_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_great_expectations_is_imported_only_when_it_runs() -> None:
-    code = "import sys, analytics.validate, analytics.cli.quality; print('great_expectations' in sys.modules)"
+    code = "import sys, analytics.quality.validate, analytics.cli.quality; print('great_expectations' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"
 

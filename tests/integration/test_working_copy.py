@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
-from analytics.working_copy import RUNS_PER_MERGE, connect
+from analytics.warehouse.working_copy import RUNS_PER_MERGE, connect
 
 
 def row_groups(database: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import bson
 import pytest
-from analytics.bson_json import batch_json, document_json, id_text, id_value, split_documents
+from analytics.sources.bson_json import batch_json, document_json, id_text, id_value, split_documents
 from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given, settings

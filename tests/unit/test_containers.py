@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import yaml
-from analytics.envfile import write_env
+from analytics.operations.container_env import write_env
 from analytics.settings import PROJECT_ROOT
 from dotenv import dotenv_values
 

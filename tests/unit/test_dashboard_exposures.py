@@ -8,8 +8,8 @@ import re
 
 import pytest
 import yaml
-from analytics.dashboards.model import Dashboard, load_dashboards
-from analytics.dashboards.query import plan
+from analytics.cards.model import Dashboard, load_dashboards
+from analytics.cards.query import plan
 from analytics.settings import PROJECT_ROOT
 
 EXPOSURES = yaml.safe_load((PROJECT_ROOT / "dbt/models/exposures.yml").read_text())["exposures"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from analytics.dashboards import model, query
-from analytics.dashboards.check import check
+from analytics.cards import model, query
+from analytics.cards.check import check
 from analytics.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from analytics.envelope import BATCH_SCHEMA, SCHEMA, invalid_rows, to_envelope
+from analytics.raw.envelope import BATCH_SCHEMA, SCHEMA, invalid_rows, to_envelope
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 

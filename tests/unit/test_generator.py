@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from analytics.generator import Truth, generate
+from transcript_generator import Truth, generate
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
 

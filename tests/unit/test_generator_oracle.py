@@ -12,7 +12,7 @@ from pathlib import Path
 
 import oracle
 import pytest
-from analytics.generator import Truth, generate
+from transcript_generator import Truth, generate
 
 END = datetime(2026, 11, 20, 15, tzinfo=UTC)
 

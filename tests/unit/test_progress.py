@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from analytics import progress
-from analytics.progress import bars_on, progress_bar
+from analytics.common import progress
+from analytics.common.progress import bars_on, progress_bar
 
 
 def test_nobody_is_asked_for_a_total_that_is_not_shown() -> None:

@@ -19,7 +19,7 @@ def check() -> None:
     \b
     claude-analytics dashboards check
     """
-    from analytics.dashboards.check import check as run_check
+    from analytics.cards.check import check as run_check
     from analytics.errors import ValidationFailedError
 
     result = run_check()
@@ -38,7 +38,7 @@ def html() -> None:
     \b
     claude-analytics dashboards html
     """
-    from analytics.dashboards.html import render
+    from analytics.web.html import render
 
     path = render(load_settings())
     click.echo(f"{path.stat().st_size / 1e6:.1f} MB: {path}")
@@ -54,6 +54,6 @@ def provision(dry_run: bool) -> None:
     claude-analytics dashboards provision --dry-run
     claude-analytics dashboards provision
     """
-    from analytics.dashboards.provision import provision as run_provision
+    from analytics.metabase.provision import provision as run_provision
 
     click.echo(str(run_provision(load_settings(), dry_run=dry_run, progress=click.echo)))

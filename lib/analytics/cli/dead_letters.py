@@ -19,7 +19,7 @@ def dead_letters() -> None:
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many, newest first.")
 def list_(limit: int) -> None:
     """Reason, place and size of each."""
-    from analytics import dead_letters as work
+    from analytics.raw import dead_letters as work
 
     found = work.letters(load_settings())
     for letter in found[: -limit - 1 : -1]:
@@ -41,7 +41,7 @@ def list_(limit: int) -> None:
 @click.option("--id", "ids", multiple=True, help="Only this one (its first characters do); repeatable.")
 def export(file: Path, ids: tuple[str, ...]) -> None:
     """Write them with their original bytes to FILE, one JSON object a line."""
-    from analytics import dead_letters as work
+    from analytics.raw import dead_letters as work
 
     count = work.export(load_settings(), file, ids or None)
     click.echo(f"{count} dead letters written to {file}")
@@ -51,8 +51,8 @@ def export(file: Path, ids: tuple[str, ...]) -> None:
 @click.option("--id", "ids", multiple=True, help="Only this one (its first characters do); repeatable.")
 def replay(ids: tuple[str, ...]) -> None:
     """Read their bytes again; store what can be stored now."""
-    from analytics import dead_letters as work
-    from analytics.lock import run_lock
+    from analytics.common.lock import run_lock
+    from analytics.raw import dead_letters as work
 
     settings = load_settings()
     with run_lock(settings, holder="dead-letters replay"):

@@ -29,8 +29,9 @@ def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
     """
     import shutil
 
+    from transcript_generator import generate
+
     from analytics.errors import ConfigError
-    from analytics.generator import generate
 
     settings = load_settings()
     target = directory or settings.data_dir / "projects"

@@ -18,10 +18,10 @@ def doctor(repair: bool) -> None:
 
     Exits with 0 also when there is something to look at: findings are not failures.
     """
-    from analytics.doctor import examine
+    from analytics.operations.doctor import examine
 
     if repair:
-        from analytics.relocate import repair as run_repair
+        from analytics.raw.repair import repair as run_repair
 
         click.echo(str(run_repair(load_settings())))
         click.echo("next: claude-analytics pipeline")

@@ -14,8 +14,8 @@ from analytics.settings import load_settings
 @click.option("--every", default=5.0, show_default=True, help="Seconds between looks, with --watch.")
 def sync(watch: bool, every: float) -> None:
     """Copy new transcript lines into MongoDB (MONGO_URI, else the embedded server)."""
-    from analytics import sync as work
-    from analytics.signals import terminable
+    from analytics.common.signals import terminable
+    from analytics.sources import sync as work
 
     settings = load_settings()
     click.echo(work.sync(settings))
@@ -35,8 +35,8 @@ def sync(watch: bool, every: float) -> None:
 @click.option("--full-backfill", is_flag=True, help="Look at every document, not only at recent ones.")
 def extract(full_backfill: bool) -> None:
     """Read new documents from the source into Iceberg."""
-    from analytics import extract as work
-    from analytics.lock import run_lock
+    from analytics.common.lock import run_lock
+    from analytics.raw import extract as work
 
     settings = load_settings()
     with run_lock(settings, holder="extract"):
@@ -55,7 +55,7 @@ def iceberg() -> None:
 @iceberg.command()
 def info() -> None:
     """Rows, files, bytes and days of both tables, and what the newest snapshot remembers."""
-    from analytics.raw import RawStore
+    from analytics.raw.store import RawStore
 
     for table in RawStore(load_settings()).info():
         click.echo(
@@ -70,7 +70,7 @@ def info() -> None:
 @iceberg.command()
 def snapshots() -> None:
     """Snapshots of raw.conversations, oldest first."""
-    from analytics.raw import RawStore
+    from analytics.raw.store import RawStore
 
     for item in RawStore(load_settings()).snapshots():
         kind = "compaction" if item.is_compaction else item.operation
@@ -83,8 +83,8 @@ def snapshots() -> None:
 @iceberg.command()
 def compact() -> None:
     """Merge the small files of each day."""
-    from analytics.lock import run_lock
-    from analytics.raw import RawStore
+    from analytics.common.lock import run_lock
+    from analytics.raw.store import RawStore
 
     settings = load_settings()
     with run_lock(settings, holder="iceberg compact"):
@@ -96,8 +96,8 @@ def compact() -> None:
 @click.option("--grace-hours", type=float, default=24, show_default=True, help="Keep unreachable files this long.")
 def expire(older_than_days: float | None, grace_hours: float) -> None:
     """Expire old snapshots and delete files nothing refers to."""
-    from analytics.lock import run_lock
-    from analytics.raw import RawStore
+    from analytics.common.lock import run_lock
+    from analytics.raw.store import RawStore
 
     settings = load_settings()
     age = None if older_than_days is None else timedelta(days=older_than_days)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from analytics.clock import utc_now
+from analytics.common.clock import utc_now
 from analytics.settings import load_settings
 
 
@@ -29,11 +29,11 @@ def deploy(show: bool, remove: bool, foreground: bool, make_env: bool, environme
     claude-analytics deploy --print
     claude-analytics deploy --remove
     """
-    from analytics import deploy as cron
-    from analytics.schedules import load_schedules
+    from analytics.operations import crontab as cron
+    from analytics.operations.deployments import load_schedules
 
     if make_env:
-        from analytics.envfile import write_env
+        from analytics.operations.container_env import write_env
         from analytics.settings import PROJECT_ROOT
 
         names = write_env()
@@ -72,9 +72,9 @@ def worker(name: str | None) -> None:
 
 
 def _work(name: str | None) -> None:
-    from analytics import deploy as cron
-    from analytics.schedules import load_schedules, run_deployment, work
-    from analytics.signals import terminable
+    from analytics.common.signals import terminable
+    from analytics.operations import crontab as cron
+    from analytics.operations.deployments import load_schedules, run_deployment, work
 
     settings, schedules = load_settings(), load_schedules()
     if name is None:
@@ -108,8 +108,8 @@ def status(run: str | None, check: bool) -> None:
     claude-analytics status 20261123T020000Z-daily-full-refresh
     claude-analytics status --check
     """
-    from analytics import status as history
-    from analytics.schedules import load_schedules
+    from analytics.operations import status as history
+    from analytics.operations.deployments import load_schedules
 
     settings = load_settings()
     if check:
@@ -145,8 +145,8 @@ def purge(
     claude-analytics purge --session 3f2504e0-4f89-41d3-9a0c-0305e82c3301
     claude-analytics purge --before 2026-01-01 --yes
     """
-    from analytics import purge as purging
     from analytics.errors import AnalyticsError, ConfigError
+    from analytics.operations import purge as purging
 
     settings = load_settings()
     if show:

@@ -24,8 +24,8 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
     claude-analytics pipeline --full-refresh
     claude-analytics pipeline --full-backfill --deployment full-backfill
     """
-    from analytics.pipeline import run
     from analytics.reports.summary import summary
+    from analytics.runs.pipeline import run
 
     settings = load_settings()
     outcome = run(

@@ -17,8 +17,8 @@ def validate(checkpoint: str, build_docs: bool) -> None:
     claude-analytics validate
     claude-analytics validate --no-build-docs
     """
-    from analytics.lock import run_lock
-    from analytics.validate import validate as run_validate
+    from analytics.common.lock import run_lock
+    from analytics.quality.validate import validate as run_validate
 
     settings = load_settings()
     with run_lock(settings, holder="validate"):
@@ -40,8 +40,8 @@ def publish(rollback: bool) -> None:
     claude-analytics publish
     claude-analytics publish --rollback
     """
-    from analytics.publish import publish as run_publish
-    from analytics.publish import rollback as run_rollback
+    from analytics.warehouse.publish import publish as run_publish
+    from analytics.warehouse.publish import rollback as run_rollback
 
     settings = load_settings()
     result = run_rollback(settings) if rollback else run_publish(settings)

@@ -17,9 +17,9 @@ def load(show_stats: bool, full_refresh: bool) -> None:
     claude-analytics load
     claude-analytics load --stats
     """
-    from analytics.load import load as run_load
-    from analytics.load import stats
-    from analytics.lock import run_lock
+    from analytics.common.lock import run_lock
+    from analytics.warehouse.load import load as run_load
+    from analytics.warehouse.load import stats
 
     settings = load_settings()
     if show_stats:
@@ -48,8 +48,8 @@ def transform(models: str | None, full_refresh: bool, test: bool) -> None:
     claude-analytics transform --models "+fct_messages"
     claude-analytics transform --full-refresh --test
     """
-    from analytics.lock import run_lock
-    from analytics.transform import transform as run_transform
+    from analytics.common.lock import run_lock
+    from analytics.warehouse.transform import transform as run_transform
 
     settings = load_settings()
     with run_lock(settings, holder="transform"):

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from analytics.clock import utc_now
+from analytics.common.clock import utc_now
 from analytics.reports import cells
 from analytics.reports.report import (
     IS_RESPONSE,

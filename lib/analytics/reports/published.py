@@ -35,7 +35,7 @@ def published_marts(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     require_published(settings)
     import duckdb
 
-    from analytics import marts
+    from analytics.warehouse import marts
 
     with marts.connect(settings) as connection:
         try:

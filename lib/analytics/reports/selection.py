@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from analytics.clock import utc_now
+from analytics.common.clock import utc_now
 from analytics.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analytics import runs
 from analytics.reports import cells
 from analytics.reports.published import require_published
 from analytics.reports.table import Column, draw, emphasis, printable
+from analytics.runs import history as runs
 from analytics.settings import Settings
 
 if TYPE_CHECKING:

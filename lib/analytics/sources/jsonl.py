@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from analytics.settings import Settings
-from analytics.sources import Batch, DeadLetter, fingerprint
+from analytics.sources.batch import Batch, DeadLetter, fingerprint
 from analytics.sources.transcripts import (
     FileState,
     Line,

@@ -29,10 +29,10 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from analytics.bson_json import CODEC, batch_json, id_text, id_value
 from analytics.errors import ConfigError, SourceUnavailableError
 from analytics.settings import Settings, mask_uri
-from analytics.sources import Batch, DeadLetter, fingerprint
+from analytics.sources.batch import Batch, DeadLetter, fingerprint
+from analytics.sources.bson_json import CODEC, batch_json, id_text, id_value
 
 SERVER_SELECTION_MS = 5000
 # No answer within this long counts as a dead server: the query starts again.

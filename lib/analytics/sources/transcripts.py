@@ -31,7 +31,7 @@ import orjson
 
 from analytics.errors import ConfigError
 from analytics.settings import Settings
-from analytics.sources import fingerprint
+from analytics.sources.batch import fingerprint
 
 # Files are read in blocks that end at a newline; a longer line is read whole.
 BLOCK_BYTES = 8 * 2**20

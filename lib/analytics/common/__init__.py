@@ -1,0 +1,1 @@
+"""What every room uses: time, files, processes, locks, progress."""

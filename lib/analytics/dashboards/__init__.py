@@ -1,1 +1,0 @@
-"""Dashboards as code: one definition, rendered as Metabase dashboards and as a self-contained HTML report."""

@@ -1,0 +1,265 @@
+"""The schedules in cron: a block between markers in the user's crontab, and the small script its lines call.
+
+The script carries what cron does not know: the working folder (`.env` is read from there), the settings that were
+given as environment variables when it was deployed, PATH, umask and the log. So crontab's own limits (about 1000
+characters a line, `%` means newline, variables hold for every line below) never matter.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from analytics.common.files import partial_file
+from analytics.errors import AnalyticsError, ConfigError
+from analytics.operations.deployments import Schedules
+from analytics.settings import PROJECT_ROOT, Settings
+
+LOG_BYTES = 2 * 2**20
+
+# What else decides how a run behaves: PyIceberg's catalog settings and the usual ways to the outside.
+_PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "LANG", "LC_ALL", "TZ")
+
+
+@dataclass(frozen=True)
+class DeployResult:
+    """What `deploy` did."""
+
+    changed: bool
+    names: tuple[str, ...]
+    script: Path
+    log: Path
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.names:
+            return "schedules removed from the crontab" if self.changed else "no schedules were in the crontab"
+        what = "written to the crontab" if self.changed else "already in the crontab"
+        return f"{', '.join(self.names)} {what}; log: {self.log}"
+
+
+def script_path(settings: Settings) -> Path:
+    """The script that the crontab's lines call with a deployment's name."""
+    return settings.data_dir / "cron" / "run"
+
+
+def log_path(settings: Settings) -> Path:
+    """What scheduled runs print; each run's own log is in its folder."""
+    return settings.data_dir / "logs" / "cron.log"
+
+
+def block(settings: Settings, schedules: Schedules) -> str:
+    """The lines between the markers, markers included, each ending with a newline."""
+    begin, end = _markers()
+    # In a crontab % is a newline; \% is a percent sign.
+    script = shlex.quote(str(script_path(settings))).replace("%", r"\%")
+    lines = [f"{item.schedule} {script} {item.name}" for item in schedules.scheduled]
+    return "".join(f"{line}\n" for line in (begin, *lines, end))
+
+
+def script(settings: Settings, environ: Mapping[str, str] = os.environ, environment_file: Path | None = None) -> str:
+    """The text of the script.
+
+    `environment_file`, when given, is read by the script (see `environment`); else settings that cron would not see
+    are written into it, none of them secret.
+
+    Raises:
+        ConfigError: a secret is only an environment variable: cron would not see it, and it does not belong here.
+    """
+    if environment_file is None:
+        variables = "".join(f"export {line}\n" for line in _plain_variables(settings, environ))
+    else:
+        variables = f". {shlex.quote(str(environment_file))}\n"
+    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    return f"""#!/bin/sh
+# Written by `claude-analytics deploy`: runs the deployment named by the first argument. Write it anew the same way.
+umask 077
+cd {shlex.quote(str(PROJECT_ROOT))} || exit 1
+export PATH={shlex.quote(path)}
+{variables}exec {shlex.quote(sys.executable)} -m analytics.cli worker "$1" </dev/null \\
+  >>{shlex.quote(str(log_path(settings)))} 2>&1
+"""
+
+
+def environment(environ: Mapping[str, str] = os.environ) -> str:
+    """All settings that are environment variables, secrets included, as a text for `sh`: what a container's cron
+    has to hand on. Keep it 0600, best in memory."""
+    names = sorted(name for name in environ if _is_setting(name))
+    return "".join(f"export {name}={shlex.quote(environ[name])}\n" for name in names)
+
+
+def deploy(settings: Settings, schedules: Schedules, *, environment_file: Path | None = None) -> DeployResult:
+    """Write the scheduled deployments into the crontab of this user; nothing changes when they are there already.
+
+    Raises:
+        AnalyticsError: there is no cron, or the crontab cannot be read or written.
+        ConfigError: as in `script`; or the block in the crontab was damaged by hand.
+    """
+    text = script(settings, environment_file=environment_file)
+    before = _read_crontab()
+    after = _with_block(before, block(settings, schedules))
+    path, log = script_path(settings), log_path(settings)
+    if "\n" in str(path):
+        raise ConfigError(f"DATA_DIR={settings.data_dir!s}: a crontab cannot hold a path with a line break")
+    for folder in (path.parent, log.parent):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rewritten = not path.exists() or path.read_text() != text
+    if rewritten:
+        with partial_file(path) as temporary:
+            temporary.write_text(text)
+            temporary.chmod(0o700)
+    if before != after:
+        _write_crontab(after)
+    return DeployResult(
+        changed=rewritten or before != after,
+        names=tuple(item.name for item in schedules.scheduled),
+        script=path,
+        log=log,
+        warnings=() if _cron_is_running() else ("cron does not seem to be running: nothing will start by itself",),
+    )
+
+
+def remove(settings: Settings) -> DeployResult:
+    """Take our block out of the crontab; every other line stays as it is.
+
+    Raises:
+        AnalyticsError: there is no cron, or the crontab cannot be read or written.
+    """
+    before = _read_crontab()
+    after = _with_block(before, "")
+    if before != after:
+        _write_crontab(after)
+    script_path(settings).unlink(missing_ok=True)
+    return DeployResult(before != after, (), script_path(settings), log_path(settings))
+
+
+def deployed(schedules: Schedules) -> set[str]:
+    """Names of the deployments that stand in this user's crontab, in our block; none without cron."""
+    try:
+        text = _read_crontab()
+    except AnalyticsError:
+        return set()
+    begin, end = _markers()
+    _, found, rest = text.partition(begin)
+    inside = rest.partition(end)[0] if found else ""
+    names = {line.split()[-1] for line in inside.splitlines() if line.strip()}
+    return {item.name for item in schedules.scheduled} & names
+
+
+def rotate_log(settings: Settings) -> None:
+    """Set the log of scheduled runs aside when it has grown; one older one is kept."""
+    path = log_path(settings)
+    if path.exists() and path.stat().st_size > LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+
+
+def _markers() -> tuple[str, str]:
+    """The block's first and last line; each checkout of the project has its own."""
+    return (
+        f"# >>> claude-analytics ({PROJECT_ROOT}): written by `claude-analytics deploy`, do not edit >>>",
+        f"# <<< claude-analytics ({PROJECT_ROOT}) <<<",
+    )
+
+
+def _with_block(crontab: str, text: str) -> str:
+    """`crontab` with our block replaced by `text`, at its place, or added at the end."""
+    begin, end = _markers()
+    lines = crontab.splitlines(keepends=True)
+    starts = [number for number, line in enumerate(lines) if line.rstrip("\n") == begin]
+    ends = [number for number, line in enumerate(lines) if line.rstrip("\n") == end]
+    if not starts and not ends:
+        if not text:
+            return crontab
+        return crontab + ("\n" if crontab and not crontab.endswith("\n") else "") + text
+    if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
+        raise ConfigError(
+            "the lines of claude-analytics in your crontab are damaged (a first or last line is missing or twice); "
+            f"remove what belongs to {PROJECT_ROOT} with `crontab -e` and deploy again"
+        )
+    return "".join((*lines[: starts[0]], text, *lines[ends[0] + 1 :]))
+
+
+def _crontab_command() -> str:
+    found = shutil.which("crontab")
+    if found is None:
+        raise AnalyticsError(
+            "there is no cron here (no `crontab` command): install it (Debian, Ubuntu: apt install cron), "
+            "run `make worker-local` in the foreground, or use the scheduler of docker-compose.yml"
+        )
+    return found
+
+
+def _read_crontab() -> str:
+    done = subprocess.run([_crontab_command(), "-l"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    if "no crontab for" in done.stderr.lower():
+        return ""
+    raise AnalyticsError(f"the crontab cannot be read: {_reason(done)}")
+
+
+def _write_crontab(text: str) -> None:
+    arguments = [_crontab_command(), "-"]
+    done = subprocess.run(arguments, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AnalyticsError(f"the crontab cannot be written: {_reason(done)}")
+
+
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return lines[-1] if lines else f"crontab ended with exit code {done.returncode}"
+
+
+def _cron_is_running() -> bool:
+    """Whether a cron daemon is seen; where processes cannot be listed this way, assume so."""
+    if not Path("/proc/self/comm").exists():
+        return True
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if comm.read_text().strip() in {"cron", "crond", "fcron", "systemd-cron"}:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _is_setting(name: str) -> bool:
+    upper = name.upper()
+    return (
+        upper.lower() in Settings.model_fields
+        or upper.startswith("PYICEBERG_")
+        or name == "ANALYTICS_PROJECT_ROOT"
+        or upper in _PASSED_ON
+    )
+
+
+def _plain_variables(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """`NAME=value`, quoted, of settings that come from the environment and that `.env` does not give cron as well."""
+    file = {name.upper(): value for name, value in dotenv_values(PROJECT_ROOT / ".env").items()}
+    found = {"DATA_DIR": str(settings.data_dir)}
+    for name, value in environ.items():
+        if not value or not _is_setting(name) or file.get(name.upper()) == value:
+            continue
+        field = name.lower()
+        is_secret = isinstance(getattr(settings, field, None), SecretStr) or (
+            name.upper().startswith("PYICEBERG_")
+            and any(word in name.upper() for word in ("SECRET", "TOKEN", "PASSWORD", "CREDENTIAL", "ACCESS-KEY"))
+        )
+        if is_secret:
+            raise ConfigError(
+                f"{name.upper()} is only an environment variable of this shell, which cron does not see: "
+                f"put it into {PROJECT_ROOT / '.env'} (mode 0600) and deploy again"
+            )
+        # Paths were made absolute: cron's working folder is another one.
+        shown = getattr(settings, field, None)
+        found[name.upper()] = str(shown) if isinstance(shown, Path) else value
+    return [f"{name}={shlex.quote(value)}" for name, value in sorted(found.items())]

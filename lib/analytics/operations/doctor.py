@@ -1,0 +1,193 @@
+"""What is wrong with the numbers, or missing from them, and what to do about it.
+
+Reads the published database only. Nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from analytics.errors import AnalyticsError
+from analytics.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_LINES = 10  # per finding; the rest is counted
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of trouble: a title, a line for each case, and what to do."""
+
+    title: str
+    advice: str
+    cases: list[str] = field(default_factory=list)
+
+    @property
+    def is_ok(self) -> bool:
+        """Nothing was found."""
+        return not self.cases
+
+    def __str__(self) -> str:
+        if self.is_ok:
+            return f"ok    {self.title}: none"
+        lines = [f"look  {self.title}: {len(self.cases)}"]
+        lines += [f"        {case}" for case in self.cases[:MAX_LINES]]
+        if len(self.cases) > MAX_LINES:
+            lines.append(f"        and {len(self.cases) - MAX_LINES} more")
+        return "\n".join([*lines, f"      -> {self.advice}"])
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """All findings, those without a case included.
+
+    Raises:
+        AnalyticsError: nothing has been published yet, or the database is not one of ours.
+    """
+    import duckdb
+
+    database = settings.published_path
+    if not database.exists():
+        raise AnalyticsError(f"no database at {database}: run `claude-analytics pipeline` first")
+    try:
+        with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return [
+                _unpriced_models(connection),
+                _inactive_days(connection),
+                _sessions_without_responses(connection),
+                _dead_letters(connection),
+                _unknown_entry_types(connection),
+                _catalog_paths(settings),
+                _unfinished_purges(settings),
+            ]
+    except duckdb.CatalogException as error:
+        first_line = str(error).splitlines()[0]
+        raise AnalyticsError(f"{database} is not a published database of this version: {first_line}") from None
+
+
+def _unpriced_models(connection: duckdb.DuckDBPyConnection) -> Finding:
+    rows = connection.sql(
+        """
+        select model, count(*), sum(input_tokens), sum(output_tokens),
+            sum(cache_write_5m_tokens + cache_write_1h_tokens), sum(cache_read_tokens)
+        from marts.fct_messages
+        where message_kind = 'response' and not is_priced
+        group by model
+        order by count(*) desc, model
+        """
+    ).fetchall()
+    return Finding(
+        "models without a price",
+        "their cost is unknown, not zero; add prices in a CSV and name it in PRICING_OVERRIDES",
+        [
+            f"{model or '(no model)'}: {count:,} responses, {given:,} input, {output:,} output, "
+            f"{written:,} cache write, {read:,} cache read tokens"
+            for model, count, given, output, written, read in rows
+        ],
+    )
+
+
+def _inactive_days(connection: duckdb.DuckDBPyConnection) -> Finding:
+    """Weekdays without any entry between two days with entries, at most two weeks apart: lost, or a day off."""
+    rows = connection.sql(
+        """
+        with stretches as (
+            select
+                date_key,
+                has_activity,
+                count(*) filter (where has_activity) over (order by date_key) as stretch
+            from marts.agg_daily_summary
+        )
+        select min(date_key), max(date_key), count(*) filter (where dayofweek(date_key) between 1 and 5) as weekdays
+        from stretches
+        where not has_activity
+        group by stretch
+        having count(*) <= 14 and count(*) filter (where dayofweek(date_key) between 1 and 5) > 0
+        order by min(date_key) desc
+        """
+    ).fetchall()
+    return Finding(
+        "weekdays without entries inside an active period",
+        "days off look the same; where you did work, that machine's transcripts were never synced",
+        [
+            f"{first} to {last} ({weekdays} weekday{'s' if weekdays > 1 else ''})" if first != last else f"{first}"
+            for first, last, weekdays in rows
+        ],
+    )
+
+
+def _sessions_without_responses(connection: duckdb.DuckDBPyConnection) -> Finding:
+    rows = connection.sql(
+        """
+        select session_id, started_at, coalesce(title, ''), entry_count
+        from marts.dim_sessions
+        where response_count = 0
+        order by started_at desc nulls last, session_id
+        """
+    ).fetchall()
+    return Finding(
+        "sessions without responses",
+        "opened and left, failed, or half of their transcript is missing",
+        [
+            f"{session} {f'{started:%Y-%m-%d %H:%M}' if started else 'without a time'} {entries} entries {title[:60]}"
+            for session, started, title, entries in rows
+        ],
+    )
+
+
+def _dead_letters(connection: duckdb.DuckDBPyConnection) -> Finding:
+    rows = connection.sql(
+        """
+        select reason, count(*), min(coalesce(source_file, document_id))
+        from raw.dead_letters
+        group by reason
+        order by count(*) desc, reason
+        """
+    ).fetchall()
+    return Finding(
+        "documents that could not be stored",
+        "their bytes are kept: claude-analytics dead-letters list",
+        [f"{count:,} x {reason} (first in {where})" for reason, count, where in rows],
+    )
+
+
+def _unknown_entry_types(connection: duckdb.DuckDBPyConnection) -> Finding:
+    row = connection.sql(
+        "select check_text from marts.agg_data_quality where check_name = 'unknown_entry_types' and check_value > 0"
+    ).fetchone()
+    return Finding(
+        "entry types not seen before, by Claude Code version",
+        "kept and counted as entries; a newer version of this project may read more from them",
+        row[0].split(", ") if row else [],
+    )
+
+
+def _catalog_paths(settings: Settings) -> Finding:
+    """The default catalog stores absolute paths: a DATA_DIR that was moved points at its old place."""
+    from analytics.raw.repair import moved_tables
+
+    cases = [f"raw.{name}: {location}" for name, location in moved_tables(settings).items()]
+    return Finding(
+        "Iceberg tables whose metadata is not where the catalog says",
+        "DATA_DIR was moved: claude-analytics doctor --repair",
+        cases,
+    )
+
+
+def _unfinished_purges(settings: Settings) -> Finding:
+    """A purge keeps its selection out from its first moment; killed, it leaves what was there before."""
+    from analytics.operations.purge import tombstones
+
+    known = tombstones(settings)
+    return Finding(
+        "purges that were not finished",
+        "what they were to remove may still be there: run the same command again",
+        [
+            f"claude-analytics purge {stone.option(settings.tz)} (begun {stone.purged_at})"
+            for stone in (known.stones if known else [])
+            if not stone.is_finished
+        ],
+    )

@@ -1,0 +1,1 @@
+"""What may come in: redaction, and what was purged for good."""

@@ -1,0 +1,329 @@
+"""Does the working copy hold together? Great Expectations suites over every layer, before anything is published.
+
+The suites, what they run on and the checkpoint are the file context `gx/`. Great Expectations takes seconds to
+import, so it is imported here and only when it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics.common.clock import utc_now
+from analytics.common.faults import reached
+from analytics.common.files import disk_errors
+from analytics.common.process import environment, without_url_grammar
+from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
+from analytics.quality import data_docs
+from analytics.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.data_context import AbstractDataContext
+
+GX_DIR = PROJECT_ROOT / "gx"
+CHECKPOINT = "analytics_checkpoint"
+
+# Runs kept in the data docs; each is a page per layer, and all of them are listed on the index.
+KEEP_RUNS = 10
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one expectation."""
+
+    layer: str  # the suite: raw, staging, intermediate or marts
+    expectation: str  # such as expect_keys_to_be_unique
+    description: str
+    severity: str  # critical stops the run, warning is reported
+    success: bool
+    tables: list[str]  # what failed, or what was looked at
+    failing_rows: int
+    examples: list[dict[str, Any]] = field(default_factory=list)  # up to 20 failing rows: keys and numbers, no text
+    error: str | None = None  # why it could not be evaluated
+
+    def __str__(self) -> str:
+        where = ", ".join(self.tables[:3]) + (", ..." if len(self.tables) > 3 else "")
+        if self.success:
+            return f"{self.expectation} ({self.layer})"
+        if self.error:
+            return f"{self.expectation} on {where} cannot be evaluated: {self.error}"
+        rows = "row" if self.failing_rows == 1 else "rows"
+        return f"{self.expectation} on {where}: {self.failing_rows:,} {rows}"
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """What every expectation said."""
+
+    checkpoint: str
+    database: Path
+    checks: list[Check]
+    docs_path: Path | None  # index of the data docs; None when they were not built
+    duration_seconds: float
+    import_seconds: float  # of these, spent importing Great Expectations
+    notes: list[str] = field(default_factory=list)  # what could not be looked at
+
+    @property
+    def failed(self) -> list[Check]:
+        """Critical expectations that failed: nothing may be published."""
+        return [check for check in self.checks if not check.success and check.severity == "critical"]
+
+    @property
+    def success(self) -> bool:
+        """Whether every critical expectation holds."""
+        return not self.failed
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each expectation that failed and is no reason to stop, and for what was not looked at."""
+        failed = [c for c in self.checks if not c.success and c.severity != "critical"]
+        return [f"{check} ({check.description})" for check in failed] + self.notes
+
+    def raise_if_failed(self) -> None:
+        """Raise ValidationFailedError with one line that names the first failure and counts the others."""
+        if self.success:
+            return
+        first, *others = self.failed
+        more = f"; {len(others)} more failed: {', '.join(map(str, others[:3]))}" if others else ""
+        more += ", ..." if len(others) > 3 else ""
+        docs = f"; see {self.docs_path}" if self.docs_path else ""
+        raise ValidationFailedError(f"validation failed, nothing is published: {first}{more}{docs}")
+
+    def __str__(self) -> str:
+        holding = sum(check.success for check in self.checks)
+        warned = len([check for check in self.checks if not check.success and check.severity != "critical"])
+        return (
+            f"{holding} of {len(self.checks)} expectations hold, {len(self.failed)} failed, {warned} warned "
+            f"in {self.duration_seconds:.1f} s"
+        )
+
+
+def validate(
+    settings: Settings,
+    *,
+    checkpoint: str = CHECKPOINT,
+    build_docs: bool = True,
+    raise_on_failure: bool = True,
+) -> ValidationResult:
+    """Run a checkpoint on the working copy, or on the published database when there is none.
+
+    Args:
+        checkpoint: a checkpoint of gx/checkpoints.
+        build_docs: write the data docs (HTML) to `settings.data_docs_dir`.
+        raise_on_failure: False returns failures as well, to show them; `raise_if_failed()` of the result ends it.
+
+    Raises:
+        ValidationFailedError: a critical expectation failed; one line with expectation, table and rows.
+        ConfigError: no such checkpoint.
+        AnalyticsError: there is no database, or it cannot be read, or the results cannot be written.
+    """
+    with disk_errors("validate", settings.data_dir):
+        result = _validate(settings, checkpoint, build_docs)
+    if raise_on_failure:
+        result.raise_if_failed()
+    return result
+
+
+def _validate(settings: Settings, checkpoint: str, build_docs: bool) -> ValidationResult:
+    started = time.perf_counter()
+    known = sorted(path.stem for path in (GX_DIR / "checkpoints").glob("*.json"))
+    if checkpoint not in known:
+        raise ConfigError(f"--checkpoint {checkpoint!r}: not in {GX_DIR / 'checkpoints'}; there is {', '.join(known)}")
+    database = settings.build_path if settings.build_path.exists() else settings.published_path.resolve()
+    if not database.exists():
+        raise AnalyticsError(f"nothing to validate at {settings.build_path}: run `claude-analytics load` first")
+    reached("validate.started")
+    documents, notes = _documents_in_iceberg(settings, database)
+
+    with _gx_environment(settings, database), _gx_context() as context:
+        import_seconds = time.perf_counter() - started
+        outcome = _run(context, checkpoint, documents)
+        reached("validate.checked")
+        if build_docs:
+            _remove_broken_results(settings)
+            _prune_runs(settings)
+            context.build_data_docs()
+    layers = [definition.name for definition in outcome.checkpoint_config.validation_definitions]
+    by_layer = {result.suite_name: result.results for result in outcome.run_results.values()}
+    result = ValidationResult(
+        checkpoint=checkpoint,
+        database=database,
+        checks=[_check(layer, item) for layer in layers for item in by_layer[layer]],
+        docs_path=settings.data_docs_dir / "index.html" if build_docs else None,
+        duration_seconds=round(time.perf_counter() - started, 3),
+        import_seconds=round(import_seconds, 3),
+        notes=notes,
+    )
+    if build_docs:
+        data_docs.finish(settings.data_docs_dir, result, GX_DIR / "plugins")
+    reached("validate.finished")
+    return result
+
+
+def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list[str]]:
+    """Documents in the Iceberg snapshot that was loaded, and what a person should know about it."""
+    import duckdb
+
+    try:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            state = connection.sql("select iceberg_snapshot_id, documents from raw.load_state").fetchone()
+    except duckdb.Error as error:
+        raise AnalyticsError(f"{database} cannot be validated: {str(error).splitlines()[0]}") from None
+    snapshot_id, loaded = state or (None, 0)
+    if snapshot_id is None:
+        return loaded, []
+    try:
+        from analytics.raw.store import RawStore
+
+        table = RawStore(settings).conversations
+        snapshot = table.snapshot_by_id(snapshot_id)
+        newest = table.current_snapshot()
+    except Exception as error:
+        # a catalog out of reach must not stop a run that has loaded already
+        return loaded, [f"rows were not compared with Iceberg: {str(error).splitlines()[0]}"]
+    if snapshot is None or snapshot.summary is None:
+        return loaded, ["rows were not compared with Iceberg: the loaded snapshot has expired"]
+    notes = []
+    if newest is not None and newest.snapshot_id != snapshot_id and newest.summary is not None:
+        behind = int(newest.summary["total-records"] or 0) - int(snapshot.summary["total-records"] or 0)
+        if behind:
+            notes.append(f"documents in Iceberg that are not loaded yet: {behind:,}")
+    return int(snapshot.summary["total-records"] or 0), notes
+
+
+@contextlib.contextmanager
+def _gx_environment(settings: Settings, database: Path) -> Iterator[None]:
+    """The variables of gx/great_expectations.yml, for the time of one run."""
+    from analytics.quality.gx_duckdb import read_only_url
+
+    values = {
+        "GX_ANALYTICS_ENABLED": "false",
+        "ANALYTICS_GX_DATABASE": read_only_url(database),
+        "ANALYTICS_GX_RESULTS": str(_results_dir(settings)),
+        "ANALYTICS_GX_DATA_DOCS": str(settings.data_docs_dir),
+    }
+    with environment(values):
+        yield
+
+
+def _results_dir(settings: Settings) -> Path:
+    return settings.data_docs_dir / "results"
+
+
+@contextlib.contextmanager
+def _gx_context() -> Iterator[AbstractDataContext]:
+    """The file context with its expectations registered; the database is closed when the block ends."""
+    gx = _import_great_expectations()
+
+    from analytics.quality.gx_duckdb import register
+
+    register()
+    context = gx.get_context(mode="file", context_root_dir=GX_DIR)
+    import analytics_expectations  # noqa: F401  # in gx/plugins, which the context put on the path
+
+    source = context.data_sources.get("analytics")
+    try:
+        yield context
+    finally:
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
+
+
+def _import_great_expectations() -> Any:
+    """The package, when a stage needs it."""
+    with without_url_grammar():
+        import great_expectations
+    return great_expectations
+
+
+def _run(context: AbstractDataContext, checkpoint: str, documents: int) -> Any:
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.exceptions import GreatExpectationsError
+
+    now = utc_now()
+    try:
+        return context.checkpoints.get(checkpoint).run(
+            expectation_parameters={"iceberg_documents": documents},
+            run_id=RunIdentifier(run_name=f"{now:%Y%m%dT%H%M%S.%f}Z", run_time=now),
+        )
+    except GreatExpectationsError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValidationFailedError(f"validation failed, nothing is published: {reason}") from None
+
+
+def _remove_broken_results(settings: Settings) -> None:
+    """What a kill or a full disk left half written: the documentation is built from all results there are."""
+    for path in _results_dir(settings).rglob("*.json"):
+        try:
+            json.loads(path.read_bytes())
+        except ValueError:
+            path.unlink()
+
+
+def _prune_runs(settings: Settings) -> None:
+    """Keep the last runs; `results/<layer>/<run>/` and `validations/<layer>/<run>/` are named alike."""
+    for layer in _results_dir(settings).glob("*"):
+        for run in sorted(layer.iterdir(), reverse=True)[KEEP_RUNS:]:
+            shutil.rmtree(run)
+            shutil.rmtree(settings.data_docs_dir / "validations" / layer.name / run.name, ignore_errors=True)
+
+
+def _check(layer: str, item: ExpectationValidationResult) -> Check:
+    config = item.expectation_config
+    result = item.result or {}
+    examples = (result.get("details") or {}).get("unexpected_rows") or []
+    observed = result.get("observed_value")
+    if "value" in config.kwargs and isinstance(observed, int):  # a row count that should have been another
+        failing = abs(observed - config.kwargs["value"]) if isinstance(config.kwargs["value"], int) else observed
+    else:
+        failing = observed or 0
+    tables = list(dict.fromkeys(row["table_name"] for row in examples if row.get("table_name")))
+    return Check(
+        layer=layer,
+        expectation=config.type,
+        description=config.description or _class_description(config.type),
+        severity=str(getattr(config.severity, "value", config.severity) or "critical"),
+        success=bool(item.success),
+        tables=tables or [_ASSETS.get(layer, layer)],
+        failing_rows=0 if item.success else int(failing),
+        examples=[dict(row) for row in examples],
+        error=_exception(item.exception_info),
+    )
+
+
+# The table of each layer that expectations without a table of their own look at.
+_ASSETS = {
+    "raw": "raw.conversations",
+    "staging": "staging.stg_entries",
+    "intermediate": "intermediate.int_response_usage",
+    "marts": "marts.fct_messages",
+}
+
+
+def _class_description(expectation: str) -> str:
+    """What the expectation's class says about itself."""
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    described = get_expectation_impl(expectation).__fields__["description"].default
+    return str(described or "")
+
+
+def _exception(info: Any) -> str | None:
+    """The first line of what was raised; GX nests it by metric, or not."""
+    if not isinstance(info, dict):
+        return None
+    if info.get("raised_exception"):
+        message = str(info.get("exception_message") or "unknown error")
+        return " ".join(message.split())[:300]
+    for nested in info.values():
+        found = _exception(nested)
+        if found:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""One run: the notebooks, the kernel they run in, and what is kept of it."""

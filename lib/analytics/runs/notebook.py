@@ -1,0 +1,185 @@
+"""What the notebooks share: a start from any folder, how a stage's result is shown, and the marts to explore."""
+
+from __future__ import annotations
+
+import html
+import os
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics.settings import PROJECT_ROOT, Settings, load_settings
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas
+
+# A stage's result inside an executed notebook, for programs; see `result_of`.
+RESULT_TYPE = "application/vnd.claude-analytics.result+json"
+
+# Transcripts are private: nothing that runs in a notebook may phone home.
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PLOOMBER_STATS_ENABLED": "false",
+    "PLOOMBER_VERSION_CHECK_DISABLED": "true",
+}
+
+
+def start(run_id: str = "", upstream: dict[str, str] | None = None) -> Settings:
+    """Get ready to run a stage from a notebook, print what it works on, and return the effective settings.
+
+    JupyterLab starts a notebook in its own folder; relative paths and `.env` mean the repository's root, so
+    that is where the notebook goes. Charts become SVG: they need no network, also in HTML made from it.
+
+    Args:
+        run_id: the pipeline run this belongs to; empty when the notebook is run by itself.
+        upstream: stage before this one -> its executed notebook.
+    """
+    _prepare()
+    settings = load_settings()
+    after = f", after {', '.join(upstream)}" if upstream else ""
+    print(f"{f'run {run_id}' if run_id else 'by hand'}{after}; state in {settings.data_dir}")
+    return settings
+
+
+def _prepare() -> None:
+    """What holds in every notebook: private files, no telemetry, the repository's root, charts as SVG."""
+    os.umask(0o077)
+    os.environ.update(NO_TELEMETRY)
+    if Path.cwd().is_relative_to(PROJECT_ROOT / "notebooks"):
+        os.chdir(PROJECT_ROOT)
+    import altair
+
+    altair.renderers.enable("svg")
+    altair.theme.register("roomy", enable=True)(_roomy)
+    altair.data_transformers.disable_max_rows()  # the limit is for data kept in a notebook; a drawing holds none
+
+
+def _roomy() -> dict[str, Any]:
+    """Room around charts: a reader's font can be wider than the one an SVG was laid out with, and would be cut."""
+    return {"config": {"padding": 32, "axis": {"labelLimit": 240}}}
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Get an exploration notebook ready: open the published marts read-only, make `%sql` and `%%sql` ask them, and
+    print what they hold.
+
+    Returns:
+        The native connection, for `connection.sql(...)`.
+
+    Raises:
+        AnalyticsError: nothing is published yet.
+    """
+    _prepare()
+    from IPython.core.getipython import get_ipython
+    from IPython.utils.capture import capture_output
+
+    from analytics.warehouse import marts
+
+    settings = load_settings()
+    connection = marts.connect(settings, timezone=settings.analytics_tz)
+    shell = get_ipython()
+    if shell is not None:
+        with capture_output():  # it says which optional package it would read a configuration with
+            shell.run_line_magic("load_ext", "sql")
+        for option in ("feedback = 0", "displaycon = False", "displaylimit = 50"):
+            shell.run_line_magic("config", f"SqlMagic.{option}")
+        shell.push({"_marts": marts.Cursors(connection, timezone=settings.analytics_tz)}, interactive=False)
+        shell.run_line_magic("sql", "_marts --alias marts")
+    sessions, projects, first, last = connection.execute(
+        "select (select count(*) from dim_sessions), (select count(*) from dim_projects), min(date_key), max(date_key) "
+        "from dim_date"
+    ).fetchone()
+    if first is None:
+        print(f"{settings.published_path} holds no conversations yet: run the pipeline, or look at `make demo`")
+    else:
+        print(f"{sessions:,} sessions in {projects:,} projects, {first} to {last} ({settings.analytics_tz})")
+    return connection
+
+
+def has_work(settings: Settings) -> bool:
+    """Whether `load` left a working copy: if not, the published database is up to date."""
+    return settings.build_path.exists()
+
+
+def show(stage: str, result: Any) -> None:
+    """Display what `stage` did; `result` is None when there was nothing to do."""
+    from IPython.display import display
+
+    summary = str(result) if result is not None else "nothing new: the published database is up to date"
+    values = asdict(result) if is_dataclass(result) and not isinstance(result, type) else {}
+    shown = {name: getattr(result, name) for name in values}
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(name.replace('_', ' '))}</th>"
+        f"<td style='text-align:left'>{html.escape(_text(value))}</td></tr>"
+        for name, value in shown.items()
+        if value is not None and not isinstance(value, dict | list | tuple) and not is_dataclass(value)
+    )
+    display(
+        {
+            "text/plain": summary,
+            "text/html": f"<p><b>{html.escape(stage)}</b>: {html.escape(summary)}</p><table>{rows}</table>",
+            RESULT_TYPE: {
+                "stage": stage,
+                "summary": summary,
+                "skipped": result is None or bool(getattr(result, "nothing_new", False)),
+                "result": _facts(values),
+            },
+        },
+        raw=True,
+    )
+
+
+def table(frame: pandas.DataFrame) -> None:
+    """Display rows for a person: no row numbers, text to the left, whole numbers whole, unknown ones empty."""
+    from IPython.display import display
+
+    frame = frame.convert_dtypes()
+    texts = frame.select_dtypes(exclude="number").columns
+    display(
+        frame.style.hide(axis="index")
+        .format(precision=2, thousands=",", na_rep="")
+        .format(str, subset=texts, na_rep="")
+        .set_properties(subset=texts, **{"text-align": "left"})
+        .set_table_styles([{"selector": "th", "props": "text-align: left"}])
+        .set_uuid("table")  # the same rows are the same output, run after run
+    )
+
+
+def result_of(notebook: Any) -> dict[str, Any] | None:
+    """What `show` displayed in an executed notebook: {stage, summary, skipped, result}; else None."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            found = output.get("data", {}).get(RESULT_TYPE)
+            if found:
+                return dict(found)
+    return None
+
+
+def _facts(values: dict[str, Any]) -> dict[str, Any]:
+    """The plain values of a result, one level of nesting kept, and the rows of its models."""
+    facts: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            facts[name] = {key: _plain(inner) for key, inner in value.items() if not isinstance(inner, dict | list)}
+        elif name == "models":
+            facts["rows"] = {
+                f"{run['schema']}.{run['name']}": run["rows"] for run in value if run.get("rows") is not None
+            }
+        elif not isinstance(value, list | tuple):
+            facts[name] = _plain(value)
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**12:
+        return f"{value:,}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

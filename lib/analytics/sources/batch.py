@@ -1,0 +1,124 @@
+"""Where documents come from. Every source yields `Batch`es; everything after is the same for all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from analytics.raw.envelope import BATCH_SCHEMA
+
+PACK_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A document that cannot be stored: why, where it was, and its original bytes."""
+
+    dead_letter_id: str
+    reason: str
+    source: str  # mongodb, jsonl or sync
+    original: bytes
+    document_id: str | None = None
+    source_file: str | None = None
+    byte_offset: int | None = None
+
+
+class Batch:
+    """Documents of one source, on their way to raw.conversations.
+
+    Texts are packed into Arrow a few megabytes at a time: millions of small objects that live long would cost
+    more memory than the text itself.
+    """
+
+    def __init__(self, machine: str | None = None, ingested_at: datetime | None = None) -> None:
+        """`machine` and `ingested_at`: of every document, where the source knows better than the text."""
+        self.machine = machine
+        self.ingested_at = ingested_at
+        self.dead: list[DeadLetter] = []
+        self.bytes = 0  # of JSON text and of dead letters
+        self.is_last = False  # the source has nothing after it
+        self.is_restart = False  # after it, documents may come a second time
+        self.may_repeat = True  # some of it may be stored already
+        self._packed: list[pa.Table] = []
+        self._ids: list[str] = []
+        self._texts: list[bytes] = []
+        self._projects: list[str | None] = []
+        self._files: list[str | None] = []
+        self._loose = 0
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(
+        self,
+        ids: list[str],
+        texts: list[bytes],
+        project_id: str | None = None,
+        source_file: str | None = None,
+    ) -> None:
+        """More documents: `_id` texts and JSON texts (UTF-8), of one project and file if that is known."""
+        self._ids += ids
+        self._texts += texts
+        self._projects += [project_id] * len(ids)
+        self._files += [source_file] * len(ids)
+        self._rows += len(ids)
+        size = sum(map(len, texts))
+        self.bytes += size
+        self._loose += size
+        if self._loose >= PACK_BYTES:
+            self._pack()
+
+    def add_dead(self, letters: list[DeadLetter]) -> None:
+        """Documents that cannot be stored."""
+        self.dead += letters
+        self.bytes += sum(len(letter.original) for letter in letters)
+
+    def _pack(self) -> None:
+        size = len(self._ids)
+        if not size:
+            return
+        self._packed.append(
+            pa.Table.from_arrays(
+                [
+                    pa.array(self._ids, pa.string()),
+                    text_array(self._texts),
+                    pa.array(self._projects, pa.string()),
+                    pa.array(self._files, pa.string()),
+                    pa.repeat(pa.scalar(self.machine, pa.string()), size),
+                    pa.repeat(pa.scalar(self.ingested_at, pa.timestamp("us", tz="UTC")), size),
+                ],
+                schema=BATCH_SCHEMA,
+            )
+        )
+        self._ids, self._texts, self._projects, self._files, self._loose = [], [], [], [], 0
+
+    def to_arrow(self) -> pa.Table:
+        """As Arrow (BATCH_SCHEMA), `entry` still to be redacted.
+
+        Raises:
+            pa.ArrowInvalid: a text is not UTF-8.
+        """
+        self._pack()
+        return pa.concat_tables(self._packed) if self._packed else BATCH_SCHEMA.empty_table()
+
+
+def text_array(texts: list[bytes]) -> pa.Array:
+    """UTF-8 `texts` as one Arrow string array, each byte copied once.
+
+    Raises:
+        pa.ArrowInvalid: a text is not UTF-8.
+    """
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)), out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.binary(), len(texts), buffers).cast(pa.string())
+
+
+def fingerprint(*parts: bytes) -> str:
+    """16-byte BLAKE2b over `parts` joined by NUL, as 32 hex digits."""
+    return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()

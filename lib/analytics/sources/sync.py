@@ -1,0 +1,537 @@
+"""Transcript files into MongoDB: each line one document, once, whatever happens in between.
+
+The `_id` of a document is computed from file, offset and bytes, so inserting it again is a duplicate key and
+nothing else. The state file only says what need not be looked at; losing it costs time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bson
+import orjson
+from bson.decimal128 import Decimal128
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
+
+from analytics.common.clock import utc_now
+from analytics.common.faults import reached
+from analytics.common.files import disk_errors
+from analytics.common.progress import Progress, progress_bar
+from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
+from analytics.operations.purge import tombstones
+from analytics.settings import Settings
+from analytics.sources import mongodb as mongo
+from analytics.sources.batch import DeadLetter, fingerprint
+from analytics.sources.embedded import embedded_mongo
+from analytics.sources.transcripts import (
+    Constant,
+    FileState,
+    PendingFile,
+    parse,
+    pending,
+    projects_dir,
+    read_lines,
+    state_after,
+)
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
+
+# Keys the sync adds. A line that has one of its own keeps it under `_original_<key>`.
+ADDED_KEYS = ("_id", "projectId", "sourceFile", "ingestedAt", "machine")
+
+MAX_BSON_BYTES = 16 * 2**20
+INSERT_BYTES = 4 * 2**20
+INSERT_DOCUMENTS = 1000
+
+_DUPLICATE_KEY = 11000
+# Failures that say nothing about the documents: unauthorized, authentication failed, not primary.
+_NOT_THE_DOCUMENT = {13, 18, 10107, 13435}
+
+logger = logging.getLogger(__name__)
+
+# orjson reads integers beyond 64 bits as doubles; such lines take the exact way.
+_HUGE_INTEGER = re.compile(rb"[:\[,]\s*-?[0-9]{20,}")
+_INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What one sync did."""
+
+    files: int  # files looked into
+    documents_read: int
+    documents_inserted: int
+    documents_already_there: int
+    dead_letters: int  # lines that could not be stored, this time
+    bytes_read: int
+    duration_seconds: float
+
+    def __str__(self) -> str:
+        if not self.documents_read and not self.dead_letters:
+            return "nothing new to sync"
+        return (
+            f"{self.documents_inserted} documents inserted from {self.files} files, "
+            f"{self.documents_already_there} already there, {self.dead_letters} dead letters, "
+            f"{self.duration_seconds:.1f} s"
+        )
+
+
+class SyncState:
+    """What was synced to one target, and the dead letters that wait for the next extract."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
+        self._db.executescript(
+            """
+            pragma journal_mode = wal;
+            pragma synchronous = normal;
+            create table if not exists files (
+                root text, source_file text, state text, primary key (root, source_file)
+            );
+            create table if not exists dead_letters (
+                dead_letter_id text primary key,
+                reason text,
+                source_file text,
+                byte_offset integer,
+                original blob
+            );
+            create table if not exists facts (name text primary key, value text);
+            """
+        )
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def files(self, root: Path) -> dict[str, FileState]:
+        """Known positions of the files under `root`."""
+        rows = self._db.execute("select source_file, state from files where root = ?", [str(root)])
+        return {name: FileState(*orjson.loads(state)) for name, state in rows}
+
+    def save(self, root: Path, states: dict[str, FileState], dead: list[DeadLetter], facts: dict[str, str]) -> None:
+        """Remember progress, dead letters and facts, all or nothing."""
+        self._db.execute("begin immediate")
+        self._db.executemany(
+            "insert or replace into files values (?, ?, ?)",
+            [(str(root), name, orjson.dumps(state.to_list()).decode()) for name, state in states.items()],
+        )
+        self._db.executemany(
+            "insert or ignore into dead_letters values (?, ?, ?, ?, ?)",
+            [(d.dead_letter_id, d.reason, d.source_file, d.byte_offset, d.original) for d in dead],
+        )
+        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
+        self._db.execute("commit")
+
+    def fact(self, name: str) -> str | None:
+        """A remembered fact."""
+        row = self._db.execute("select value from facts where name = ?", [name]).fetchone()
+        return row[0] if row else None
+
+    def forget(self) -> None:
+        """The target is not what it was: look at everything again. Dead letters stay."""
+        self._db.execute("delete from files")
+        self._db.execute("delete from facts where name = 'probe'")
+
+    def save_facts(self, facts: dict[str, str]) -> None:
+        """Remember `facts`."""
+        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
+
+    def has_dead_letters(self) -> bool:
+        """Whether dead letters wait for an extract."""
+        return self._db.execute("select 1 from dead_letters limit 1").fetchone() is not None
+
+    def waiting_dead_letters(self) -> list[DeadLetter]:
+        """Dead letters no extract has stored yet."""
+        rows = self._db.execute("select dead_letter_id, reason, source_file, byte_offset, original from dead_letters")
+        return [
+            DeadLetter(
+                dead_letter_id=key,
+                reason=reason,
+                source="sync",
+                original=bytes(original),
+                source_file=source_file,
+                byte_offset=offset,
+            )
+            for key, reason, source_file, offset, original in rows
+        ]
+
+    def purge(self, is_purged: Callable[[str], bool]) -> None:
+        """Drop waiting dead letters of the files that `is_purged` names, their bytes too."""
+        rows = self._db.execute("select dead_letter_id, source_file from dead_letters").fetchall()
+        found = [[key] for key, name in rows if name and is_purged(name)]
+        self._db.executemany("delete from dead_letters where dead_letter_id = ?", found)
+        self._db.execute("vacuum")
+
+    def dead_letters_stored(self, ids: list[str]) -> None:
+        """These are in raw.dead_letters now."""
+        self._db.executemany("delete from dead_letters where dead_letter_id = ?", [(key,) for key in ids])
+
+
+def state_path(settings: Settings) -> Path:
+    """State file of the sync target that `settings` name."""
+    if settings.mongo_uri is None:
+        return settings.mongo_storage_dir / "sync.db"
+    target = mongo.target_fingerprint(settings)
+    return settings.data_dir / "sync" / f"{target[:16]}.db"
+
+
+@contextlib.contextmanager
+def open_state(settings: Settings) -> Iterator[SyncState]:
+    """The state of the configured target.
+
+    Raises:
+        AnalyticsError: DATA_DIR cannot be written.
+    """
+    try:
+        state = SyncState(state_path(settings))
+    except (OSError, sqlite3.Error) as error:
+        raise AnalyticsError(f"DATA_DIR={settings.data_dir} cannot be written: {error}") from error
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+def pending_files(settings: Settings, state: SyncState) -> list[PendingFile]:
+    """Transcripts with something possibly new for the target."""
+    root = projects_dir(settings)
+    return pending(root, state.files(root))
+
+
+def sync(settings: Settings, *, client: MongoClient[Any] | None = None, progress: bool | None = None) -> SyncResult:
+    """Copy new transcript lines into MongoDB (the configured server, else the embedded one).
+
+    Args:
+        client: an open connection to use; default: connect, and start the embedded server if that is meant.
+        progress: show a progress bar; default: on a terminal.
+
+    Raises:
+        ConfigError: CLAUDE_PROJECTS_DIR is not usable.
+        SourceUnavailableError: the server cannot be reached.
+    """
+    started = time.monotonic()
+    with disk_errors("sync", settings.data_dir), open_state(settings) as state:
+        files = pending_files(settings, state)
+        if client is not None:
+            return _sync(settings, state, files, client, progress, started)
+        if settings.mongo_uri is not None:
+            with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
+                return _sync(settings, state, files, connection, progress, started)
+        if not files:
+            return SyncResult(0, 0, 0, 0, 0, 0, time.monotonic() - started)
+        with embedded_mongo(settings) as uri, mongo.connect(uri) as connection:
+            return _sync(settings, state, files, connection, progress, started)
+
+
+def _sync(
+    settings: Settings,
+    state: SyncState,
+    files: list[PendingFile],
+    client: MongoClient[Any],
+    progress: bool | None,
+    started: float,
+) -> SyncResult:
+    reached("sync.started")
+    copy = _Copy(settings, state, client[settings.mongo_db][settings.mongo_collection])
+    probe = state.fact("probe")
+    keys = [probe] if probe else []
+    looked_into = len(files)
+    for attempt in range(mongo.RETRIES + 1):
+        try:
+            if not copy.holds(keys):
+                # The collection was dropped, restored from a backup, or its server lost what it had acknowledged
+                # when it was killed: look at everything again, duplicate keys do the rest.
+                state.forget()
+                files = pending_files(settings, state)
+            with progress_bar("sync", sum(file.size - file.start for file in files), "B", progress) as bar:
+                copy.run(files, bar)
+            keys = copy.flushed
+            if copy.holds(keys):
+                break
+        except AutoReconnect as error:
+            if attempt == mongo.RETRIES:
+                raise _unavailable(settings, error) from error
+            time.sleep(min(0.2 * 2**attempt, 5))
+            keys = copy.flushed or keys
+            files = pending_files(settings, state)
+        except PyMongoError as error:
+            raise _unavailable(settings, error) from error
+    there = copy.read - copy.inserted - copy.refused
+    seconds = time.monotonic() - started
+    return SyncResult(looked_into, copy.read, copy.inserted, there, copy.refused, copy.bytes_read, seconds)
+
+
+def _unavailable(settings: Settings, error: PyMongoError) -> SourceUnavailableError:
+    uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else "mongodb://127.0.0.1"
+    return mongo.unavailable(uri, error)
+
+
+class _Copy:
+    """Lines on their way into one collection, and what is remembered once they are there."""
+
+    def __init__(self, settings: Settings, state: SyncState, collection: Collection[Any]) -> None:
+        self._state = state
+        self._tombstones = tombstones(settings)
+        self._collection = collection
+        self._root = projects_dir(settings)
+        self._machine = settings.machine_name
+        # ingestedAt never runs backwards, so that a clock set back hides nothing from the next extract.
+        last = state.fact("last_ingested_at")
+        now = max(utc_now(), datetime.fromisoformat(last)) if last else utc_now()
+        self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._waiting: list[_Document] = []
+        self._dead: list[DeadLetter] = []
+        self._states: dict[str, FileState] = {}
+        self._size = 0
+        self._sent: _Lot | None = None
+        self.read = self.inserted = self.refused = self.bytes_read = 0
+        self.flushed: list[str] = []  # the last id of every insert
+
+    def holds(self, keys: list[str]) -> bool:
+        """Whether the collection has all documents with these ids."""
+        for start in range(0, len(keys), mongo.IDS_PER_QUERY):
+            some = list(set(keys[start : start + mongo.IDS_PER_QUERY]))
+            if len(list(self._collection.find({"_id": {"$in": some}}, {"_id": 1}))) < len(some):
+                return False
+        return True
+
+    def run(self, files: list[PendingFile], bar: Progress) -> None:
+        """Copy what is new in `files`."""
+        self._waiting, self._dead, self._states, self._size, self.flushed = [], [], {}, 0, []
+        self._sent = None
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync-insert") as self._sender:
+            for file in files:
+                self._read(file, bar)
+            self._flush()
+            self._settle()
+
+    def _read(self, file: PendingFile, bar: Progress) -> None:
+        """Copy what is new in `file`."""
+        offset = file.start
+        for plain, helped, next_offset in read_lines(file, _parse_line):
+            for start, text, document in plain:
+                self._add(file, start, text, document)
+            for line in helped:
+                document = None if line.reason else parse(line.text)
+                self._add(file, line.offset, line.original, document, line.reason)
+            self.bytes_read += next_offset - offset
+            bar.advance(next_offset - offset)
+            offset = next_offset
+            self._states[file.source_file] = state_after(file, offset, at_end=False)
+        self._states[file.source_file] = state_after(file, offset)
+
+    def _add(
+        self,
+        file: PendingFile,
+        offset: int,
+        original: bytes,
+        document: dict[str, Any] | None,
+        reason: str | None = None,
+    ) -> None:
+        if self._tombstones is not None and self._tombstones.covers_document(
+            document or {}, file.project_id, file.source_file
+        ):
+            return
+        key = fingerprint(file.source_file.encode(), b"%d" % offset, original)
+        encoded = None
+        if document is not None:
+            added = {
+                "projectId": file.project_id,
+                "sourceFile": file.source_file,
+                "ingestedAt": self._now,
+                "machine": self._machine,
+            }
+            encoded, reason = encode_document(key, document, added)
+        item = _Document(key, encoded or b"", original, file.source_file, offset)
+        if encoded is None:
+            self._dead.append(item.dead_letter(reason or "not a document"))
+            return
+        self._waiting.append(item)
+        self._size += len(encoded)
+        if self._size >= INSERT_BYTES or len(self._waiting) >= INSERT_DOCUMENTS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits. The server stores it while the next lines are read."""
+        self._settle()
+        lot = _Lot(self._waiting, self._dead, self._states)
+        self._waiting, self._dead, self._states, self._size = [], [], {}, 0
+        if lot.documents:
+            # Said before the first document is there: an extract must never believe that nothing is new.
+            self._state.save_facts({"unextracted": "yes"})
+            lot.insert = self._sender.submit(_insert, self._collection, lot.documents)
+        self._sent = lot
+
+    def _settle(self) -> None:
+        """Wait for what was sent; only then remember that it was read."""
+        lot, self._sent = self._sent, None
+        if lot is None:
+            return
+        facts = {"last_ingested_at": self._now.isoformat()}
+        dead = lot.dead
+        if lot.insert is not None:
+            new, failed = lot.insert.result()
+            reached("sync.inserted")
+            self.inserted += new
+            dead = [*dead, *failed]
+            refused = {letter.dead_letter_id for letter in failed}
+            stored = [item.key for item in lot.documents if item.key not in refused]
+            if stored:
+                facts["probe"] = stored[-1]
+                self.flushed.append(stored[-1])
+        self.read += len(lot.documents) + len(lot.dead)
+        self.refused += len(dead)
+        self._state.save(self._root, lot.states, dead, facts)
+        reached("sync.saved")
+
+
+@dataclass
+class _Lot:
+    """Documents on their way to the server, with what is to be remembered once they are there."""
+
+    documents: list[_Document]
+    dead: list[DeadLetter]
+    states: dict[str, FileState]
+    insert: Future[tuple[int, list[DeadLetter]]] | None = None
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A line on its way into MongoDB."""
+
+    key: str
+    encoded: bytes
+    original: bytes
+    source_file: str
+    offset: int
+
+    def dead_letter(self, reason: str) -> DeadLetter:
+        return DeadLetter(
+            dead_letter_id=self.key,
+            reason=reason,
+            source="sync",
+            original=self.original,
+            source_file=self.source_file,
+            byte_offset=self.offset,
+        )
+
+
+def _parse_line(text: bytes) -> Any:
+    """What the line holds, for plain lines; raises for those that need more care."""
+    if _HUGE_INTEGER.search(text):
+        raise ValueError("an integer orjson would round")
+    return orjson.loads(text)
+
+
+def encode_document(key: str, document: dict[str, Any], added: dict[str, Any]) -> tuple[bytes | None, str | None]:
+    """A line's object as BSON with what the sync adds -> (BSON, None), or (None, why it cannot be).
+
+    What BSON lacks is kept as close as it can be: integers beyond 64 bits and numbers beyond a double as
+    Decimal128 (as text if longer than 34 digits), NUL in keys as U+2400. Keys the sync writes itself move to
+    `_original_<key>`.
+    """
+    if not document.keys().isdisjoint(ADDED_KEYS):
+        document = {(f"_original_{name}" if name in ADDED_KEYS else name): item for name, item in document.items()}
+    try:
+        encoded = bson.encode({"_id": key, **document, **added})
+    except RecursionError:
+        return None, "nested too deeply for BSON"
+    except Exception:
+        try:
+            encoded = bson.encode({"_id": key, **_bson_safe(document), **added})
+        except RecursionError:
+            return None, "nested too deeply for BSON"
+        except Exception as error:
+            return None, f"not storable as BSON: {type(error).__name__}: {error}"
+    if len(encoded) > MAX_BSON_BYTES:
+        return None, f"larger than MongoDB's 16 MiB: {len(encoded)} bytes of BSON"
+    return encoded, None
+
+
+def _bson_safe(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name).replace("\0", "\u2400"): _bson_safe(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_bson_safe(item) for item in value]
+    if isinstance(value, Constant) and value.spelling[-1].isdigit():
+        return _decimal(value.spelling)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64:
+        return _decimal(str(value))
+    return value
+
+
+def _decimal(text: str) -> Decimal128 | str:
+    """`text` exactly, as Decimal128 if it fits."""
+    try:
+        return Decimal128(text) if Decimal(str(Decimal128(text))) == Decimal(text) else text
+    except (ArithmeticError, ValueError):
+        return text
+
+
+def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[int, list[DeadLetter]]:
+    """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there."""
+    try:
+        collection.insert_many([RawBSONDocument(item.encoded) for item in documents], ordered=False)
+        return len(documents), []
+    except BulkWriteError as error:
+        failed = [
+            documents[item["index"]].dead_letter(f"refused by MongoDB: {item['errmsg']}"[:500])
+            for item in error.details["writeErrors"]
+            if item["code"] != _DUPLICATE_KEY
+        ]
+        return error.details["nInserted"], failed
+    except (OperationFailure, DocumentTooLarge, InvalidBSON) as error:
+        if isinstance(error, OperationFailure) and error.code in _NOT_THE_DOCUMENT:
+            raise
+        # Something in this lot is refused as a whole: find out which document it is.
+        if len(documents) == 1:
+            return 0, [documents[0].dead_letter(f"refused by MongoDB: {error}"[:500])]
+        middle = len(documents) // 2
+        first, first_failed = _insert(collection, documents[:middle])
+        second, second_failed = _insert(collection, documents[middle:])
+        return first + second, first_failed + second_failed
+
+
+def watch(settings: Settings, *, every: timedelta = timedelta(seconds=5)) -> Iterator[SyncResult]:
+    """Sync again and again; yields each result that did something. Ends with the generator (Ctrl-C).
+
+    The embedded server runs only while there is something to copy, so that a pipeline can use it in between. What may
+    pass (no server, a run that is active, a full disk) is said once and waited out: transcripts are deleted after 30
+    days, and nobody may be looking.
+
+    Raises:
+        ConfigError: a setting is wrong, which no waiting mends.
+    """
+    said = ""
+    while True:
+        try:
+            result = sync(settings, progress=False)
+        except ConfigError:
+            raise
+        except AnalyticsError as error:
+            if str(error) != said:
+                said = str(error)
+                logger.warning("%s; trying again", said)
+        else:
+            said = ""
+            if result.documents_read:
+                yield result
+        time.sleep(every.total_seconds())

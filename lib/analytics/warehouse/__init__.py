@@ -1,0 +1,1 @@
+"""The DuckDB database: copy, load, build, publish."""

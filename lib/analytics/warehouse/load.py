@@ -1,0 +1,378 @@
+"""Iceberg to DuckDB: new documents into a working copy of the published database.
+
+A run never writes the published file. It copies it, adds the envelope of the documents the copy has not seen, and lays
+a view over their Parquet files (`raw.new_documents`) from which dbt parses the JSON once; the JSON itself stays in
+Iceberg. What the copy has seen is a row in the copy, so an aborted run leaves nothing to repair: the next load starts
+from the published file again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analytics.common.clock import utc_now
+from analytics.common.faults import reached
+from analytics.common.files import copy_database, disk_errors, remove_database
+from analytics.errors import AnalyticsError
+from analytics.raw.store import RawStore, local_path
+from analytics.settings import Settings
+from analytics.warehouse.built_with import Inputs, current_inputs
+from analytics.warehouse.working_copy import connect
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Bumped when the raw tables below change shape: an older published database is then loaded anew.
+RAW_VERSION = 1
+
+# Rows pass through; what DuckDB would keep of them in memory beyond this, nobody reads again.
+MEMORY_LIMIT = "256MB"
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What one load brought into the working copy."""
+
+    nothing_new: bool  # there is no working copy: the published database is up to date
+    full_refresh: bool
+    documents: int  # documents added by this load
+    documents_total: int  # documents in the working copy, or in the published database when nothing is new
+    dead_letters: int  # dead letters in all
+    files: int  # Parquet files read
+    snapshot_id: int | None  # Iceberg snapshot of raw.conversations that is now loaded
+    copy_method: str  # how the published file was copied: reflink, copy or none
+    copy_seconds: float
+    copy_bytes: int
+    duration_seconds: float
+
+    def __str__(self) -> str:
+        if self.nothing_new:
+            return f"nothing new: {self.documents_total:,} documents are loaded already"
+        kind = "all" if self.full_refresh else "new"
+        return (
+            f"{self.documents:,} {kind} documents loaded from {self.files} files in {self.duration_seconds:.1f} s; "
+            f"{self.documents_total:,} in all, {self.dead_letters:,} dead letters"
+        )
+
+
+@dataclass(frozen=True)
+class _State:
+    """The row of raw.load_state."""
+
+    raw_version: int
+    load_id: int
+    snapshot_id: int | None
+    dead_letter_snapshot_id: int | None
+    documents: int
+    dead_letters: int
+    inputs: Inputs
+
+
+def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: bool = False) -> LoadResult:
+    """Load what Iceberg holds beyond the published database into `settings.build_path`.
+
+    Args:
+        full_refresh: start from an empty database and load every document. So it does by itself when the models
+            that parse documents have changed.
+        even_if_unchanged: make the working copy although there is nothing new. So it does by itself when prices,
+            time zone or models have changed.
+
+    Raises:
+        AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
+        ConfigError: PRICING_OVERRIDES cannot be read.
+    """
+    with disk_errors("load", settings.data_dir):
+        return _load(settings, full_refresh, even_if_unchanged)
+
+
+def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> LoadResult:
+    started = time.perf_counter()
+    reached("load.started")
+    inputs = current_inputs(settings)
+    store = RawStore(settings)
+    dead_letters = store.dead_letters.current_snapshot()
+    dead_letter_snapshot_id = dead_letters.snapshot_id if dead_letters else None
+
+    published = None if full_refresh else _read_state(settings.published_path)
+    if published is not None and (published.raw_version != RAW_VERSION or published.inputs.reading != inputs.reading):
+        published = None
+    added = store.files_added_since(published.snapshot_id if published else None)
+    if published and not added.full and not all(map(_exists, added.files)):
+        # compaction replaced files this load has not seen and expiry deleted them: the rows are in other files now
+        published, added = None, store.files_added_since(None)
+    full = published is None or (added.full and added.snapshot_id is not None)
+    unchanged = (
+        not full
+        and not added.files
+        and published.dead_letter_snapshot_id == dead_letter_snapshot_id
+        and published.inputs == inputs
+    )
+    remove_database(settings.build_path)
+    if unchanged and not even_if_unchanged:
+        return LoadResult(
+            nothing_new=True,
+            full_refresh=False,
+            documents=0,
+            documents_total=published.documents,
+            dead_letters=published.dead_letters,
+            files=0,
+            snapshot_id=published.snapshot_id,
+            copy_method="none",
+            copy_seconds=0.0,
+            copy_bytes=0,
+            duration_seconds=time.perf_counter() - started,
+        )
+
+    method, copy_seconds, copy_bytes = "none", 0.0, 0
+    settings.build_path.parent.mkdir(parents=True, exist_ok=True)
+    if not full:
+        copied = copy_database(settings.published_path.resolve(), settings.build_path)
+        method, copy_seconds, copy_bytes = copied.method, copied.seconds, copied.size_bytes
+
+    reached("load.copied")
+    load_id = _next_load_id(settings, published)
+    documents, state = _load_files(
+        settings,
+        store,
+        added.files,
+        added.snapshot_id,
+        dead_letter_snapshot_id,
+        inputs,
+        load_id=load_id,
+        full=full,
+    )
+    reached("load.finished")
+    return LoadResult(
+        nothing_new=False,
+        full_refresh=full,
+        documents=documents,
+        documents_total=state.documents,
+        dead_letters=state.dead_letters,
+        files=len(added.files),
+        snapshot_id=state.snapshot_id,
+        copy_method=method,
+        copy_seconds=copy_seconds,
+        copy_bytes=copy_bytes,
+        duration_seconds=time.perf_counter() - started,
+    )
+
+
+def _load_files(
+    settings: Settings,
+    store: RawStore,
+    files: list[str],
+    snapshot_id: int | None,
+    dead_letter_snapshot_id: int | None,
+    inputs: Inputs,
+    *,
+    load_id: int,
+    full: bool,
+) -> tuple[int, _State]:
+    """Write the raw schema of the working copy; returns the number of documents added and the new state."""
+    import duckdb
+
+    try:
+        with connect(settings.build_path, memory_limit=MEMORY_LIMIT) as connection:
+            connection.execute("begin")
+            connection.execute("create schema if not exists raw")
+            _lay_documents(connection, store, files, load_id)
+            if full:
+                connection.execute("create table raw.conversations as select * exclude (entry) from raw.new_documents")
+                documents = _count(connection, "raw.conversations")
+            else:
+                before = _count(connection, "raw.conversations")
+                connection.execute(
+                    "insert into raw.conversations by name select * exclude (entry) from raw.new_documents"
+                )
+                documents = _count(connection, "raw.conversations") - before
+            reached("load.documents")
+            _load_dead_letters(connection, store)
+            state = _State(
+                raw_version=RAW_VERSION,
+                load_id=load_id,
+                snapshot_id=snapshot_id,
+                dead_letter_snapshot_id=dead_letter_snapshot_id,
+                documents=_count(connection, "raw.conversations"),
+                dead_letters=_count(connection, "raw.dead_letters"),
+                inputs=inputs,
+            )
+            redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
+            connection.execute(
+                """
+                create or replace table raw.load_state as
+                select
+                    ?::integer as raw_version,
+                    ?::bigint as load_id,
+                    ?::bigint as iceberg_snapshot_id,
+                    ?::bigint as dead_letter_snapshot_id,
+                    ?::bigint as documents,
+                    ?::bigint as dead_letters,
+                    ?::varchar as reading_inputs,
+                    ?::varchar as building_inputs,
+                    ?::timestamptz as loaded_at,
+                    ?::boolean as full_refresh,
+                    false as is_built -- transform sets it: what is not built is not published
+                """,
+                [
+                    state.raw_version,
+                    state.load_id,
+                    state.snapshot_id,
+                    state.dead_letter_snapshot_id,
+                    state.documents,
+                    state.dead_letters,
+                    state.inputs.reading,
+                    state.inputs.building,
+                    utc_now(),
+                    full,
+                ],
+            )
+            connection.execute("create or replace table raw.redactions (kind varchar, replacements bigint)")
+            if redacted:
+                connection.executemany(
+                    "insert into raw.redactions values (?, ?)",
+                    [(key.removeprefix("redacted."), count) for key, count in sorted(redacted.items())],
+                )
+            connection.execute("commit")
+    except duckdb.Error as error:
+        remove_database(settings.build_path)
+        first_line = str(error).splitlines()[0]
+        raise AnalyticsError(f"the working copy {settings.build_path} cannot be loaded: {first_line}") from None
+    return documents, state
+
+
+def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
+    """`raw.new_documents`: the documents of this load with their JSON text."""
+    from analytics.raw import envelope
+
+    (held_as_table,) = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'new_documents'"
+    ).fetchone() or (0,)
+    connection.execute(f"drop {'table' if held_as_table else 'view'} if exists raw.new_documents")
+    paths = [local_path(file) for file in files]
+    if files and all(paths):
+        columns = _columns(connection, store)
+        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        # a view: the text is read when dbt parses it, and never stored here
+        connection.execute(
+            f"create view raw.new_documents as"
+            f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], schema = {columns})"
+        )
+        return
+    rows: Any = envelope.SCHEMA.empty_table()
+    if files:
+        # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
+        rows = _read_remote(store, files)
+    connection.register("remote_rows", rows)
+    connection.execute(f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows")
+    connection.unregister("remote_rows")
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, store: RawStore) -> str:
+    """raw.conversations' columns by Iceberg field id, as DuckDB's `schema`.
+
+    Files may be older than a column. Looking into all of them for their columns (`union_by_name`) would keep what they
+    say in memory, and there are thousands: 40 MB per thousand files.
+    https://duckdb.org/docs/stable/data/parquet/overview#parameters
+    """
+    from analytics.raw import envelope
+
+    empty = connection.from_arrow(envelope.SCHEMA.empty_table())
+    types = dict(zip(empty.columns, empty.types, strict=True))
+    fields = [field for field in store.conversations.schema().fields if field.name in types]
+    listed = ", ".join(
+        f"{field.field_id}: {{name: '{field.name}', type: '{types[field.name]}', default_value: null}}"
+        for field in fields
+    )
+    return f"map {{{listed}}}"
+
+
+def _read_remote(store: RawStore, files: list[str]) -> Any:
+    """A record batch reader over the given data files, wherever the catalog's file access finds them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from analytics.raw import envelope
+
+    io = store.conversations.io
+
+    def batches() -> Any:
+        for file in files:
+            with io.new_input(file).open() as stream:
+                table = pq.read_table(stream).select(envelope.SCHEMA.names).cast(envelope.SCHEMA)
+            yield from table.to_batches()
+
+    return pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches())
+
+
+def _load_dead_letters(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
+    """`raw.dead_letters`, all of them and without their bytes: there are few, and the bytes stay in Iceberg."""
+    fields = tuple(field.name for field in store.dead_letters.schema().fields if field.name != "original")
+    rows = store.dead_letters.scan(selected_fields=fields).to_arrow()
+    connection.register("dead_letter_rows", rows)
+    connection.execute("create or replace table raw.dead_letters as select * from dead_letter_rows")
+    connection.unregister("dead_letter_rows")
+
+
+def _read_state(database: Path) -> _State | None:
+    """State of a published database; None when there is none or it is not one of ours."""
+    import duckdb
+
+    if not database.exists():
+        return None
+    try:
+        with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+            row = connection.execute(
+                "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters,"
+                " reading_inputs, building_inputs from raw.load_state"
+            ).fetchone()
+    except duckdb.Error:
+        return None
+    return _State(*row[:-2], Inputs(*row[-2:])) if row else None
+
+
+def _next_load_id(settings: Settings, published: _State | None) -> int:
+    state = published or _read_state(settings.published_path)
+    return state.load_id + 1 if state else 1
+
+
+def _exists(file: str) -> bool:
+    path = local_path(file)
+    return path is None or path.exists()
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def stats(database: Path) -> str:
+    """What a database holds: rows and columns per table, what was loaded and the size of the file.
+
+    Raises:
+        AnalyticsError: there is no such database.
+    """
+    import duckdb
+
+    if not database.exists():
+        raise AnalyticsError(f"no database at {database}: run `claude-analytics pipeline` first")
+    with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+        tables = connection.sql(
+            "select schema_name, table_name, column_count from duckdb_tables() order by schema_name, table_name"
+        ).fetchall()
+        counts = {(schema, table): _count(connection, f'"{schema}"."{table}"') for schema, table, _ in tables}
+        state = connection.sql("select loaded_at, iceberg_snapshot_id from raw.load_state").fetchone()
+    lines = [f"{database} ({database.stat().st_size / 1e6:.1f} MB)"]
+    if state:
+        lines.append(f"loaded {state[0]:%Y-%m-%d %H:%M:%S %Z}, Iceberg snapshot {state[1]}")
+    width = max((len(f"{schema}.{table}") for schema, table, _ in tables), default=0)
+    width = min(width, shutil.get_terminal_size().columns)
+    lines += [
+        f"{f'{schema}.{table}':{width}}  {counts[schema, table]:>12,} rows  {columns:>3} columns"
+        for schema, table, columns in tables
+    ]
+    return "\n".join(lines)

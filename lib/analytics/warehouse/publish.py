@@ -1,0 +1,436 @@
+"""Swap a validated working copy in as the published database, keep the last versions, go back to one.
+
+Order of a publish: finish the working copy (drop what only the build needs, checkpoint, close), write the
+marts as Parquet beside those in use, move the file to `versions/`, swap the link, make the Parquet files
+visible, prune. The link is swapped by one rename. A kill before it changes nothing for readers; after it only
+the serving folder and the pruning are behind, and the next publish catches up, also when it has nothing new.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics.common.clock import utc_now
+from analytics.common.faults import reached
+from analytics.common.files import PARTIAL, copy_database, partial_file, remove_database, sync_file, sync_folder
+from analytics.common.lock import run_lock
+from analytics.errors import AnalyticsError
+from analytics.settings import Settings
+from analytics.warehouse import serving
+from analytics.warehouse.working_copy import connect
+
+if TYPE_CHECKING:
+    import duckdb
+
+_VERSION = re.compile(r"(\d{8}T\d{6})\.(\d+)\.db")
+
+# What only a build needs: the documents' text, and what dbt computes anew for the sessions of each run.
+_BUILD_ONLY = [
+    "raw.new_documents",
+    "intermediate.int_related_entries",
+    "intermediate.int_entries",
+    "intermediate.int_messages",
+]
+
+# DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
+# one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.
+# More than half is free only after something shrank for good.
+_COMPACT_FREE_SHARE = 1 / 2
+_COMPACT_FREE_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """What readers see now."""
+
+    nothing_new: bool  # there was no working copy: the published version stays
+    version: str  # such as 20261123T115858.0
+    path: Path  # the immutable file
+    published_path: Path  # the name readers open
+    link: str  # how the name leads to the file: symlink, hard link or copy
+    size_bytes: int
+    compacted: bool  # free blocks were given back by rewriting the file
+    rows: dict[str, int]  # rows of every mart
+    previous: str | None  # the version that was published before
+    kept: list[str]  # versions there are now, newest first
+    pruned: list[str]
+    serving: serving.ServingResult | None  # None: the serving folder was up to date
+    duration_seconds: float
+    steps: dict[str, float] = field(default_factory=dict)  # seconds by step
+
+    @property
+    def tables(self) -> int:
+        """Number of marts."""
+        return len(self.rows)
+
+    def __str__(self) -> str:
+        if self.nothing_new:
+            again = " (serving folder written again)" if self.serving else ""
+            return f"nothing new: version {self.version} stays published{again}"
+        return (
+            f"published version {self.version}: {self.tables} marts, {sum(self.rows.values()):,} rows, "
+            f"{self.size_bytes / 1e6:.1f} MB in {self.duration_seconds:.1f} s"
+        )
+
+
+def publish(settings: Settings) -> PublishResult:
+    """Make the working copy the published database.
+
+    Without a working copy the published version stays, and the serving folder is brought up to date if a kill
+    left it behind.
+
+    Raises:
+        AnalyticsError: nothing to publish, the working copy is open elsewhere, or the disk is full. The
+            published database is as it was.
+        BusyError: another run is active.
+    """
+    with run_lock(settings, holder="publish"), _clear_errors(settings):
+        started = time.perf_counter()
+        _refuse_foreign_file(settings)
+        previous = current_version(settings)
+        if not settings.build_path.exists():
+            return _nothing_new(settings, previous, started)
+        version = _next_version(settings)
+        clock = _Clock()
+        compacted = _finish(settings.build_path)
+        reached("publish.finished")
+        clock.mark("finish")
+        update = serving.prepare(settings, settings.build_path, version)
+        reached("publish.prepared")
+        clock.mark("serving")
+        path = _move_to_versions(settings, version)
+        reached("publish.moved")
+        clock.mark("move")
+        link = _swap(settings, path)
+        reached("publish.swapped")
+        served = update.commit()
+        reached("publish.served")
+        pruned = _prune(settings, version, since=previous)
+        reached("publish.pruned")
+        clock.mark("swap")
+        return PublishResult(
+            nothing_new=False,
+            version=version,
+            path=path,
+            published_path=settings.published_path,
+            link=link,
+            size_bytes=path.stat().st_size,
+            compacted=compacted,
+            rows={mart.name: mart.rows for mart in update.marts},
+            previous=previous,
+            kept=versions(settings),
+            pruned=pruned,
+            serving=served,
+            duration_seconds=round(time.perf_counter() - started, 3),
+            steps=clock.seconds,
+        )
+
+
+def rollback(settings: Settings) -> PublishResult:
+    """Publish the version before the current one again, serving folder included.
+
+    The version left stays on disk until the next publish. The next run builds on what is published then, so
+    it loads everything since that version again.
+
+    Raises:
+        AnalyticsError: there is no older version.
+        BusyError: another run is active.
+    """
+    with run_lock(settings, holder="publish --rollback"), _clear_errors(settings):
+        started = time.perf_counter()
+        _refuse_foreign_file(settings)
+        current = current_version(settings)
+        kept = versions(settings)
+        older = [name for name in kept if current is not None and _order(name) < _order(current)]
+        if not older:
+            raise AnalyticsError(
+                f"no version before {current or 'the published one'} to go back to"
+                f" (in {settings.versions_dir}: {', '.join(kept) or 'none'})"
+            )
+        version = older[0]
+        path = _version_path(settings, version)
+        # a working copy was made from the version that is left
+        remove_database(settings.build_path)
+        update = serving.prepare(settings, path, version)
+        link = _swap(settings, path)
+        served = update.commit()
+        return PublishResult(
+            nothing_new=False,
+            version=version,
+            path=path,
+            published_path=settings.published_path,
+            link=link,
+            size_bytes=path.stat().st_size,
+            compacted=False,
+            rows={mart.name: mart.rows for mart in update.marts},
+            previous=current,
+            kept=kept,
+            pruned=[],
+            serving=served,
+            duration_seconds=round(time.perf_counter() - started, 3),
+        )
+
+
+def versions(settings: Settings) -> list[str]:
+    """Published versions on disk, newest first."""
+    try:
+        names = os.listdir(settings.versions_dir)
+    except FileNotFoundError:
+        return []
+    found = [name.removesuffix(".db") for name in names if _VERSION.fullmatch(name)]
+    return sorted(found, key=_order, reverse=True)
+
+
+def current_version(settings: Settings) -> str | None:
+    """The version that readers open; None when there is none or it cannot be told."""
+    published = settings.published_path
+    with contextlib.suppress(OSError):
+        target = Path(os.readlink(published)).name
+        return target.removesuffix(".db") if _VERSION.fullmatch(target) else None
+    try:
+        there = published.stat()
+    except OSError:
+        return None
+    for version in versions(settings):
+        file = _version_path(settings, version).stat()
+        same_file = (file.st_dev, file.st_ino) == (there.st_dev, there.st_ino)
+        # a copy keeps the time of its original
+        if same_file or (file.st_size, file.st_mtime_ns) == (there.st_size, there.st_mtime_ns):
+            return version
+    return None
+
+
+def _nothing_new(settings: Settings, version: str | None, started: float) -> PublishResult:
+    import duckdb
+
+    path = settings.published_path.resolve()
+    if version is None or not path.exists():
+        raise AnalyticsError(
+            f"nothing to publish: no working copy at {settings.build_path}; run `claude-analytics pipeline`"
+        )
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = {mart.name: mart.rows for mart in serving.marts_of(connection)}
+    served = None
+    if not serving.is_current(settings, path, version):
+        served = serving.prepare(settings, path, version).commit()
+    pruned = _prune(settings, version, since=None)
+    return PublishResult(
+        nothing_new=True,
+        version=version,
+        path=path,
+        published_path=settings.published_path,
+        link="symlink" if settings.published_path.is_symlink() else "file",
+        size_bytes=path.stat().st_size,
+        compacted=False,
+        rows=rows,
+        previous=version,
+        kept=versions(settings),
+        pruned=pruned,
+        serving=served,
+        duration_seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+class _Clock:
+    """Seconds between marks."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def mark(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] = round(now - self._last, 3)
+        self._last = now
+
+
+@contextlib.contextmanager
+def _clear_errors(settings: Settings) -> Iterator[None]:
+    """What the disk or DuckDB says, as one line that names the file."""
+    import duckdb
+
+    try:
+        yield
+    except OSError as error:
+        where = f" {error.filename2 or error.filename}" if error.filename else ""
+        hint = "free some space" if error.errno == errno.ENOSPC else "check DATA_DIR and DUCKDB_PATH"
+        raise AnalyticsError(f"cannot publish{where}: {error.strerror or error}; {hint}") from None
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise AnalyticsError(f"cannot publish {settings.build_path}: {reason}") from None
+
+
+def _refuse_foreign_file(settings: Settings) -> None:
+    """A regular file under the published name is only replaced if a publish put it there."""
+    import duckdb
+
+    published = settings.published_path
+    if published.is_symlink() or not published.exists():
+        return
+    if published.is_file():
+        with contextlib.suppress(duckdb.Error), duckdb.connect(str(published), read_only=True) as connection:
+            connection.execute("select 1 from raw.load_state")
+            return
+    raise AnalyticsError(
+        f"DUCKDB_PATH={published}: exists and is no published database; move it away or choose another path"
+    )
+
+
+def _finish(database: Path) -> bool:
+    """Drop what only the build needs, checkpoint, close, compact; returns whether the file was rewritten."""
+    with connect(database) as connection:
+        _refuse_partial_build(connection, database)
+        connection.execute("begin")
+        for kind, schema, name in connection.execute(
+            """
+            select 'view', schema_name, view_name from duckdb_views()
+            where list_contains($build_only, schema_name || '.' || view_name)
+            union all
+            select 'table', schema_name, table_name from duckdb_tables()
+            where list_contains($build_only, schema_name || '.' || table_name)
+            """,
+            {"build_only": _BUILD_ONLY},
+        ).fetchall():
+            connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
+        _write_published_at(connection)
+        connection.execute("commit")
+        connection.execute("checkpoint")
+        (used,) = connection.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
+    wal = Path(f"{database}.wal")
+    if wal.exists():
+        raise AnalyticsError(f"{wal} exists: another connection has the working copy open; close it")
+    # compared with the file itself: closing it has cut off what was free at its end
+    size = database.stat().st_size
+    if size - used < max(_COMPACT_FREE_BYTES, size * _COMPACT_FREE_SHARE):
+        return False
+    _compact(database)
+    return True
+
+
+def _refuse_partial_build(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """What was loaded and not built would be missing in every version from now on: the next load counts it as done."""
+    import duckdb
+
+    try:
+        (built,) = connection.execute("select bool_and(is_built) from raw.load_state").fetchone() or (None,)
+    except duckdb.Error:
+        return  # loaded by a version that did not say
+    if not built:
+        raise AnalyticsError(
+            f"the working copy {database} is not built from all it holds: run `claude-analytics transform`, without"
+            " --models"
+        )
+
+
+def _write_published_at(connection: duckdb.DuckDBPyConnection) -> None:
+    """The data-quality row `published_at`, if there is one."""
+    if connection.execute(
+        "select 1 from duckdb_tables() where schema_name = 'marts' and table_name = 'agg_data_quality'"
+    ).fetchone():
+        now = utc_now()
+        connection.execute(
+            "update marts.agg_data_quality set check_value = ?, check_text = ? where check_name = 'published_at'",
+            [now.timestamp(), f"{now:%Y-%m-%d %H:%M:%S} UTC"],
+        )
+
+
+def _compact(database: Path) -> None:
+    """Rewrite the file without its free blocks."""
+    import duckdb
+
+    with partial_file(database) as temporary, duckdb.connect() as connection:
+        connection.execute("set preserve_insertion_order = false")
+        connection.execute(f"attach '{_quoted(database)}' as source_database (read_only)")
+        connection.execute(f"attach '{_quoted(temporary)}' as compact_database")
+        connection.execute("copy from database source_database to compact_database")
+        connection.execute("detach compact_database")
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _order(version: str) -> tuple[str, int]:
+    stamp, _, number = version.partition(".")
+    return stamp, int(number)
+
+
+def _next_version(settings: Settings) -> str:
+    """Later than every version there is, whatever the clock says."""
+    stamp, number = f"{utc_now():%Y%m%dT%H%M%S}", 0
+    existing = versions(settings)
+    if existing and _order(existing[0]) >= (stamp, number):
+        stamp, newest = _order(existing[0])
+        number = newest + 1
+    return f"{stamp}.{number}"
+
+
+def _version_path(settings: Settings, version: str) -> Path:
+    return settings.versions_dir / f"{version}.db"
+
+
+def _move_to_versions(settings: Settings, version: str) -> Path:
+    path = _version_path(settings, version)
+    settings.versions_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for leftover in settings.versions_dir.glob(f"*{PARTIAL}"):
+        leftover.unlink()
+    settings.build_path.chmod(0o600)
+    sync_file(settings.build_path)
+    try:
+        os.rename(settings.build_path, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_database(settings.build_path, path)
+        path.chmod(0o600)
+        sync_file(path)
+    sync_folder(settings.versions_dir)
+    remove_database(settings.build_path)
+    return path
+
+
+def _swap(settings: Settings, path: Path) -> str:
+    """Make the published name lead to `path` by one rename; returns how."""
+    published = settings.published_path
+    published.parent.mkdir(parents=True, exist_ok=True)
+    # relative within DATA_DIR, so that the folder can be moved; links resolve from where the link really is
+    target: Path | str = path.resolve()
+    if published.parent.resolve().is_relative_to(settings.data_dir.resolve()):
+        target = os.path.relpath(target, published.parent.resolve())
+    with partial_file(published) as temporary:
+        try:
+            os.symlink(target, temporary)
+            link = "symlink"
+        except (OSError, NotImplementedError):
+            try:
+                os.link(path, temporary)
+                link = "hard link"
+            except OSError:
+                shutil.copy2(path, temporary)
+                sync_file(temporary)
+                link = "copy"
+    sync_folder(published.parent)
+    return link
+
+
+def _prune(settings: Settings, current: str, since: str | None) -> list[str]:
+    """Delete what is older than the versions to keep, and what a rollback left; open readers keep their file.
+
+    `since` is the version that `current` was built on: anything between the two was rolled back from.
+    """
+    kept = versions(settings)
+    abandoned = [v for v in kept if since is not None and _order(since) < _order(v) < _order(current)]
+    line = [v for v in kept if v not in abandoned]
+    pruned = abandoned + [v for v in line[settings.keep_versions :] if v != current]
+    for version in pruned:
+        remove_database(_version_path(settings, version))
+    return pruned
