@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+TEST_INSTALLED := $(VENV)/.installed-test
 RUN := $(VENV)/bin/python -m analytics.cli
 COMPOSE := docker compose
 
@@ -22,7 +23,7 @@ help: ## List the targets
 	  /^[a-z][a-z-]*:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: $(INSTALLED) ## Install everything into .venv (needs Python 3.11, 3.12 or 3.13)
+setup: $(INSTALLED) ## Install into .venv (needs Python 3.11, 3.12 or 3.13)
 
 .PHONY: pipeline
 pipeline: $(INSTALLED) ## Read your transcripts, build and publish the numbers, print them
@@ -111,31 +112,34 @@ shell: ## A shell in the scheduler's container
 ##@ Develop
 
 .PHONY: test
-test: $(INSTALLED) ## Run all tests (ARGS="-k lock" some of them)
+test: $(TEST_INSTALLED) ## Run all tests (ARGS="-k lock" some of them)
 	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),2) --dist worksteal $(ARGS)
 
 .PHONY: lint
-lint: $(INSTALLED) ## Check style and formatting
+lint: $(TEST_INSTALLED) ## Check style and formatting
 	@$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure: benchmarks/ (takes minutes)
+bench: $(TEST_INSTALLED) ## Measure: benchmarks/ (takes minutes)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 .PHONY: chaos
-chaos: $(INSTALLED) ## Kill, starve and confuse the pipeline for a long time (CHAOS_ROUNDS=10 FUZZ_EXAMPLES=200)
+chaos: $(TEST_INSTALLED) ## Kill, starve and confuse the pipeline for a long time (CHAOS_ROUNDS=10 FUZZ_EXAMPLES=200)
 	@export CHAOS_ROUNDS=$${CHAOS_ROUNDS:-10} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM}; \
 	echo "CHAOS_SEED=$$CHAOS_SEED CHAOS_ROUNDS=$$CHAOS_ROUNDS FUZZ_EXAMPLES=$$FUZZ_EXAMPLES"; \
 	$(VENV)/bin/python -m pytest tests/faults tests/fuzz --hypothesis-seed=$$CHAOS_SEED \
 	  -n $(or $(WORKERS),2) --dist worksteal $(ARGS)
 
 .PHONY: lock
-lock: $(INSTALLED) ## Resolve requirements.lock again from pyproject.toml (fetches uv)
-	@$(VENV)/bin/pip install --quiet uv
-	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
-	  --extra test --extra build --no-emit-index-url --no-header --annotation-style line \
-	  pyproject.toml --output-file requirements.lock
-	@sed -i '1i # Every dependency, pinned with hashes, for Python 3.11 to 3.13. Made by `make lock`.' requirements.lock
+lock: $(INSTALLED) ## Resolve the requirements*.lock files again from pyproject.toml
+	@compile() { $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-strip-extras --no-emit-index-url --no-header --annotation-style line "$$@"; }; \
+	compile --extra build pyproject.toml --output-file requirements.lock && \
+	compile --extra build --extra test -c requirements.lock pyproject.toml --output-file requirements-test.lock && \
+	echo 'uv>=0.9,<1' | compile - --output-file requirements-uv.lock
+	@sed -i '1i # What users run, pinned with hashes, for Python 3.11 to 3.13. Made by `make lock`.' requirements.lock
+	@sed -i '1i # The same and what tests need, pinned with hashes. Made by `make lock`.' requirements-test.lock
+	@sed -i '1i # The installer. Made by `make lock`.' requirements-uv.lock
 
 .PHONY: clean
 clean: ## Remove .venv and what tools left behind; data/ stays
@@ -143,8 +147,9 @@ clean: ## Remove .venv and what tools left behind; data/ stays
 	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 	rm -rf lib/*.egg-info
 
-# What is installed depends on the lock and on the package's own metadata.
-$(INSTALLED): requirements.lock pyproject.toml
+# What is installed depends on the locks and on the package's own metadata. uv installs in seconds what takes pip more
+# than a minute; where it cannot be had (an index without its wheel), pip installs the same files.
+$(INSTALLED): requirements.lock requirements-uv.lock pyproject.toml
 	@supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; \
 	if ! $(VENV)/bin/python -c "$$supported" 2>/dev/null; then \
 	  for python in python3.11 python3.12 python3.13 python3 none; do \
@@ -156,7 +161,22 @@ $(INSTALLED): requirements.lock pyproject.toml
 	    echo "error: $$python cannot make a virtual environment; Debian and Ubuntu: apt install $$python-venv" >&2; \
 	    exit 2; }; \
 	fi; \
-	echo "installing into $(VENV) for $$($(VENV)/bin/python --version), once: a minute or two ..."
-	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
-	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	echo "installing into $(VENV) for $$($(VENV)/bin/python --version), once: about ten seconds with uv ..."
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock || true
+	@$(call install,requirements.lock)
+	@$(call install,--no-deps --no-build-isolation --editable .)
 	@touch $@
+
+$(TEST_INSTALLED): $(INSTALLED) requirements-test.lock
+	@echo "installing what the tests need ..."
+	@$(call install,requirements-test.lock)
+	@touch $@
+
+# $(call install,WHAT): a lock file, or arguments of `pip install`. uv draws a bar on a terminal. It does not read pip's
+# configuration: where only pip knows the index, pip installs.
+define install
+what="$(if $(filter %.lock,$(1)),--require-hashes -r $(1),$(1))"; quiet=; [ -t 2 ] || quiet=--quiet; \
+VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install $$quiet $$what || { \
+  echo "uv could not: pip installs the same, which takes a minute or two"; \
+  $(VENV)/bin/python -m pip install --quiet $$what; }
+endef
