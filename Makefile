@@ -112,8 +112,20 @@ shell: ## A shell in the scheduler's container
 ##@ Develop
 
 .PHONY: test
-test: $(TEST_INSTALLED) ## Run all tests (ARGS="-k lock" some of them)
+test: $(TEST_INSTALLED) ## Run all tests that need Python only (ARGS="-k lock" some of them)
 	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),2) --dist worksteal $(ARGS)
+
+.PHONY: test-journeys
+test-journeys: $(TEST_INSTALLED) ## What the README says, as a user does it: real commands, servers and browser
+	@$(VENV)/bin/python -m pytest tests/journeys -n 0 $(ARGS)
+
+.PHONY: test-servers
+test-servers: $(TEST_INSTALLED) ## Read from other MongoDB servers (needs Java 17 and Maven)
+	@$(VENV)/bin/python -m pytest tests/servers -n 0 $(ARGS)
+
+.PHONY: test-containers
+test-containers: $(TEST_INSTALLED) ## Build the image, start the stack and use it (needs podman; prepare it with tests/containers/prepare)
+	@$(VENV)/bin/python -m pytest tests/containers -n 0 $(ARGS)
 
 .PHONY: lint
 lint: $(TEST_INSTALLED) ## Check style and formatting

@@ -26,8 +26,9 @@ from transcript_generator import generate
 
 # A fresh process for every stage without importing everything each time: forked from one that has imported it.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_STAGES = [f"analytics.{name}" for name in ("dead_letters", "extract", "load", "publish", "transform", "validate")]
-_PROCESSES.set_forkserver_preload([*_STAGES, "analytics.sources.mongodb", "dbt.cli.main", "great_expectations"])
+_STAGES = ["raw.dead_letters", "raw.extract", "warehouse.load", "warehouse.publish", "warehouse.transform"]
+_STAGES += ["quality.validate", "sources.mongodb"]
+_PROCESSES.set_forkserver_preload([*(f"analytics.{name}" for name in _STAGES), "dbt.cli.main", "great_expectations"])
 os.environ.update(NO_TELEMETRY)
 
 
