@@ -12,8 +12,9 @@ import bson
 import pytest
 from analytics.cli import cli
 from analytics.errors import ConfigError
+from analytics.raw import dead_letters
 from analytics.raw.extract import extract
-from analytics.raw.store import RawStore, dead_letters
+from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.sources import bson_json
 from analytics.warehouse.load import load
