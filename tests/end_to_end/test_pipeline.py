@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from analytics.settings import load_settings
 from analytics.sources.embedded import embedded_mongo
-from conftest import Workspace, marts
+from command_line import Workspace, marts
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from analytics.common.lock import run_lock
 from analytics.settings import load_settings
-from conftest import Workspace, marts
+from command_line import Workspace, marts
 
 pytestmark = pytest.mark.slow
 
