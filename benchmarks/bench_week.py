@@ -182,7 +182,8 @@ class Simulation:
             yield day
 
     def _run(self, name: str, raw_only: bool) -> Ran:
-        from analytics.operations.deployments import load_schedules, run_deployment
+        from analytics.operations.deployments import run_deployment
+        from analytics.operations.schedules import load_schedules
         from analytics.runs import pipeline
 
         schedules = load_schedules()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -16,14 +17,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
+import nbformat
 import pytest
-from analytics.common.retry import RetryPolicy, retrying
 from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
-from analytics.operations import alerts, status
+from analytics.operations import alerts, pages, status
 from analytics.operations import crontab as deploy
-from analytics.operations.deployments import load_schedules, run_deployment, work
+from analytics.operations.deployments import run_deployment, work
+from analytics.operations.schedules import RetryPolicy, load_schedules
 from analytics.raw.store import CompactResult, RawStore
-from analytics.runs.history import begin, read
+from analytics.runs.history import Run, begin, read
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 OWN_LINES = "MAILTO=me\n# mine\n*/5 * * * * /usr/bin/true 100\\% # untouched\n"
@@ -180,28 +182,36 @@ def test_wrong_schedules_are_one_clear_line(text: str, says: str, tmp_path: Path
     assert "\n" not in str(error.value)
 
 
-def test_retry_pauses_grow_up_to_a_limit() -> None:
-    assert RetryPolicy(6, 30, 200).pauses() == [30, 60, 120, 200, 200]
-
-
-def test_transient_errors_are_tried_again_and_others_are_not() -> None:
+def test_transient_errors_are_tried_again_after_growing_pauses_and_others_are_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slept: list[float] = []
-    failures: list[Exception] = [BusyError("busy"), SourceUnavailableError("away")]
+    failures: list[Exception] = []
+    finished = begin(settings, "hourly-analytics", {})
 
-    def action() -> str:
+    def build(*_: object, **__: object) -> Run:
         if failures:
             raise failures.pop(0)
-        return "done"
+        return finished
 
-    assert retrying(action, RetryPolicy(3, 1, 10), say=lambda _: None, sleep=slept.append) == "done"
-    assert slept == [1, 2]
-    failures.append(ConfigError("wrong"))
-    with pytest.raises(ConfigError):
-        retrying(action, RetryPolicy(3, 1, 10), say=lambda _: None, sleep=slept.append)
-    failures += [BusyError("busy")] * 3
+    monkeypatch.setattr("analytics.runs.pipeline.run", build)
+    deployment = load_schedules().deployment("hourly-analytics")
+
+    def run(*errors: Exception) -> list[float]:
+        slept.clear()
+        failures[:] = errors
+        run_deployment(settings, deployment, RetryPolicy(6, 30, 200), say=said.append, sleep=slept.append)
+        return slept
+
+    said: list[str] = []
+    assert run(BusyError("busy"), SourceUnavailableError("away")) == [30, 60]
+    assert said[0] == "attempt 1 of 6: busy; again in 30 s"
+    assert run(*[BusyError("busy")] * 5) == [30, 60, 120, 200, 200]
     with pytest.raises(BusyError):
-        retrying(action, RetryPolicy(3, 1, 10), say=lambda _: None, sleep=slept.append)
-    assert slept == [1, 2, 1, 2]
+        run(*[BusyError("busy")] * 6)
+    with pytest.raises(ConfigError):
+        run(ConfigError("wrong"))
+    assert slept == []
 
 
 class Webhook(http.server.BaseHTTPRequestHandler):
@@ -308,22 +318,48 @@ def test_run_pages_escape_and_load_nothing_from_outside(settings: Settings) -> N
     run.outcome = "failed"
     run.error = {"stage": "load", "message": "<script>alert(1)</script>"}
     run.save()
+    html = (
+        '<meta http-equiv="refresh" content="0;url=file:///etc/passwd"><style>p { color: red }</style>'
+        '<table class="dataframe" onclick="alert(1)"><thead><tr><th style="color:red">n</th></tr></thead></table>'
+        '<svg onload="alert(1)"></svg><iframe src="x"></iframe><img src="x" onerror="alert(1)"><form></form>'
+        '<a href="javascript:alert(1)">a link</a><base href="file:///">'
+    )
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><text>a chart</text></svg>'
     outputs = [
-        {"output_type": "stream", "name": "stdout", "text": ["<b>text</b>\n"]},
-        {"output_type": "error", "ename": "E", "evalue": "<i>", "traceback": []},
+        nbformat.v4.new_output("stream", text="<b>text</b>\n"),
+        nbformat.v4.new_output("error", ename="E", evalue="<i>", traceback=["\x1b[31mE\x1b[0m: <i>"]),
+        *(
+            nbformat.v4.new_output("display_data", data=data)
+            for data in (
+                {"text/html": html},
+                {"image/svg+xml": svg},
+                {"text/markdown": "*good* <img src=x onerror=alert(1)>"},
+                {"text/latex": "<img src=x onerror=alert(1)>"},
+                {"application/javascript": "alert(1)"},
+            )
+        ),
     ]
     cells = [
-        {"cell_type": "markdown", "source": ["# Load <script>\n"]},
-        {"cell_type": "code", "source": "1 < 2", "outputs": outputs},
+        nbformat.v4.new_markdown_cell("# Load <script>\n"),
+        nbformat.v4.new_code_cell("1 < 2", outputs=outputs),
     ]
-    (run.folder / "load.ipynb").write_text(json.dumps({"cells": cells}))
-    status.write_index(settings)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), run.folder / "load.ipynb")
+    pages.write_index(settings)
     for path in (settings.runs_dir / "index.html", run.folder / "index.html", run.folder / "load.html"):
         text = path.read_text()
         assert "<script" not in text
         assert "http://" not in text
         assert "https://" not in text
         assert "default-src 'none'" in text
+    notebook = (run.folder / "load.html").read_text()
+    _, _, body = notebook.partition("<body>")
+    tags = set(re.findall(r"<([a-z]+[0-9]?)", body))
+    assert tags <= {"p", "a", "h1", "div", "pre", "span", "table", "thead", "tr", "th", "em", "img"}, tags
+    assert re.findall(r"<[^>]*\s(?:on\w+|style)=", body) == []
+    assert re.findall(r"javascript:|p { color", body) == []
+    assert re.findall(r'<img[^>]* src="([^",]*)', body) == ["data:image/svg+xml;base64"]
+    assert "<em>good</em>" in body
+    assert "&lt;b&gt;text" in body
     assert 'href="load.html"' in (run.folder / "index.html").read_text()
     overview = (settings.runs_dir / "index.html").read_text()
     assert all(item.name in overview for item in load_schedules().deployments)

@@ -14,7 +14,7 @@ from analytics.settings import load_settings
 @click.option("--every", default=5.0, show_default=True, help="Seconds between looks, with --watch.")
 def sync(watch: bool, every: float) -> None:
     """Copy new transcript lines into MongoDB (MONGO_URI, else the embedded server)."""
-    from analytics.common.signals import terminable
+    from analytics.common.process import terminable
     from analytics.sources import sync as work
 
     settings = load_settings()

@@ -30,7 +30,7 @@ def deploy(show: bool, remove: bool, foreground: bool, make_env: bool, environme
     claude-analytics deploy --remove
     """
     from analytics.operations import crontab as cron
-    from analytics.operations.deployments import load_schedules
+    from analytics.operations.schedules import load_schedules
 
     if make_env:
         from analytics.operations.container_env import write_env
@@ -72,9 +72,10 @@ def worker(name: str | None) -> None:
 
 
 def _work(name: str | None) -> None:
-    from analytics.common.signals import terminable
+    from analytics.common.process import terminable
     from analytics.operations import crontab as cron
-    from analytics.operations.deployments import load_schedules, run_deployment, work
+    from analytics.operations.deployments import run_deployment, work
+    from analytics.operations.schedules import load_schedules
 
     settings, schedules = load_settings(), load_schedules()
     if name is None:
@@ -108,8 +109,9 @@ def status(run: str | None, check: bool) -> None:
     claude-analytics status 20261123T020000Z-daily-full-refresh
     claude-analytics status --check
     """
+    from analytics.operations import pages
     from analytics.operations import status as history
-    from analytics.operations.deployments import load_schedules
+    from analytics.operations.schedules import load_schedules
 
     settings = load_settings()
     if check:
@@ -123,7 +125,7 @@ def status(run: str | None, check: bool) -> None:
         click.echo(history.detail(settings, run))
         return
     if settings.runs_dir.is_dir():
-        history.write_index(settings)
+        pages.write_index(settings)
     click.echo(history.overview(settings))
 
 

@@ -1,10 +1,12 @@
-"""What belongs to this process: its environment, and what its imports bring along."""
+"""What belongs to this process: its environment, its signals, and what its imports bring along."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 
 
@@ -35,3 +37,24 @@ def without_url_grammar() -> Iterator[None]:
     finally:
         if skip:
             del sys.modules[unneeded]
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Within the block a SIGTERM (`kill`, a container that stops, a shutdown) ends work the way Ctrl-C does: it raises
+    KeyboardInterrupt, servers stop, and what was done is recorded.
+
+    Outside of the main thread, where Python handles no signals, it changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from analytics.common.files import partial_file
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.operations.deployments import Schedules
+from analytics.operations.schedules import Schedules
 from analytics.settings import PROJECT_ROOT, Settings
 
 LOG_BYTES = 2 * 2**20

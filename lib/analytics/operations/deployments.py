@@ -1,133 +1,23 @@
-"""`schedules.yaml`: the deployments, when each runs next, and running one of them or all in the foreground."""
+"""Running a deployment of `schedules.yaml` now, or all of them in the foreground."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from analytics.common.clock import utc_now
-from analytics.common.retry import RetryPolicy, retrying
-from analytics.errors import AnalyticsError, ConfigError
-from analytics.settings import PROJECT_ROOT, Settings
+from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
+from analytics.operations import alerts, pages
+from analytics.operations.schedules import SCHEDULES_PATH, Deployment, RetryPolicy, Schedules
+from analytics.runs import history as runs
+from analytics.runs.history import Run
+from analytics.settings import Settings
 
-if TYPE_CHECKING:
-    from analytics.runs.history import Run
-
-SCHEDULES_PATH = PROJECT_ROOT / "schedules.yaml"
-PARAMETERS = ("full_backfill", "full_refresh")
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """One entry of schedules.yaml."""
-
-    name: str
-    description: str = ""
-    schedule: str | None = None  # five cron fields; None: by hand
-    parameters: dict[str, bool] = field(default_factory=dict)
-    maintenance: bool = False
-
-    def next_time(self, after: datetime) -> datetime | None:
-        """The first time of the schedule after `after`, in its time zone; None when it runs by hand."""
-        if self.schedule is None:
-            return None
-        from croniter import croniter
-
-        return croniter(self.schedule, after).get_next(datetime)
-
-
-@dataclass(frozen=True)
-class Schedules:
-    """schedules.yaml."""
-
-    deployments: tuple[Deployment, ...]
-    retry: RetryPolicy
-
-    @property
-    def scheduled(self) -> tuple[Deployment, ...]:
-        """Those that run by themselves."""
-        return tuple(item for item in self.deployments if item.schedule)
-
-    def deployment(self, name: str) -> Deployment:
-        """The deployment of that name.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        for item in self.deployments:
-            if item.name == name:
-                return item
-        names = ", ".join(item.name for item in self.deployments)
-        raise ConfigError(f"deployment {name!r} is not in schedules.yaml; there are: {names}")
-
-
-def load_schedules(path: Path = SCHEDULES_PATH) -> Schedules:
-    """Read and check schedules.yaml.
-
-    Raises:
-        ConfigError: one line naming the file, the entry, the value and what is allowed.
-    """
-    import yaml
-
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        raise ConfigError(f"{path} is no YAML{f' (line {where.line + 1})' if where else ''}") from None
-    items = document.get("deployments") if isinstance(document, dict) else None
-    if not isinstance(items, list) or not items:
-        raise ConfigError(f"{path}: `deployments` must be a list with at least one entry")
-    deployments = tuple(_deployment(path, item) for item in items)
-    names = [item.name for item in deployments]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{path}: deployment {name!r} stands there twice; each name once")
-    return Schedules(deployments, _retry(path, document.get("retry") or {}))
-
-
-def _deployment(path: Path, item: Any) -> Deployment:
-    from croniter import croniter
-
-    from analytics.runs.history import _DEPLOYMENT_NAME
-
-    name = item.get("name") if isinstance(item, dict) else None
-    if not isinstance(name, str) or not _DEPLOYMENT_NAME.fullmatch(name):
-        raise ConfigError(f"{path}: name {name!r}: use letters, digits, dots, dashes and underscores, at most 61")
-    if unknown := set(item) - {"name", "description", "schedule", "parameters", "maintenance"}:
-        raise ConfigError(f"{path}: {name}: unknown key {sorted(unknown)[0]!r}")
-    schedule = item.get("schedule")
-    if schedule is not None and not (
-        isinstance(schedule, str) and len(schedule.split()) == 5 and croniter.is_valid(schedule)
-    ):
-        raise ConfigError(f"{path}: {name}: schedule {schedule!r}: five cron fields such as '0 2 * * *'")
-    parameters = item.get("parameters") or {}
-    for key, value in parameters.items():
-        if key not in PARAMETERS or not isinstance(value, bool):
-            raise ConfigError(f"{path}: {name}: parameter {key}={value!r}: only {', '.join(PARAMETERS)}, true or false")
-    maintenance = item.get("maintenance", False)
-    if not isinstance(maintenance, bool):
-        raise ConfigError(f"{path}: {name}: maintenance={maintenance!r}: true or false")
-    return Deployment(
-        name=name,
-        description=str(item.get("description") or ""),
-        schedule=" ".join(schedule.split()) if schedule else None,
-        parameters=parameters,
-        maintenance=maintenance,
-    )
-
-
-def _retry(path: Path, values: dict[str, Any]) -> RetryPolicy:
-    known = RetryPolicy.__dataclass_fields__
-    for key, value in values.items():
-        if key not in known or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{path}: retry: {key}={value!r}: only {', '.join(known)}, whole numbers from 1")
-    return RetryPolicy(**values)
+# What may pass by itself: another run holds the lock, the source is away.
+TRANSIENT = (BusyError, SourceUnavailableError)
 
 
 def run_deployment(
@@ -144,17 +34,15 @@ def run_deployment(
     Raises:
         AnalyticsError: what the pipeline raised, after the last attempt.
     """
-    from analytics.operations import alerts, status
-    from analytics.runs import history as runs
     from analytics.runs import pipeline
 
     def once() -> Run:
         return pipeline.run(settings, deployment=deployment.name, say=say, **deployment.parameters)
 
     try:
-        run = retrying(once, policy, say=say, sleep=sleep)
+        run = _retrying(policy, say, sleep)(once)
         if deployment.maintenance:
-            retrying(lambda: _maintain(settings, run, say), policy, say=say, sleep=sleep)
+            _retrying(policy, say, sleep)(_maintain, settings, run, say)
     except AnalyticsError as error:
         # A run that was kept out by the lock has no folder of its own.
         newest = next((item for item in runs.history(settings, 10) if item.deployment == deployment.name), None)
@@ -162,14 +50,30 @@ def run_deployment(
         alerts.report_failure(settings, deployment.name, error, newest if is_its else None)
         raise
     finally:
-        status.write_index(settings)
+        pages.write_index(settings)
     alerts.report_success(settings, deployment.name, run)
     return run
 
 
+def _retrying(policy: RetryPolicy, say: Callable[[str], None], sleep: Callable[[float], None]) -> Retrying:
+    """Calls again what fails with a transient error, while attempts are left; the last error is raised."""
+
+    def announce(state: RetryCallState) -> None:
+        again = f"again in {state.upcoming_sleep:.0f} s"
+        say(f"attempt {state.attempt_number} of {policy.attempts}: {state.outcome.exception()}; {again}")
+
+    return Retrying(
+        retry=retry_if_exception_type(TRANSIENT),
+        stop=stop_after_attempt(policy.attempts),
+        wait=wait_exponential(policy.first_pause_seconds, max=policy.longest_pause_seconds),
+        before_sleep=announce,
+        sleep=sleep,
+        reraise=True,
+    )
+
+
 def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
     """Compact and expire the raw tables, as one more stage of `run`."""
-
     from analytics.common.lock import run_lock
     from analytics.raw.store import RawStore
     from analytics.runs.history import Stage

@@ -1,24 +1,20 @@
-"""Past runs and the next ones: for the terminal, and as pages in `DATA_DIR/runs/index.html`."""
+"""Past runs and the next ones, for the terminal."""
 
 from __future__ import annotations
 
-import html
-import json
 import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from analytics.common.clock import utc_now
-from analytics.common.files import partial_file
 from analytics.common.lock import current_holder
 from analytics.errors import AnalyticsError
 from analytics.operations import alerts
 from analytics.operations import crontab as deploy
-from analytics.operations.deployments import Deployment, Schedules, load_schedules
+from analytics.operations.schedules import Deployment, Schedules, load_schedules
 from analytics.runs import history as runs
 from analytics.runs.history import Run
 from analytics.settings import Settings
@@ -101,11 +97,11 @@ def problems(settings: Settings, schedules: Schedules, now: datetime | None = No
     return found
 
 
-_DEPLOYMENT_HEAD = ("deployment", "schedule", "last run", "outcome", "next")
+DEPLOYMENT_HEAD = ("deployment", "schedule", "last run", "outcome", "next")
 
 
-def _deployment_row(item: DeploymentStatus) -> tuple[str, ...]:
-    """How a deployment goes, in the words of `_DEPLOYMENT_HEAD`."""
+def deployment_row(item: DeploymentStatus) -> tuple[str, ...]:
+    """How a deployment goes, in the words of `DEPLOYMENT_HEAD`."""
     schedule = item.deployment.schedule or "by hand"
     if item.deployment.schedule and not item.is_deployed:
         schedule += " (not in crontab)"
@@ -121,7 +117,7 @@ def _deployment_row(item: DeploymentStatus) -> tuple[str, ...]:
 
 def overview(settings: Settings) -> str:
     """Deployments and the last runs, as text."""
-    rows = [_DEPLOYMENT_HEAD, *(_deployment_row(item) for item in deployments(settings, load_schedules()))]
+    rows = [DEPLOYMENT_HEAD, *(deployment_row(item) for item in deployments(settings, load_schedules()))]
     text = [_table(rows)]
     holder = current_holder(settings)
     if holder:
@@ -138,10 +134,10 @@ def overview(settings: Settings) -> str:
 
 def _run_row(run: Run) -> tuple[str, str, str, str]:
     took = "" if run.duration_seconds is None else f"{run.duration_seconds:.1f} s"
-    return run.run_id, outcome_of(run), took, _what(run)
+    return run.run_id, outcome_of(run), took, what_happened(run)
 
 
-def _what(run: Run) -> str:
+def what_happened(run: Run) -> str:
     """What a run did, in a few words."""
     if run.error:
         return run.error["message"][:160]
@@ -193,149 +189,3 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-# Pages
-
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: .25rem .9rem .25rem 0; vertical-align: top; }
-th { border-bottom: 1px solid #8888; } td { border-bottom: 1px solid #8883; }
-pre { overflow-x: auto; padding: .6rem .8rem; background: #8881; border-radius: 6px; font-size: 13px; }
-.failed, .killed, .interrupted, .error { color: #c0392b; } .succeeded { color: #1e8449; }
-.muted { color: #888; } .cell { margin: 1rem 0; } svg, img { max-width: 100%; height: auto; }
-svg { overflow: visible; } .dataframe, .dataframe th, .dataframe td { border-width: 0 0 1px; }
-"""
-
-# Pages hold nothing from outside and run no script.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-
-def _page(title: str, body: str) -> str:
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
-
-
-def write_index(settings: Settings) -> Path:
-    """Write runs/index.html, a page for each run, and its executed notebooks as HTML where that is missing.
-
-    Returns: the path of the index.
-    """
-    past = runs.history(settings)
-    for run in past:
-        page = run.folder / "index.html"
-        if run.outcome == "running" or not page.exists():
-            _write_run_pages(run)
-    rows = "".join(
-        f'<tr><td><a href="{html.escape(run.run_id)}/index.html">{html.escape(run.run_id)}</a></td>'
-        f'<td class="{html.escape(run.outcome)}">{html.escape(outcome_of(run))}</td>'
-        f"<td>{'' if run.duration_seconds is None else f'{run.duration_seconds:.1f} s'}</td>"
-        f"<td>{html.escape(_what(run))}</td></tr>\n"
-        for run in past
-    )
-    body = (
-        f'<h1>Deployments</h1>\n<p class="muted">as of {utc_now().astimezone():%Y-%m-%d %H:%M %Z}</p>\n'
-        f"{_deployment_table(settings)}\n<h1>Runs</h1>\n"
-        f"<table><tr><th>run</th><th>outcome</th><th>took</th><th>what happened</th></tr>\n{rows}</table>"
-    )
-    path = settings.runs_dir / "index.html"
-    settings.runs_dir.mkdir(parents=True, exist_ok=True)
-    with partial_file(path) as temporary:
-        temporary.write_text(_page("Runs", body))
-    return path
-
-
-def _deployment_table(settings: Settings) -> str:
-    """The deployments as HTML. A schedules.yaml that cannot be read hides no run."""
-    try:
-        found = deployments(settings, load_schedules())
-    except AnalyticsError as error:
-        return f'<p class="error">{html.escape(str(error))}</p>'
-    head = "".join(f"<th>{name}</th>" for name in _DEPLOYMENT_HEAD)
-    rows = ""
-    for item in found:
-        cells = [f"<td>{html.escape(cell)}</td>" for cell in _deployment_row(item)]
-        if item.last:
-            kind = "failed" if item.failing_since else outcome_of(item.last)
-            cells[3] = cells[3].replace("<td>", f'<td class="{html.escape(kind)}">', 1)
-        rows += f"<tr>{''.join(cells)}</tr>\n"
-    return f"<table><tr>{head}</tr>\n{rows}</table>"
-
-
-def _write_run_pages(run: Run) -> None:
-    rows = []
-    for stage in run.stages:
-        notebook = run.folder / stage.notebook if stage.notebook else None
-        link = html.escape(stage.name)
-        if notebook is not None and notebook.is_file():
-            target = notebook.with_suffix(".html")
-            with partial_file(target) as temporary:
-                temporary.write_text(notebook_page(notebook, f"{stage.name} of {run.run_id}"))
-            link = f'<a href="{html.escape(target.name)}">{link}</a>'
-        took = "" if stage.duration_seconds is None else f"{stage.duration_seconds:.1f} s"
-        rows.append(
-            f'<tr><td>{link}</td><td class="{html.escape(stage.status)}">{html.escape(stage.status)}</td>'
-            f"<td>{took}</td><td>{html.escape(stage.summary)}</td></tr>\n"
-        )
-    error = f'<p class="error">{html.escape(run.error["message"])}</p>\n' if run.error else ""
-    parameters = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
-    log = '<p><a href="run.log">run.log</a> · <a href="run.json">run.json</a></p>'
-    body = (
-        f'<p><a href="../index.html">all runs</a></p>\n<h1>{html.escape(run.run_id)}</h1>\n'
-        f'<p><span class="{html.escape(run.outcome)}">{html.escape(outcome_of(run))}</span>, '
-        f"started {html.escape(run.started_at)}, {html.escape(parameters)}</p>\n{error}"
-        f"<table><tr><th>stage</th><th>status</th><th>took</th><th>summary</th></tr>\n{''.join(rows)}</table>\n{log}"
-    )
-    with partial_file(run.folder / "index.html") as temporary:
-        temporary.write_text(_page(run.run_id, body))
-
-
-def notebook_page(path: Path, title: str) -> str:
-    """An executed notebook as one page: no script, no style sheet or font from elsewhere."""
-    try:
-        cells = json.loads(path.read_text()).get("cells", [])
-    except (OSError, ValueError, AttributeError):
-        return _page(title, f'<h1>{html.escape(title)}</h1><p class="error">The notebook cannot be read.</p>')
-    parts = [f'<p><a href="index.html">the run</a></p>\n<h1>{html.escape(title)}</h1>']
-    for cell in cells:
-        source = _text(cell.get("source"))
-        if cell.get("cell_type") == "code":
-            parts.append(f'<div class="cell"><pre>{html.escape(source)}</pre>{_outputs(cell)}</div>')
-        elif source.strip():
-            parts.append(f'<div class="cell">{_markdown(source)}</div>')
-    return _page(title, "\n".join(parts))
-
-
-def _markdown(source: str) -> str:
-    import mistune
-
-    return str(mistune.create_markdown(escape=True)(source))
-
-
-def _outputs(cell: dict[str, Any]) -> str:
-    return "".join(_output(output) for output in cell.get("outputs", []))
-
-
-def _output(output: dict[str, Any]) -> str:
-    if output.get("output_type") == "stream":
-        return f"<pre>{html.escape(_text(output.get('text')))}</pre>"
-    if output.get("output_type") == "error":
-        lines = f"{output.get('ename', '')}: {output.get('evalue', '')}"
-        return f'<pre class="error">{html.escape(lines)}</pre>'
-    data = output.get("data", {})
-    if "image/svg+xml" in data:
-        return _text(data["image/svg+xml"])
-    if "image/png" in data:
-        return f'<img alt="" src="data:image/png;base64,{html.escape(_text(data["image/png"]).strip())}">'
-    if "text/html" in data:
-        return _text(data["text/html"])
-    return f"<pre>{html.escape(_text(data.get('text/plain')))}</pre>"
-
-
-def _text(value: Any) -> str:
-    return "".join(value) if isinstance(value, list) else str(value or "")

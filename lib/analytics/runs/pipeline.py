@@ -22,8 +22,7 @@ from pydantic import SecretStr
 from analytics import errors
 from analytics.common.clock import utc_now
 from analytics.common.lock import run_lock
-from analytics.common.process import environment
-from analytics.common.signals import terminable
+from analytics.common.process import environment, terminable
 from analytics.errors import AnalyticsError
 from analytics.runs import history as runs
 from analytics.runs.history import DEFAULT_DEPLOYMENT, Run
