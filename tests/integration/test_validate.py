@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 import pytest
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
-from analytics.quality.validate import GX_DIR, ValidationResult, validate
+from analytics.quality.result import ValidationResult
+from analytics.quality.validate import GX_DIR, validate
 from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.load import load

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from analytics.common.clock import utc_now
 
 if TYPE_CHECKING:
-    from analytics.quality.validate import Check, ValidationResult
+    from analytics.quality.result import Check, ValidationResult
 
 STYLES = "custom_data_docs/styles/data_docs_custom_styles.css"
 
