@@ -10,7 +10,8 @@ from analytics.common.text import clean
 )
 def test_what_drives_a_terminal_or_breaks_a_chart_is_replaced(text: str) -> None:
     found = clean(text)
-    assert found.startswith("a") and found.endswith("b")
+    assert found.startswith("a")
+    assert found.endswith("b")
     assert len(found) == len(text)
     assert set(found) & set("\x1b\x07\x9b\u202e\ufffe\ud800\x00\u2028\x7f") == set()
 
