@@ -28,3 +28,9 @@ class SourceUnavailableError(AnalyticsError):
 
 class ValidationFailedError(AnalyticsError):
     """The data did not pass validation: names expectation, table and number of rows. Nothing was published."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, without rules and the paragraphs that follow; its kind when it says nothing."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith(("===", "---"))]
+    return lines[0].strip() if lines else type(error).__name__

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
 
     # Alerts
     alert_webhook_url: SecretStr | None = Field(None, description="Slack-compatible; called on failure and recovery")
+    alert_urls: SecretStr | None = Field(None, description="more places for alerts, as Apprise writes them")
     alert_command: str | None = Field(None, description="run on failure and recovery")
 
     @field_validator("claude_projects_dir", "data_dir", "duckdb_path", "pricing_overrides")
@@ -160,7 +161,7 @@ def mask_uri(uri: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
 
 
-_SECRET_FIELDS = {"mongo_uri", "metabase_admin_password", "metabase_api_key", "alert_webhook_url"}
+_SECRET_FIELDS = {"mongo_uri", "metabase_admin_password", "metabase_api_key", "alert_webhook_url", "alert_urls"}
 
 
 def load_settings(**overrides: object) -> Settings:

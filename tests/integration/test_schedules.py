@@ -118,6 +118,26 @@ def test_deploy_without_cron_says_what_to_do(settings: Settings, monkeypatch: py
         deploy.deploy(settings, load_schedules())
 
 
+def test_lines_in_any_encoding_stay_as_they_are(settings: Settings, crontab: Path) -> None:
+    own = b"# caf\xe9, fa\xe7ade \xff\n0 5 * * * echo \xe9\r\n"
+    crontab.write_bytes(own)
+    deploy.deploy(settings, load_schedules())
+    assert crontab.read_bytes().startswith(own)
+    assert deploy.deployed(load_schedules()) == {"hourly-analytics", "daily-full-refresh"}
+    assert "next" in status.overview(settings)
+    deploy.remove(settings)
+    assert crontab.read_bytes() == own
+
+
+def test_what_is_printed_is_one_line_a_setting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERT_COMMAND", "mail me\nexec rm\x1b[2J\x9b31m")
+    printed = deploy.script(load_settings(), shown=True)
+    assert "export ALERT_COMMAND='mail me exec rm[2J31m'" in printed.splitlines()
+    hostile = load_settings(data_dir=settings.data_dir / "a\n* * * * * evil")
+    with pytest.raises(ConfigError, match="control characters"):
+        deploy.block(hostile, load_schedules())
+
+
 def test_script_hands_on_settings_of_the_shell(settings: Settings, crontab: Path) -> None:
     deploy.deploy(settings, load_schedules())
     path = deploy.script_path(settings)
@@ -222,7 +242,9 @@ class Webhook(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.received.append((self.path, json.loads(body)))
-        self.send_response(200 if "broken" not in self.path else 500)
+        self.send_response(500 if "broken" in self.path else 307 if "moved" in self.path else 200)
+        if "moved" in self.path:
+            self.send_header("Location", "/elsewhere")
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -278,6 +300,32 @@ def test_alert_that_cannot_be_sent_fails_nothing(
     assert "HTTP 500" in caplog.text
     assert "exit code 7" in caplog.text
     assert "canary" not in caplog.text
+
+
+def test_alerts_go_where_they_were_sent_and_follow_nobody(
+    settings: Settings, webhook: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings(alert_webhook_url=f"{webhook}/moved/canary-4711")
+    assert not alerts.report_failure(settings, "x", AnalyticsError("a"), None)
+    assert "HTTP 307" in caplog.text
+    address = webhook.replace("http://", "json://")
+    settings = load_settings(alert_urls=f"{address}/moved/canary-4711")
+    assert not alerts.report_failure(settings, "y", AnalyticsError("a"), None)
+    assert {path for path, _ in Webhook.received} <= {"/moved/canary-4711", "/moved/canary-4711/"}
+    assert "canary" not in caplog.text
+
+
+def test_alerts_reach_services_that_apprise_knows(
+    settings: Settings, webhook: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = webhook.replace("http://", "json://")
+    settings = load_settings(alert_urls=f"nonsense://canary {address}/one  {address}/two")
+    assert alerts.report_failure(settings, "x", AnalyticsError("a"), None)
+    assert [path.strip("/") for path, _ in Webhook.received] == ["one", "two"]
+    assert "x fails on" in Webhook.received[0][1]["message"]
+    assert "does not know address 1" in caplog.text
+    assert "canary" not in caplog.text
+    assert "canary" not in str(settings.masked())
 
 
 def test_failed_deployment_alerts_and_shows(settings: Settings, webhook: str) -> None:

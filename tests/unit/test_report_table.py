@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from analytics.common.text import display_width, one_line, shortened
 from analytics.reports import cells
-from analytics.reports.table import abbreviated, display_width, draw, printable, shortened
+from analytics.reports.table import abbreviated, draw
 
 ROW = {
     "name": "a name that goes on and on, further than anyone reads",
@@ -64,7 +65,7 @@ def test_headers_and_totals_stand_out_when_there_is_a_style() -> None:
 
 
 def test_texts_stay_texts() -> None:
-    assert printable("a\x1b[31mb\nc\u2028d\u202ee\x00\t") == "a[31mb c de "
+    assert one_line("a\x1b[31mb\nc\u2028d\u202ee\x00\t") == "a[31mb c de "
 
 
 def test_wide_characters_take_two_columns() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.cards import model, query
 from analytics.cards.definitions import definition, mart_models
-from analytics.errors import ConfigError
+from analytics.errors import ConfigError, first_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -102,7 +102,7 @@ def _problems(card: model.Card, marts: duckdb.DuckDBPyConnection) -> list[str]:
         try:
             found = marts.execute(f"describe {query.filtered_sql(card.sql, selection)}").fetchall()
         except duckdb.Error as error:
-            problems.append(f"{when}: {str(error).splitlines()[0]}")
+            problems.append(f"{when}: {first_line(error)}")
             continue
         if [row[0] for row in found] != names:
             problems.append(f"{when}: puts out {', '.join(row[0] for row in found)}; its YAML says {', '.join(names)}")

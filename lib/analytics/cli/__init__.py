@@ -12,7 +12,8 @@ import sys
 
 import click
 
-from analytics.errors import AnalyticsError
+from analytics.cli.output import echo
+from analytics.errors import AnalyticsError, first_line
 
 # command name -> (module, one line for --help). The attribute in the module is the command's name with - as _.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -67,13 +68,12 @@ def main() -> None:
     try:
         cli()
     except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         # only loaded when a command opened a database
         duckdb = sys.modules.get("duckdb")
         if duckdb is None or not isinstance(error, (duckdb.IOException, duckdb.SerializationException)):
             raise
-        reason = str(error).splitlines()[0]
-        click.echo(f"error: {reason}; docs/runbook.md says how to mend a damaged database", err=True)
+        echo(f"error: {first_line(error)}; docs/runbook.md says how to mend a damaged database", err=True)
         sys.exit(1)

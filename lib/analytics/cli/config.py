@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from analytics.cli.output import echo
+from analytics.common.text import one_line
 from analytics.settings import load_settings
 
 
@@ -13,4 +15,4 @@ def config() -> None:
     values = load_settings().masked()
     width = max(map(len, values))
     for name, value in values.items():
-        click.echo(f"{name:<{width}}  {value}")
+        echo(f"{name:<{width}}  {one_line(value)}")

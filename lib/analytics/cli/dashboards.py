@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -24,11 +25,11 @@ def check() -> None:
 
     result = run_check()
     for problem in result.problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
     if result.problems:
         raise ValidationFailedError(str(result))
-    click.echo(str(result))
-    click.echo("next: claude-analytics dashboards html, or claude-analytics dashboards provision")
+    echo(str(result))
+    echo("next: claude-analytics dashboards html, or claude-analytics dashboards provision")
 
 
 @dashboards.command()
@@ -41,8 +42,8 @@ def html() -> None:
     from analytics.web.html import render
 
     path = render(load_settings())
-    click.echo(f"{path.stat().st_size / 1e6:.1f} MB: {path}")
-    click.echo(f"next: open {path.absolute().as_uri()} in a browser; it holds titles and paths, for you only")
+    echo(f"{path.stat().st_size / 1e6:.1f} MB: {path}")
+    echo(f"next: open {path.absolute().as_uri()} in a browser; it holds titles and paths, for you only")
 
 
 @dashboards.command()
@@ -56,4 +57,4 @@ def provision(dry_run: bool) -> None:
     """
     from analytics.metabase.provision import provision as run_provision
 
-    click.echo(str(run_provision(load_settings(), dry_run=dry_run, progress=click.echo)))
+    echo(str(run_provision(load_settings(), dry_run=dry_run, progress=echo)))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from analytics.cli.output import echo
+from analytics.common.text import one_line
 from analytics.settings import load_settings
 
 
@@ -23,17 +25,17 @@ def list_(limit: int) -> None:
 
     found = work.letters(load_settings())
     for letter in found[: -limit - 1 : -1]:
-        click.echo(
+        echo(
             f"{letter.dead_letter_id[:12]}  {letter.first_seen_at:%Y-%m-%d %H:%M}Z  {letter.byte_length:>9,} B  "
-            f"{letter.place}: {letter.reason}"
+            f"{one_line(letter.place)}: {one_line(letter.reason)}"
         )
     if not found:
-        click.echo("no dead letters")
+        echo("no dead letters")
         return
-    click.echo(f"{len(found)} dead letters")
+    echo(f"{len(found)} dead letters")
     for reason, count in Counter(letter.reason.split(":")[0] for letter in found).most_common():
-        click.echo(f"  {count}  {reason}")
-    click.echo("next: claude-analytics dead-letters export FILE, or replay once the cause is fixed")
+        echo(f"  {count}  {one_line(reason)}")
+    echo("next: claude-analytics dead-letters export FILE, or replay once the cause is fixed")
 
 
 @dead_letters.command()
@@ -44,7 +46,7 @@ def export(file: Path, ids: tuple[str, ...]) -> None:
     from analytics.raw import dead_letters as work
 
     count = work.export(load_settings(), file, ids or None)
-    click.echo(f"{count} dead letters written to {file}")
+    echo(f"{count} dead letters written to {file}")
 
 
 @dead_letters.command()
@@ -58,7 +60,7 @@ def replay(ids: tuple[str, ...]) -> None:
     with run_lock(settings, holder="dead-letters replay"):
         result = work.replay(settings, ids or None)
     for key, reason in result.remaining.items():
-        click.echo(f"{key[:12]}  {reason}")
-    click.echo(f"replay: {result}")
+        echo(f"{key[:12]}  {one_line(reason)}")
+    echo(f"replay: {result}")
     if result.solved:
-        click.echo("next: claude-analytics pipeline")
+        echo("next: claude-analytics pipeline")

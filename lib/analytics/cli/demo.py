@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -46,7 +47,7 @@ def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
     truth = generate(target, seed=seed, entries=entries, days=days, timezone=settings.analytics_tz)
     truth_file = target.parent / "truth.json"
     truth_file.write_text(json.dumps(truth.to_json(), indent=1, sort_keys=True))
-    click.echo(
+    echo(
         f"{truth.documents:,} synthetic entries of {len(truth.sessions):,} sessions in {target}; truth in {truth_file}"
     )
-    click.echo(f"next: CLAUDE_PROJECTS_DIR={target} claude-analytics pipeline")
+    echo(f"next: CLAUDE_PROJECTS_DIR={target} claude-analytics pipeline")

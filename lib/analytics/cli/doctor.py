@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -23,11 +24,11 @@ def doctor(repair: bool) -> None:
     if repair:
         from analytics.raw.repair import repair as run_repair
 
-        click.echo(str(run_repair(load_settings())))
-        click.echo("next: claude-analytics pipeline")
+        echo(str(run_repair(load_settings())))
+        echo("next: claude-analytics pipeline")
         return
     findings = examine(load_settings())
     for finding in findings:
-        click.echo(str(finding))
+        echo(str(finding))
     found = sum(not finding.is_ok for finding in findings)
-    click.echo(f"{found} of {len(findings)} checks have something to look at" if found else "nothing to look at")
+    echo(f"{found} of {len(findings)} checks have something to look at" if found else "nothing to look at")

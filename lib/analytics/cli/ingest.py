@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -18,17 +19,17 @@ def sync(watch: bool, every: float) -> None:
     from analytics.sources import sync as work
 
     settings = load_settings()
-    click.echo(work.sync(settings))
+    echo(work.sync(settings))
     if watch:
-        click.echo(f"watching {settings.claude_projects_dir}, Ctrl-C ends it")
+        echo(f"watching {settings.claude_projects_dir}, Ctrl-C ends it")
         try:
             with terminable():
                 for result in work.watch(settings, every=timedelta(seconds=every)):
-                    click.echo(result)
+                    echo(result)
         except KeyboardInterrupt:
-            click.echo("stopped; everything copied so far is safe")
+            echo("stopped; everything copied so far is safe")
     else:
-        click.echo("next: claude-analytics extract")
+        echo("next: claude-analytics extract")
 
 
 @click.command()
@@ -42,9 +43,9 @@ def extract(full_backfill: bool) -> None:
     with run_lock(settings, holder="extract"):
         result = work.extract(settings, full_backfill=full_backfill)
     if result.sync is not None:
-        click.echo(f"sync: {result.sync}")
-    click.echo(f"extract: {result}")
-    click.echo("next: claude-analytics load, or claude-analytics iceberg info")
+        echo(f"sync: {result.sync}")
+    echo(f"extract: {result}")
+    echo("next: claude-analytics load, or claude-analytics iceberg info")
 
 
 @click.group()
@@ -58,13 +59,13 @@ def info() -> None:
     from analytics.raw.store import RawStore
 
     for table in RawStore(load_settings()).info():
-        click.echo(
+        echo(
             f"{table.name}: {table.rows} rows, {table.days} days, {table.files} files "
             f"({table.small_files} small), {table.bytes / 1e6:.1f} MB, {table.snapshots} snapshots"
         )
-        click.echo(f"  location  {table.location}")
+        echo(f"  location  {table.location}")
         for key, value in sorted(table.properties.items()):
-            click.echo(f"  {key}  {value}")
+            echo(f"  {key}  {value}")
 
 
 @iceberg.command()
@@ -74,7 +75,7 @@ def snapshots() -> None:
 
     for item in RawStore(load_settings()).snapshots():
         kind = "compaction" if item.is_compaction else item.operation
-        click.echo(
+        echo(
             f"{item.snapshot_id}  {item.committed_at:%Y-%m-%d %H:%M:%S}Z  {kind:<10}  "
             f"+{item.added_rows} rows, {item.total_rows} in all"
         )
@@ -88,7 +89,7 @@ def compact() -> None:
 
     settings = load_settings()
     with run_lock(settings, holder="iceberg compact"):
-        click.echo(RawStore(settings).compact())
+        echo(RawStore(settings).compact())
 
 
 @iceberg.command()
@@ -102,4 +103,4 @@ def expire(older_than_days: float | None, grace_hours: float) -> None:
     settings = load_settings()
     age = None if older_than_days is None else timedelta(days=older_than_days)
     with run_lock(settings, holder="iceberg expire"):
-        click.echo(RawStore(settings).expire(older_than=age, grace=timedelta(hours=grace_hours)))
+        echo(RawStore(settings).expire(older_than=age, grace=timedelta(hours=grace_hours)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from analytics.cli.output import echo
 from analytics.common.clock import utc_now
 from analytics.settings import load_settings
 
@@ -38,25 +39,25 @@ def deploy(show: bool, remove: bool, foreground: bool, make_env: bool, environme
 
         names = write_env()
         path = PROJECT_ROOT / ".env"
-        click.echo(f"{path}: {', '.join(names)} written" if names else f"{path}: complete, nothing changed")
+        echo(f"{path}: {', '.join(names)} written" if names else f"{path}: complete, nothing changed")
         return
     settings, schedules = load_settings(), load_schedules()
     if foreground:
         _work(None)
     elif show:
-        click.echo(cron.block(settings, schedules), nl=False)
-        click.echo(f"\n{cron.script_path(settings)}:\n{cron.script(settings, environment_file=environment_file)}")
+        echo(cron.block(settings, schedules), nl=False)
+        echo(f"\n{cron.script_path(settings)}:\n{cron.script(settings, environment_file=environment_file, shown=True)}")
     elif remove:
-        click.echo(str(cron.remove(settings)))
+        echo(str(cron.remove(settings)))
     else:
         if environment_file:
             environment_file.write_text(cron.environment())
             environment_file.chmod(0o600)
         result = cron.deploy(settings, schedules, environment_file=environment_file)
         for warning in result.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        click.echo(str(result))
-        click.echo("next: claude-analytics status")
+            echo(f"warning: {warning}", err=True)
+        echo(str(result))
+        echo("next: claude-analytics status")
 
 
 @click.command()
@@ -83,18 +84,18 @@ def _work(name: str | None) -> None:
             with terminable():
                 work(settings, schedules, say=_say)
         except KeyboardInterrupt:
-            click.echo("stopped")
+            echo("stopped")
         return
     deployment = schedules.deployment(name)
     cron.rotate_log(settings)
     if not sys.stdout.isatty():
         _say(f"{name} started")
-    say = click.echo if sys.stdout.isatty() else _say
+    say = echo if sys.stdout.isatty() else _say
     say(str(run_deployment(settings, deployment, schedules.retry, say=say)))
 
 
 def _say(line: str) -> None:
-    click.echo(f"{utc_now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
+    echo(f"{utc_now().astimezone():%Y-%m-%d %H:%M:%S} {line}")
     sys.stdout.flush()
 
 
@@ -122,11 +123,11 @@ def status(run: str | None, check: bool) -> None:
             raise AnalyticsError("; ".join(problems))
         return
     if run is not None:
-        click.echo(history.detail(settings, run))
+        echo(history.detail(settings, run))
         return
     if settings.runs_dir.is_dir():
         pages.write_index(settings)
-    click.echo(history.overview(settings))
+    echo(history.overview(settings))
 
 
 @click.command()
@@ -155,9 +156,9 @@ def purge(
         known = purging.tombstones(settings)
         for stone in known.stones if known else []:
             state = "purged" if stone.is_finished else "not finished, run it again; begun"
-            click.echo(f"{stone.kind:8} {stone.value}  ({state} {stone.purged_at})")
+            echo(f"{stone.kind:8} {stone.value}  ({state} {stone.purged_at})")
         if known is None:
-            click.echo("nothing was purged")
+            echo("nothing was purged")
         return
     chosen = [
         (kind, value)
@@ -170,18 +171,16 @@ def purge(
     value = purging.resolve(settings, *chosen[0])
     if forget:
         lifted = purging.forget(settings, kind, value)
-        click.echo(
-            f"{kind} {value} {'may come back: claude-analytics worker full-backfill' if lifted else 'is not purged'}"
-        )
+        echo(f"{kind} {value} {'may come back: claude-analytics worker full-backfill' if lifted else 'is not purged'}")
         return
     documents, letters = purging.count(settings, kind, value)
-    click.echo(f"{kind} {value}: {documents:,} documents, {letters:,} dead letters")
+    echo(f"{kind} {value}: {documents:,} documents, {letters:,} dead letters")
     if dry_run:
         return
     if not yes:
         click.confirm("Remove them for good? Kept versions and executed notebooks of past runs go too", abort=True)
-    result = purging.purge(settings, kind, value, say=click.echo)
-    click.echo(str(result))
+    result = purging.purge(settings, kind, value, say=echo)
+    echo(str(result))
     if any(result.left.values()):
         raise AnalyticsError("something is left; run the same command again")
-    click.echo("next: claude-analytics purge --list")
+    echo("next: claude-analytics purge --list")

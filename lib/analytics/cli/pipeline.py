@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -33,7 +34,7 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
         full_backfill=full_backfill,
         full_refresh=full_refresh,
         deployment=deployment,
-        say=click.echo,
+        say=echo,
     )
-    click.echo(f"{outcome}\n")
-    click.echo(summary(settings))
+    echo(f"{outcome}\n")
+    echo(summary(settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -24,11 +25,11 @@ def validate(checkpoint: str, build_docs: bool) -> None:
     with run_lock(settings, holder="validate"):
         result = run_validate(settings, checkpoint=checkpoint, build_docs=build_docs)
     for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(str(result))
+        echo(f"warning: {warning}", err=True)
+    echo(str(result))
     if result.docs_path:
-        click.echo(f"data docs: {result.docs_path}")
-    click.echo("next: claude-analytics publish")
+        echo(f"data docs: {result.docs_path}")
+    echo("next: claude-analytics publish")
 
 
 @click.command()
@@ -45,7 +46,7 @@ def publish(rollback: bool) -> None:
 
     settings = load_settings()
     result = run_rollback(settings) if rollback else run_publish(settings)
-    click.echo(str(result))
-    click.echo(f"database: {result.published_path}")
-    click.echo(f"versions: {', '.join(result.kept)}")
-    click.echo("next: claude-analytics report")
+    echo(str(result))
+    echo(f"database: {result.published_path}")
+    echo(f"versions: {', '.join(result.kept)}")
+    echo("next: claude-analytics report")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def report(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from analytics.reports.summary import summary
 
-        click.echo(summary(load_settings()))
+        echo(summary(load_settings()))
 
 
 @report.command()
@@ -203,8 +204,8 @@ def _print(
         result.as_of = published_at(connection)
         result.notes += [*notes, *zone_note(connection, settings.tz)]
     if to_json:
-        click.echo(render.as_json(result, selection, settings.tz))
+        echo(render.as_json(result, selection, settings.tz))
     elif to_csv:
-        click.echo(render.as_csv(result), nl=False)
+        echo(render.as_csv(result), nl=False)
     else:
-        click.echo(render.as_text(result, selection, settings.tz))
+        echo(render.as_text(result, selection, settings.tz))

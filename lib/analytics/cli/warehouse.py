@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from analytics.cli.output import echo
 from analytics.settings import load_settings
 
 
@@ -23,13 +24,13 @@ def load(show_stats: bool, full_refresh: bool) -> None:
 
     settings = load_settings()
     if show_stats:
-        click.echo(stats(settings.published_path))
+        echo(stats(settings.published_path))
         return
     with run_lock(settings, holder="load"):
         result = run_load(settings, full_refresh=full_refresh)
-    click.echo(str(result))
+    echo(str(result))
     if not result.nothing_new:
-        click.echo("next: claude-analytics transform")
+        echo("next: claude-analytics transform")
 
 
 @click.command()
@@ -57,8 +58,8 @@ def transform(models: str | None, full_refresh: bool, test: bool) -> None:
     for run in result.models:
         if run.kind != "test":
             rows = "" if run.rows is None else f"{run.rows:>12,} rows"
-            click.echo(f"{run.status:8} {run.seconds:6.2f} s  {run.schema}.{run.name:30}{rows}")
+            echo(f"{run.status:8} {run.seconds:6.2f} s  {run.schema}.{run.name:30}{rows}")
     for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(str(result))
-    click.echo("next: claude-analytics validate")
+        echo(f"warning: {warning}", err=True)
+    echo(str(result))
+    echo("next: claude-analytics validate")

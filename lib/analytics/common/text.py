@@ -1,12 +1,22 @@
-"""Text from transcripts, made fit for a terminal, a page or a chart: at this one place.
+"""What of somebody's text may reach a terminal, a page, a chart, a file of JSON or a spreadsheet: at this one place.
 
 Transcripts hold whatever a tool printed. An escape sequence drives the terminal it is printed to, U+202E turns a line
-around, and a chart renderer aborts the whole process on a character that XML does not allow.
+around, a spreadsheet computes what begins with `=`, and a chart renderer aborts the whole process on a character that
+XML does not allow.
 """
 
 from __future__ import annotations
 
+import json
 import re
+
+ELLIPSIS = "…"
+
+BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+
+_ODD = re.compile(r"[^ -~]")
+# A spreadsheet computes what begins like this, also written in full width, and takes tabs and line breaks away first.
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 
 # C0 and C1 controls but tab, line feed and carriage return; surrogates; marks that change the direction of text;
 # code points that are no characters.
@@ -19,3 +29,64 @@ REPLACEMENT = "\ufffd"
 def clean(text: str) -> str:
     """`text` with U+FFFD in place of each character that does more than stand there."""
     return _UNFIT.sub(REPLACEMENT, text)
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, without what a terminal would obey (controls, marks of direction) or not show at all."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _ODD.sub(_shown, text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    char = match.group()
+    if char.isprintable():
+        return char
+    return " " if char.isspace() else ""
+
+
+def for_terminal(text: str) -> str:
+    """Whole output: lines and bold stay, everything else that a terminal would obey goes."""
+    return "\n".join(
+        "".join(part if part in (BOLD, PLAIN) else one_line(part) for part in re.split(r"(\x1b\[[01]m)", line))
+        for line in text.split("\n")
+    )
+
+
+def for_json(text: str) -> str:
+    """JSON text with every character escaped that is not seen as itself; it stays the same document."""
+    return "\n".join(_ODD.sub(_escaped, line) for line in text.split("\n"))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match.group()
+    return char if char.isprintable() else json.dumps(char)[1:-1]
+
+
+def for_csv(text: str) -> str:
+    """A cell: one line, and never a formula. What would be one gets an apostrophe, as spreadsheets write texts."""
+    line = one_line(text)
+    return f"'{line}" if _FORMULA.match(line) else line
+
+
+def display_width(text: str) -> int:
+    """Columns of a terminal that `text` (as `one_line` leaves it) takes."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth
+
+    return max(0, wcswidth(text))
+
+
+def shortened(text: str, width: int, mark: str = ELLIPSIS) -> str:
+    """The beginning of `text` that fits into `width` columns with the mark that something is missing."""
+    if display_width(text) <= width:
+        return text
+    left = width - len(mark)
+    kept = []
+    for char in text:
+        left -= display_width(char)
+        if left < 0:
+            break
+        kept.append(char)
+    return "".join(kept) + mark

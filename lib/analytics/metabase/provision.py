@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from analytics.errors import AnalyticsError, ConfigError
+from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.metabase import bodies as render
 from analytics.metabase.client import (
     READY_TIMEOUT_SECONDS,
@@ -558,7 +558,7 @@ def _missing(definition: render.Definition, tables: list[dict[str, Any]]) -> str
                 try:
                     connection.execute(f"explain {render.bound_sql(card, filtered=filtered)}")
                 except duckdb.Error as error:
-                    problem = f'"{card.name}" does not bind: {str(error).splitlines()[0]}'
+                    problem = f'"{card.name}" does not bind: {first_line(error)}'
                     if any(words in problem for words in _LOST):
                         return problem
                     raise MetabaseError(f"{problem}; correct {card.source or card.key}") from None

@@ -1,4 +1,5 @@
-"""Tell someone when a deployment begins to fail and when it works again: `ALERT_WEBHOOK_URL`, `ALERT_COMMAND`.
+"""Tell someone when a deployment begins to fail and when it works again: `ALERT_WEBHOOK_URL`,
+`ALERT_URLS`, `ALERT_COMMAND`.
 
 One message on the first failure, one a day while it goes on, one on recovery. A message holds the deployment, the
 stage, the kind of error and where to look: never text of transcripts, paths of projects or secrets, so not the
@@ -90,6 +91,8 @@ def _send(settings: Settings, text: str, facts: dict[str, Any]) -> bool:
     sent = False
     if settings.alert_webhook_url:
         sent |= _post(settings.alert_webhook_url.get_secret_value(), text)
+    if settings.alert_urls:
+        sent |= _notify(settings.alert_urls.get_secret_value().split(), text)
     if settings.alert_command:
         sent |= _run(settings.alert_command, text, facts)
     return sent
@@ -107,12 +110,40 @@ def _post(url: str, text: str) -> bool:
         url, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}, method="POST"
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS):
             return True
     except (urllib.error.URLError, OSError, ValueError) as error:
         # The address is a secret of its own: only the kind of error is named.
         logger.warning("the alert could not be sent to ALERT_WEBHOOK_URL: %s", _kind(error))
         return False
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """The message goes where it was told to, or nowhere: a redirect would carry it, and the address, elsewhere."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _notify(urls: list[str], text: str) -> bool:
+    """Send to services that Apprise knows, such as `mailto://…`, `tgram://…`, `ntfy://…`.
+
+    https://github.com/caronc/apprise/wiki
+    """
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it names addresses
+    asset = apprise.AppriseAsset(app_id="claude-analytics", app_desc="", app_url="", http_redirects=False)
+    sent = False
+    for number, url in enumerate(urls, start=1):
+        service = apprise.Apprise(asset=asset)
+        if not service.add(url):
+            logger.warning("ALERT_URLS: Apprise does not know address %d; no alert was sent there", number)
+        elif not service.notify(body=text, body_format=apprise.NotifyFormat.TEXT):
+            logger.warning("ALERT_URLS: the alert could not be sent to address %d (%s)", number, url.partition(":")[0])
+        else:
+            sent = True
+    return sent
 
 
 def _run(command: str, text: str, facts: dict[str, Any]) -> bool:

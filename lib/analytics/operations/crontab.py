@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from analytics.common.files import partial_file
+from analytics.common.text import one_line
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.operations.schedules import Schedules
 from analytics.settings import PROJECT_ROOT, Settings
@@ -59,24 +60,34 @@ def log_path(settings: Settings) -> Path:
 
 def block(settings: Settings, schedules: Schedules) -> str:
     """The lines between the markers, markers included, each ending with a newline."""
+    path = script_path(settings)
+    if any(char < " " or char == "\x7f" for char in str(path)):
+        raise ConfigError(f"DATA_DIR={str(settings.data_dir)!r}: a crontab cannot hold a path with control characters")
     begin, end = _markers()
     # In a crontab % is a newline; \% is a percent sign.
-    script = shlex.quote(str(script_path(settings))).replace("%", r"\%")
+    script = shlex.quote(str(path)).replace("%", r"\%")
     lines = [f"{item.schedule} {script} {item.name}" for item in schedules.scheduled]
     return "".join(f"{line}\n" for line in (begin, *lines, end))
 
 
-def script(settings: Settings, environ: Mapping[str, str] = os.environ, environment_file: Path | None = None) -> str:
+def script(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    environment_file: Path | None = None,
+    *,
+    shown: bool = False,
+) -> str:
     """The text of the script.
 
     `environment_file`, when given, is read by the script (see `environment`); else settings that cron would not see
-    are written into it, none of them secret.
+    are written into it, none of them secret. `shown`: to be read, not run; a setting takes one line.
 
     Raises:
         ConfigError: a secret is only an environment variable: cron would not see it, and it does not belong here.
     """
     if environment_file is None:
-        variables = "".join(f"export {line}\n" for line in _plain_variables(settings, environ))
+        lines = _plain_variables(settings, environ)
+        variables = "".join(f"export {one_line(line) if shown else line}\n" for line in lines)
     else:
         variables = f". {shlex.quote(str(environment_file))}\n"
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
@@ -106,10 +117,8 @@ def deploy(settings: Settings, schedules: Schedules, *, environment_file: Path |
     """
     text = script(settings, environment_file=environment_file)
     before = _read_crontab()
-    after = _with_block(before, block(settings, schedules))
+    after = _with_block(before, os.fsencode(block(settings, schedules)))
     path, log = script_path(settings), log_path(settings)
-    if "\n" in str(path):
-        raise ConfigError(f"DATA_DIR={settings.data_dir!s}: a crontab cannot hold a path with a line break")
     for folder in (path.parent, log.parent):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     rewritten = not path.exists() or path.read_text() != text
@@ -135,7 +144,7 @@ def remove(settings: Settings) -> DeployResult:
         AnalyticsError: there is no cron, or the crontab cannot be read or written.
     """
     before = _read_crontab()
-    after = _with_block(before, "")
+    after = _with_block(before, b"")
     if before != after:
         _write_crontab(after)
     script_path(settings).unlink(missing_ok=True)
@@ -149,8 +158,8 @@ def deployed(schedules: Schedules) -> set[str]:
     except AnalyticsError:
         return set()
     begin, end = _markers()
-    _, found, rest = text.partition(begin)
-    inside = rest.partition(end)[0] if found else ""
+    _, found, rest = text.partition(os.fsencode(begin))
+    inside = os.fsdecode(rest.partition(os.fsencode(end))[0]) if found else ""
     names = {line.split()[-1] for line in inside.splitlines() if line.strip()}
     return {item.name for item in schedules.scheduled} & names
 
@@ -170,22 +179,25 @@ def _markers() -> tuple[str, str]:
     )
 
 
-def _with_block(crontab: str, text: str) -> str:
-    """`crontab` with our block replaced by `text`, at its place, or added at the end."""
-    begin, end = _markers()
+def _with_block(crontab: bytes, text: bytes) -> bytes:
+    """`crontab` with our block replaced by `text`, at its place, or added at the end.
+
+    Bytes: the user's other lines may be in any encoding, and stay as they are.
+    """
+    begin, end = map(os.fsencode, _markers())
     lines = crontab.splitlines(keepends=True)
-    starts = [number for number, line in enumerate(lines) if line.rstrip("\n") == begin]
-    ends = [number for number, line in enumerate(lines) if line.rstrip("\n") == end]
+    starts = [number for number, line in enumerate(lines) if line.rstrip(b"\n") == begin]
+    ends = [number for number, line in enumerate(lines) if line.rstrip(b"\n") == end]
     if not starts and not ends:
         if not text:
             return crontab
-        return crontab + ("\n" if crontab and not crontab.endswith("\n") else "") + text
+        return crontab + (b"\n" if crontab and not crontab.endswith(b"\n") else b"") + text
     if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
         raise ConfigError(
             "the lines of claude-analytics in your crontab are damaged (a first or last line is missing or twice); "
             f"remove what belongs to {PROJECT_ROOT} with `crontab -e` and deploy again"
         )
-    return "".join((*lines[: starts[0]], text, *lines[ends[0] + 1 :]))
+    return b"".join((*lines[: starts[0]], text, *lines[ends[0] + 1 :]))
 
 
 def _crontab_command() -> str:
@@ -198,24 +210,23 @@ def _crontab_command() -> str:
     return found
 
 
-def _read_crontab() -> str:
-    done = subprocess.run([_crontab_command(), "-l"], capture_output=True, text=True, check=False)
+def _read_crontab() -> bytes:
+    done = subprocess.run([_crontab_command(), "-l"], capture_output=True, check=False)
     if done.returncode == 0:
         return done.stdout
-    if "no crontab for" in done.stderr.lower():
-        return ""
+    if b"no crontab for" in done.stderr.lower():
+        return b""
     raise AnalyticsError(f"the crontab cannot be read: {_reason(done)}")
 
 
-def _write_crontab(text: str) -> None:
-    arguments = [_crontab_command(), "-"]
-    done = subprocess.run(arguments, input=text, capture_output=True, text=True, check=False)
+def _write_crontab(text: bytes) -> None:
+    done = subprocess.run([_crontab_command(), "-"], input=text, capture_output=True, check=False)
     if done.returncode:
         raise AnalyticsError(f"the crontab cannot be written: {_reason(done)}")
 
 
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    lines = (done.stderr or done.stdout).strip().splitlines()
+def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"crontab ended with exit code {done.returncode}"
 
 

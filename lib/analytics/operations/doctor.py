@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analytics.errors import AnalyticsError
+from analytics.common.text import one_line
+from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Finding:
         if self.is_ok:
             return f"ok    {self.title}: none"
         lines = [f"look  {self.title}: {len(self.cases)}"]
-        lines += [f"        {case}" for case in self.cases[:MAX_LINES]]
+        lines += [f"        {one_line(case)}" for case in self.cases[:MAX_LINES]]
         if len(self.cases) > MAX_LINES:
             lines.append(f"        and {len(self.cases) - MAX_LINES} more")
         return "\n".join([*lines, f"      -> {self.advice}"])
@@ -64,8 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
                 _unfinished_purges(settings),
             ]
     except duckdb.CatalogException as error:
-        first_line = str(error).splitlines()[0]
-        raise AnalyticsError(f"{database} is not a published database of this version: {first_line}") from None
+        raise AnalyticsError(f"{database} is not a published database of this version: {first_line(error)}") from None
 
 
 def _unpriced_models(connection: duckdb.DuckDBPyConnection) -> Finding:

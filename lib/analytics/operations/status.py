@@ -11,6 +11,7 @@ from pathlib import Path
 
 from analytics.common.clock import utc_now
 from analytics.common.lock import current_holder
+from analytics.common.text import display_width, one_line
 from analytics.errors import AnalyticsError
 from analytics.operations import alerts
 from analytics.operations import crontab as deploy
@@ -169,7 +170,7 @@ def detail(settings: Settings, run_id: str) -> str:
         _table([("stage", "status", "took", "summary"), *(_stage_row(stage) for stage in run.stages)]),
     ]
     if run.error:
-        lines += ["", f"error in {run.error.get('stage') or 'the run'}: {run.error['message']}"]
+        lines += ["", f"error in {run.error.get('stage') or 'the run'}: {one_line(run.error['message'])}"]
     lines += ["", f"log and executed notebooks: {run.folder}"]
     return "\n".join(lines)
 
@@ -184,8 +185,9 @@ def _local(instant: str) -> str:
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    rows = list(rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell + " " * (width - display_width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     )

@@ -18,7 +18,7 @@ from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.common.process import environment, without_url_grammar
-from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError
+from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError, first_line
 from analytics.quality import data_docs
 from analytics.quality.result import Check, ValidationResult
 from analytics.settings import PROJECT_ROOT, Settings
@@ -104,7 +104,7 @@ def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list
         with duckdb.connect(str(database), read_only=True) as connection:
             state = connection.sql("select iceberg_snapshot_id, documents from raw.load_state").fetchone()
     except duckdb.Error as error:
-        raise AnalyticsError(f"{database} cannot be validated: {str(error).splitlines()[0]}") from None
+        raise AnalyticsError(f"{database} cannot be validated: {first_line(error)}") from None
     snapshot_id, loaded = state or (None, 0)
     if snapshot_id is None:
         return loaded, []
@@ -116,7 +116,7 @@ def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list
         newest = table.current_snapshot()
     except Exception as error:
         # a catalog out of reach must not stop a run that has loaded already
-        return loaded, [f"rows were not compared with Iceberg: {str(error).splitlines()[0]}"]
+        return loaded, [f"rows were not compared with Iceberg: {first_line(error)}"]
     if snapshot is None or snapshot.summary is None:
         return loaded, ["rows were not compared with Iceberg: the loaded snapshot has expired"]
     notes = []
@@ -183,8 +183,7 @@ def _run(context: AbstractDataContext, checkpoint: str, documents: int) -> Any:
             run_id=RunIdentifier(run_name=f"{now:%Y%m%dT%H%M%S.%f}Z", run_time=now),
         )
     except GreatExpectationsError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValidationFailedError(f"validation failed, nothing is published: {reason}") from None
+        raise ValidationFailedError(f"validation failed, nothing is published: {first_line(error)}") from None
 
 
 def _remove_broken_results(settings: Settings) -> None:

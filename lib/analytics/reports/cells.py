@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics.reports.table import Column, printable
+from analytics.common.text import one_line
+from analytics.reports.table import Column
 
 Number = Callable[[int], str]
 
@@ -17,7 +18,7 @@ def text(header: str, name: str, *, optional: int = 0, shrinks_to: int | None = 
     """Somebody's text; nothing where there is none."""
 
     def cell(row: dict[str, Any], number: Number) -> str:
-        return printable(str(row[name])) if row.get(name) is not None else ""
+        return one_line(str(row[name])) if row.get(name) is not None else ""
 
     return Column(header, cell, optional, shrinks_to, is_text=True, is_key=is_key)
 
@@ -73,7 +74,7 @@ def models(*, optional: int) -> Column:
     """Names of models without what all of them begin with."""
 
     def cell(row: dict[str, Any], number: Number) -> str:
-        return printable(", ".join(name.removeprefix("claude-") for name in row["models"]))
+        return one_line(", ".join(name.removeprefix("claude-") for name in row["models"]))
 
     return Column("models", cell, optional, shrinks_to=20)
 

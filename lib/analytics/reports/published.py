@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def published_marts(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             yield connection
         except (duckdb.BinderException, duckdb.CatalogException) as error:
-            reason = str(error).splitlines()[0]
             raise AnalyticsError(
-                f"{settings.published_path} does not have what this report reads ({reason}): "
+                f"{settings.published_path} does not have what this report reads ({first_line(error)}): "
                 "run `claude-analytics pipeline --full-refresh`"
             ) from error

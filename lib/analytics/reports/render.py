@@ -12,9 +12,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from analytics.common.text import for_csv, for_json, one_line
 from analytics.reports.report import Report
 from analytics.reports.selection import Selection
-from analytics.reports.table import draw, emphasis, printable
+from analytics.reports.table import draw, emphasis
 
 
 def as_text(
@@ -34,7 +35,7 @@ def as_text(
     age = f"as of {report.as_of.astimezone(zone):%Y-%m-%d %H:%M}, " if report.as_of else ""
     heading = f"{report.name}{f', {chosen}' if chosen else ''} ({age}days and times: {zone.key})"
     table = draw(report.columns, report.rows, report.totals, columns, style)
-    return "\n\n".join(filter(None, [heading, table, "\n".join(map(printable, report.notes))]))
+    return "\n\n".join(filter(None, [heading, table, "\n".join(map(one_line, report.notes))]))
 
 
 def as_json(report: Report, selection: Selection, zone: ZoneInfo) -> str:
@@ -52,7 +53,7 @@ def as_json(report: Report, selection: Selection, zone: ZoneInfo) -> str:
         **report.more,
         "notes": report.notes,
     }
-    return json.dumps(document, default=_jsonable, ensure_ascii=False, indent=2)
+    return for_json(json.dumps(document, default=_jsonable, ensure_ascii=False, indent=2))
 
 
 def as_csv(report: Report) -> str:
@@ -83,8 +84,8 @@ def _csv_cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return _utc(value)
     if isinstance(value, list):
-        return ";".join(value)
-    return value
+        return for_csv(";".join(value))
+    return for_csv(value) if isinstance(value, str) else value
 
 
 def _utc(instant: datetime) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.common.text import one_line
 from analytics.reports import cells
 from analytics.reports.published import require_published
-from analytics.reports.table import Column, draw, emphasis, printable
+from analytics.reports.table import Column, draw, emphasis
 from analytics.runs import history as runs
 from analytics.settings import Settings
 
@@ -125,7 +126,7 @@ def _headline(numbers: _Numbers) -> str:
 def _models(numbers: _Numbers, style: Callable[[str], str] | None) -> str:
     """The table of models; the last row is the sum."""
     shown, rest = numbers.models[:MODELS_SHOWN], numbers.models[MODELS_SHOWN:]
-    lines = [(printable(str(row[0] or "(none)")), *row[1:]) for row in shown]
+    lines = [(one_line(str(row[0] or "(none)")), *row[1:]) for row in shown]
     if rest:
         lines.append((f"{len(rest)} more", *_sums(rest)))
     header = ("model", "responses", "input", "output", "cache writes", "cache reads", "cost $")
@@ -159,7 +160,7 @@ def _tools(numbers: _Numbers) -> str:
         key=lambda row: (-row[2] / row[1], row[0]),
     )[:TOOLS_SHOWN]
     if worst:
-        listed = ", ".join(f"{tool} {failed / calls:.0%} of {calls:,}" for tool, calls, failed, _ in worst)
+        listed = ", ".join(f"{one_line(tool)} {failed / calls:.0%} of {calls:,}" for tool, calls, failed, _ in worst)
         text += f"\nworst: {listed}"
     return text
 
@@ -167,7 +168,7 @@ def _tools(numbers: _Numbers) -> str:
 def _notes(numbers: _Numbers) -> str:
     lines = []
     if numbers.unpriced:
-        listed = ", ".join(f"{model} ({_count(count, 'response')})" for model, count in numbers.unpriced)
+        listed = ", ".join(f"{one_line(str(model))} ({_count(count, 'response')})" for model, count in numbers.unpriced)
         lines.append(f"warning: no price for {listed}: not in any cost; add prices with PRICING_OVERRIDES")
     lower_bound = numbers.totals["lower_bound_responses"]
     if lower_bound:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import category, combining, east_asian_width
+
+from analytics.common.text import BOLD, ELLIPSIS, PLAIN, display_width, shortened
 
 GAP = "  "
-ELLIPSIS = "…"
 # Texts are not cut below this for the sake of an optional column.
 READABLE_WIDTH = 24
 
@@ -68,14 +68,9 @@ def draw(
     return "\n".join([*header, *body])
 
 
-def printable(text: str) -> str:
-    """Somebody's text on one line, without what a terminal would obey."""
-    return "".join(" " if char.isspace() else char for char in text if char.isspace() or category(char)[0] != "C")
-
-
 def emphasis(text: str) -> str:
     """Bold, on a terminal."""
-    return f"\x1b[1m{text}\x1b[0m"
+    return f"{BOLD}{text}{PLAIN}"
 
 
 def exact(number: int) -> str:
@@ -160,22 +155,3 @@ def _line(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int]
         space = " " * (width - display_width(text))
         cells.append(text + space if column.is_left else space + text)
     return GAP.join(cells).rstrip()
-
-
-def shortened(text: str, width: int, mark: str = ELLIPSIS) -> str:
-    """The beginning of `text` that fits into `width` columns with the mark that something is missing."""
-    left = width - len(mark)
-    kept = []
-    for char in text:
-        left -= display_width(char)
-        if left < 0:
-            break
-        kept.append(char)
-    return "".join(kept) + mark
-
-
-def display_width(text: str) -> int:
-    """Columns of a terminal that `text` takes: two for each East Asian wide character."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)

@@ -23,7 +23,7 @@ from analytics import errors
 from analytics.common.clock import utc_now
 from analytics.common.lock import run_lock
 from analytics.common.process import environment, terminable
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, first_line
 from analytics.runs import history as runs
 from analytics.runs.history import DEFAULT_DEPLOYMENT, Run
 from analytics.runs.notebook import NO_TELEMETRY, result_of
@@ -157,7 +157,7 @@ class _Watch:
             stage.summary, stage.result = self.scrub(shown["summary"]), shown["result"]
         if error is not None:
             stage.status = "failed"
-            self._error = (type(error).__name__, self.scrub(_first_line(error)))
+            self._error = (type(error).__name__, self.scrub(first_line(error)))
             logger.error("%s failed after %.1f s: %s", stage.name, stage.duration_seconds, ": ".join(self._error))
         else:
             stage.status = "skipped" if shown and shown["skipped"] else "succeeded"
@@ -213,13 +213,8 @@ def _failure(error: BaseException, record: Run, watch: _Watch) -> AnalyticsError
         return AnalyticsError(f"interrupted{during}; the published data is untouched, the next run starts over")
     logger.error("run %s failed", record.run_id, exc_info=error)
     return AnalyticsError(
-        f"the pipeline failed{during}: {watch.scrub(_first_line(error))}; log: {record.folder / 'run.log'}"
+        f"the pipeline failed{during}: {watch.scrub(first_line(error))}; log: {record.folder / 'run.log'}"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).strip().splitlines() if not line.startswith(("===", "---"))]
-    return lines[0] if lines else type(error).__name__
 
 
 def _secrets(settings: Settings) -> list[str]:

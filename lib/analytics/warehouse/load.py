@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import copy_database, disk_errors, remove_database
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, first_line
 from analytics.raw.store import RawStore, local_path
 from analytics.settings import Settings
 from analytics.warehouse.built_with import Inputs, current_inputs
@@ -239,8 +239,7 @@ def _load_files(
             connection.execute("commit")
     except duckdb.Error as error:
         remove_database(settings.build_path)
-        first_line = str(error).splitlines()[0]
-        raise AnalyticsError(f"the working copy {settings.build_path} cannot be loaded: {first_line}") from None
+        raise AnalyticsError(f"the working copy {settings.build_path} cannot be loaded: {first_line(error)}") from None
     return documents, state
 
 

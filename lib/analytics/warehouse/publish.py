@@ -23,7 +23,7 @@ from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import PARTIAL, copy_database, partial_file, remove_database, sync_file, sync_folder
 from analytics.common.lock import run_lock
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 from analytics.warehouse import serving
 from analytics.warehouse.working_copy import connect
@@ -265,8 +265,7 @@ def _clear_errors(settings: Settings) -> Iterator[None]:
         hint = "free some space" if error.errno == errno.ENOSPC else "check DATA_DIR and DUCKDB_PATH"
         raise AnalyticsError(f"cannot publish{where}: {error.strerror or error}; {hint}") from None
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise AnalyticsError(f"cannot publish {settings.build_path}: {reason}") from None
+        raise AnalyticsError(f"cannot publish {settings.build_path}: {first_line(error)}") from None
 
 
 def _refuse_foreign_file(settings: Settings) -> None:

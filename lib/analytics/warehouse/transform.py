@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
-from analytics.errors import AnalyticsError, ConfigError
+from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.settings import Settings
 from analytics.warehouse.dbt_project import DBT_DIR, dbt_session, one_line, project_fingerprint, target_dir
 from analytics.warehouse.plan import PreparedBuild, PreparedModel, read_prepared
@@ -113,8 +113,9 @@ def transform(
         try:
             return _transform(settings, full_refresh, models, test, as_of)
         except duckdb.Error as error:
-            first_line = str(error).splitlines()[0]
-            raise AnalyticsError(f"the working copy {settings.build_path} cannot be built: {first_line}") from None
+            raise AnalyticsError(
+                f"the working copy {settings.build_path} cannot be built: {first_line(error)}"
+            ) from None
 
 
 def _transform(

@@ -30,7 +30,7 @@ from analytics.cards.model import Card, Dashboard, load_dashboards
 from analytics.cards.query import Plan, plan
 from analytics.common.clock import utc_now
 from analytics.common.files import partial_file
-from analytics.errors import AnalyticsError, ConfigError
+from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.runs import history as runs
 from analytics.settings import Settings
 from analytics.warehouse.marts import connect
@@ -131,9 +131,8 @@ def _data(connection: duckdb.DuckDBPyConnection, dashboards: tuple[Dashboard, ..
                 try:
                     table = connection.execute(source.sql).to_arrow_table()
                 except duckdb.Error as error:
-                    reason = str(error).splitlines()[0]
                     raise AnalyticsError(
-                        f"{card.source}: {source.name} fails on the published marts: {reason}"
+                        f"{card.source}: {source.name} fails on the published marts: {first_line(error)}"
                     ) from None
                 missing = set(source.filters.values()) - set(table.column_names)
                 if missing:
