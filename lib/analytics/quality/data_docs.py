@@ -1,8 +1,9 @@
 """The data docs as pages that need nothing from the network.
 
 Great Expectations' pages load scripts, style sheets and a logo from elsewhere each time they are opened, the logo
-with an id of the installation. That is taken out of them here, and the index, which its scripts would fill, is
-written anew: what the last run found, the rows that failed, and links to the pages of each layer and run.
+with an id of the installation, and write values of the data into the page as if they were HTML. Both is mended here,
+and the index, which its scripts would fill, is written anew: what the last run found, the rows that failed, and links
+to the pages of each layer and run.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ from __future__ import annotations
 import re
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from analytics.common.clock import utc_now
-
-if TYPE_CHECKING:
-    from analytics.quality.result import Check, ValidationResult
+from analytics.common.page import meta, page, policy
+from analytics.quality.result import Check, ValidationResult
 
 STYLES = "custom_data_docs/styles/data_docs_custom_styles.css"
 
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
-_REMOTE = re.compile(r"""<(?:link|img)\b[^>]*\b(?:href|src)\s*=\s*["']https?:[^>]*>""")
+_REMOTE = re.compile(r"""<link\b[^>]*>|<img\b[^>]*\bsrc\s*=\s*["']https?:[^>]*>""")
 _NEWSLETTER = re.compile(r"<footer\b.*?</footer>", re.DOTALL)
 _ICON = re.compile(r"""<i class="fas fa-(check|times|exclamation)[^"]*\b(text-\w+)[^"]*"[^>]*></i>""")
 # Buttons that only scripts give a meaning.
@@ -32,23 +32,58 @@ _ACTIONS = re.compile(
 _SIGNS = {"check": "✓", "times": "✗", "exclamation": "!"}
 
 
+def escape_texts() -> None:
+    """Make Great Expectations write texts as texts, from now on: its templates take every string for HTML.
+
+    All content passes `render_content_block`, blocks of it as dictionaries, what they have become as `Markup`.
+    """
+    from great_expectations.render.view.view import DefaultJinjaView
+    from jinja2 import pass_context
+    from markupsafe import Markup
+    from markupsafe import escape as escaped
+
+    render = DefaultJinjaView.render_content_block
+    if getattr(render, "escapes_texts", False):
+        return
+
+    @pass_context
+    def render_content_block(view: Any, context: Any, block: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(block, str):
+            return escaped(block)
+        if isinstance(block, list):
+            block = [escaped(item) if isinstance(item, str) else item for item in block]
+        rendered = render(view, context, block, *arguments, **options)
+        return Markup(rendered) if isinstance(rendered, str) else rendered
+
+    render_content_block.escapes_texts = True
+    DefaultJinjaView.render_content_block = render_content_block
+
+
 def finish(folder: Path, result: ValidationResult, plugins: Path) -> Path:
     """Make every page below `folder` self-contained and write its index; returns the index."""
-    for page in folder.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
+    for path in folder.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
         if "https://" in text:
-            page.write_text(_without_remote(text), encoding="utf-8")
+            path.write_text(_under_policy(_without_remote(text)), encoding="utf-8")
     index = folder / "index.html"
     index.write_text(_index(folder, result, (plugins / STYLES).read_text(encoding="utf-8")), encoding="utf-8")
     return index
 
 
-def _without_remote(page: str) -> str:
-    page = _SCRIPT.sub("", page)
-    page = _ACTIONS.sub("", page)
-    page = _NEWSLETTER.sub("", page)
-    page = _REMOTE.sub("", page)
-    return _ICON.sub(lambda m: f'<span class="{m[2]}">{_SIGNS[m[1]]}</span>', page)
+def _without_remote(text: str) -> str:
+    text = _SCRIPT.sub("", text)
+    text = _ACTIONS.sub("", text)
+    text = _NEWSLETTER.sub("", text)
+    text = _REMOTE.sub("", text)
+    return _ICON.sub(lambda m: f'<span class="{m[2]}">{_SIGNS[m[1]]}</span>', text)
+
+
+def _under_policy(text: str) -> str:
+    """The page with nothing allowed but its own style sheets, its style attributes and its pictures."""
+    head, _, body = text.partition("</head>")
+    styles = tuple(re.findall(r"<style\b[^>]*>(.*?)</style>", head, re.DOTALL))
+    held = policy(styles=styles, images="data:", more="style-src-attr 'unsafe-inline'")
+    return f"{head.replace('<head>', f'<head>{meta(held)}', 1)}</head>{body}"
 
 
 def _index(folder: Path, result: ValidationResult, styles: str) -> str:
@@ -62,16 +97,7 @@ def _index(folder: Path, result: ValidationResult, styles: str) -> str:
     broken = [check for check in result.checks if not check.success]
     details = "".join(_failure(check) for check in broken)
     rows = "".join(_row(check) for check in result.checks)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Data quality</title>
-<style>{styles}</style>
-</head>
-<body>
-<main>
+    body = f"""<main>
 <h1>Data quality</h1>
 <p>{escape(str(result))}<br>{escape(str(result.database))}, {utc_now():%Y-%m-%d %H:%M:%S} UTC</p>
 {verdict}{notes}{details}
@@ -82,10 +108,8 @@ def _index(folder: Path, result: ValidationResult, styles: str) -> str:
 </table></div>
 <h4>Runs</h4>
 {_runs(folder)}
-</main>
-</body>
-</html>
-"""
+</main>"""
+    return page("Data quality", body, style=styles)
 
 
 def _sign(check: Check) -> str:
@@ -124,9 +148,9 @@ def _shown(value: object) -> str:
 def _runs(folder: Path) -> str:
     """Links to Great Expectations' page of each layer, newest run first."""
     runs: dict[str, list[str]] = {}
-    for page in sorted(folder.glob("validations/*/*/*/*.html")):
-        layer, run = page.relative_to(folder / "validations").parts[:2]
-        runs.setdefault(run, []).append(f'<a href="{escape(page.relative_to(folder).as_posix())}">{escape(layer)}</a>')
+    for path in sorted(folder.glob("validations/*/*/*/*.html")):
+        layer, run = path.relative_to(folder / "validations").parts[:2]
+        runs.setdefault(run, []).append(f'<a href="{escape(path.relative_to(folder).as_posix())}">{escape(layer)}</a>')
     rows = "".join(
         f"<tr><td>{escape(run)}</td><td>{', '.join(runs[run])}</td></tr>" for run in sorted(runs, reverse=True)
     )

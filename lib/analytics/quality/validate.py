@@ -157,6 +157,8 @@ def _gx_context() -> Iterator[AbstractDataContext]:
     context = gx.get_context(mode="file", context_root_dir=GX_DIR)
     import analytics_expectations  # noqa: F401  # in gx/plugins, which the context put on the path
 
+    data_docs.escape_texts()
+
     source = context.data_sources.get("analytics")
     try:
         yield context
