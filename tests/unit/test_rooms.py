@@ -25,7 +25,6 @@ STILL_LONG = {
     "analytics/metabase/bodies.py",
     "analytics/metabase/provision.py",
     "analytics/operations/purge.py",
-    "analytics/privacy/redact.py",
     "analytics/raw/extract.py",
     "analytics/raw/store.py",
     "analytics/sources/sync.py",
