@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from pydantic import SecretStr
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 
@@ -232,23 +233,26 @@ class MetabaseClient:
             MetabaseError: any other status than 2xx.
             SourceUnavailableError: no answer.
         """
-        for attempt in range(RETRIES + 1):
-            last = not retry or attempt == RETRIES
-            try:
-                status, answer = self._send(method, path, body)
-            except (URLError, http.client.HTTPException, OSError) as error:
-                if last:
-                    raise SourceUnavailableError(
-                        f"Metabase at {self.base_url} does not answer {method} {_route(path)}: "
-                        f"{_connection_problem(error)}; run the command again when it is up"
-                    ) from None
-            else:
-                if 200 <= status < 300:
-                    return _parse(answer)
-                if last or status not in RETRY_STATUSES:
-                    raise self._refusal(method, path, status, answer)
-            self.pause(min(0.25 * 2**attempt, 4.0))
-        raise AssertionError("unreachable")
+        attempts = Retrying(
+            retry=retry_if_exception(_may_pass),
+            stop=stop_after_attempt(RETRIES + 1 if retry else 1),
+            wait=wait_exponential(0.25, max=4),
+            sleep=self.pause,
+            reraise=True,
+        )
+        return attempts(self._answer, method, path, body)
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> Json:
+        try:
+            status, answer = self._send(method, path, body)
+        except (URLError, http.client.HTTPException, OSError) as error:
+            raise SourceUnavailableError(
+                f"Metabase at {self.base_url} does not answer {method} {_route(path)}: "
+                f"{_connection_problem(error)}; run the command again when it is up"
+            ) from None
+        if not 200 <= status < 300:
+            raise self._refusal(method, path, status, answer)
+        return _parse(answer)
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
@@ -290,6 +294,13 @@ class MetabaseClient:
             for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
                 text = text.replace(form, "***")
         return " ".join(text.split())
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the server is away or overloaded."""
+    return isinstance(error, SourceUnavailableError) or (
+        isinstance(error, MetabaseError) and error.status in RETRY_STATUSES
+    )
 
 
 def _route(path: str) -> str:
