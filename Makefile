@@ -128,9 +128,10 @@ test-containers: $(TEST_INSTALLED) ## Build the image, start the stack and use i
 	@$(VENV)/bin/python -m pytest tests/containers -n 0 $(ARGS)
 
 .PHONY: lint
-lint: $(TEST_INSTALLED) ## Check style, formatting and who imports whom
+lint: $(TEST_INSTALLED) ## Check style of Python and SQL, and who imports whom
 	@$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
+	@$(VENV)/bin/sqlfluff lint -q dbt/models dbt/tests
 
 .PHONY: bench
 bench: $(TEST_INSTALLED) ## Measure: benchmarks/ (takes minutes)

@@ -3,17 +3,36 @@ with
 
 totals as (
 
-    select 'fct_messages' as mart, sum(cost_usd) as cost_usd from {{ ref('fct_messages') }} where created_at is not null
+    select
+        'fct_messages' as mart,
+        sum(cost_usd) as cost_usd
+    from {{ ref('fct_messages') }}
+    where created_at is not null
     union all
-    select 'agg_daily_summary', sum(cost_usd) from {{ ref('agg_daily_summary') }}
+    select
+        'agg_daily_summary',
+        sum(cost_usd)
+    from {{ ref('agg_daily_summary') }}
     union all
-    select 'agg_daily_usage', sum(cost_usd) from {{ ref('agg_daily_usage') }}
+    select
+        'agg_daily_usage',
+        sum(cost_usd)
+    from {{ ref('agg_daily_usage') }}
     union all
-    select 'agg_billing_blocks', sum(cost_usd) from {{ ref('agg_billing_blocks') }}
+    select
+        'agg_billing_blocks',
+        sum(cost_usd)
+    from {{ ref('agg_billing_blocks') }}
     union all
-    select 'dim_sessions', sum(cost_usd) from {{ ref('dim_sessions') }}
+    select
+        'dim_sessions',
+        sum(cost_usd)
+    from {{ ref('dim_sessions') }}
     union all
-    select 'dim_projects', sum(cost_usd) from {{ ref('dim_projects') }}
+    select
+        'dim_projects',
+        sum(cost_usd)
+    from {{ ref('dim_projects') }}
 
 )
 

@@ -14,9 +14,15 @@ evidence as (
 
 facts as (
 
-    select session_id, tool_use_id as evidence_key from {{ ref('fct_tool_calls') }}
+    select
+        session_id,
+        tool_use_id as evidence_key
+    from {{ ref('fct_tool_calls') }}
     union all
-    select session_id, message_key from {{ ref('fct_messages') }}
+    select
+        session_id,
+        message_key
+    from {{ ref('fct_messages') }}
 
 )
 

@@ -66,7 +66,12 @@ dated as (
             partition by model_prefix
             order by effective_from
         ) as effective_to
-    from (select distinct model_prefix, effective_from from price_list)
+    from (
+        select distinct
+            model_prefix,
+            effective_from
+        from price_list
+    )
 
 ),
 

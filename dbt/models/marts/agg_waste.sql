@@ -128,13 +128,25 @@ failures as (
 
 wasted_calls as (
 
-    select session_id, project_id, tool_use_id, message_key, called_at, 'repeated_read' as finding
+    select
+        session_id,
+        project_id,
+        tool_use_id,
+        message_key,
+        called_at,
+        'repeated_read' as finding
     from reads
     where nth_read > 1
 
     union all
 
-    select session_id, project_id, tool_use_id, message_key, called_at, 'repeated_failing_call' as finding
+    select
+        session_id,
+        project_id,
+        tool_use_id,
+        message_key,
+        called_at,
+        'repeated_failing_call' as finding
     from failures
     where nth_failure > 1
 
