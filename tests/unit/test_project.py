@@ -26,10 +26,10 @@ def project_files() -> list[Path]:
     return [path for name in listed.stdout.split("\0") if name and (path := PROJECT_ROOT / name).is_file()]
 
 
-def locked() -> dict[str, list[Requirement]]:
-    """Package -> its pins in requirements.lock."""
+def locked(lock: str = "requirements.lock") -> dict[str, list[Requirement]]:
+    """Package -> its pins in a lock file."""
     pins: dict[str, list[Requirement]] = {}
-    for line in (PROJECT_ROOT / "requirements.lock").read_text().splitlines():
+    for line in (PROJECT_ROOT / lock).read_text().splitlines():
         if line and line[0].isalnum():
             pin = Requirement(line.rstrip("\\").strip())
             pins.setdefault(normalized(pin.name), []).append(pin)
@@ -40,9 +40,9 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def required() -> list[Requirement]:
-    extras = PYPROJECT["project"]["optional-dependencies"].values()
-    return [Requirement(text) for group in (PYPROJECT["project"]["dependencies"], *extras) for text in group]
+def required(*extras: str) -> list[Requirement]:
+    groups = [PYPROJECT["project"]["optional-dependencies"][name] for name in extras]
+    return [Requirement(text) for group in (PYPROJECT["project"]["dependencies"], *groups) for text in group]
 
 
 def test_notebooks_carry_no_outputs() -> None:
@@ -63,21 +63,26 @@ def test_pipeline_notebooks_document_their_parameters() -> None:
         assert set(task["params"]) <= set(declared), f"{task['source']}: a parameter without a comment"
 
 
-def test_lock_satisfies_pyproject() -> None:
-    pins = locked()
-    for requirement in required():
+LOCKS = {"requirements.lock": ("build",), "requirements-test.lock": ("build", "test")}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_satisfies_pyproject(lock: str) -> None:
+    pins = locked(lock)
+    for requirement in required(*LOCKS[lock]):
         found = pins.get(normalized(requirement.name))
-        assert found, f"{requirement.name} is not in requirements.lock: make lock"
+        assert found, f"{requirement.name} is not in {lock}: make lock"
         for pin in found:
             (version,) = [spec.version for spec in pin.specifier]
             assert requirement.specifier.contains(version, prereleases=True), f"{pin} is not {requirement}: make lock"
 
 
-def test_lock_is_hashed_and_names_no_host() -> None:
-    text = (PROJECT_ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_is_hashed_and_names_no_host(lock: str) -> None:
+    text = (PROJECT_ROOT / lock).read_text()
     assert "://" not in text
     entries = re.findall(r"^[a-zA-Z0-9].*?(?=^[a-zA-Z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert len(entries) == sum(map(len, locked().values()))
+    assert len(entries) == sum(map(len, locked(lock).values()))
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
