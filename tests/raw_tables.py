@@ -14,7 +14,8 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from analytics.raw.envelope import BATCH_SCHEMA, invalid_rows, to_envelope
+from analytics.raw.envelope import invalid_rows, to_envelope
+from analytics.sources.batch import BATCH_SCHEMA
 
 LOADED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 

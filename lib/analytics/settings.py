@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from analytics.errors import ConfigError
@@ -28,13 +28,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     # Source
-    source: Literal["mongodb", "jsonl"] = Field("mongodb", description="where conversations are read from")
-    mongo_uri: SecretStr | None = Field(None, description="MongoDB server; unset = the embedded server")
+    mongo_uri: SecretStr | None = Field(None, description="MongoDB server")
+    source: Literal["mongodb", "jsonl"] | None = Field(
+        None, validate_default=True, description="where documents come from; default: MongoDB if MONGO_URI is set"
+    )
     mongo_db: str = Field("claude_logs", min_length=1, description="database")
     mongo_collection: str = Field("conversations", min_length=1, description="collection")
-    claude_projects_dir: Path = Field(
-        Path("~/.claude/projects"), validate_default=True, description="Claude Code's transcripts"
-    )
+    claude_projects_dir: str | None = Field(None, description="Claude Code's transcripts: one or several folders")
     machine_name: str = Field(default_factory=socket.gethostname, min_length=1, description="written by sync")
 
     # State
@@ -67,7 +67,20 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = Field(None, description="more places for alerts, as Apprise writes them")
     alert_command: str | None = Field(None, description="run on failure and recovery")
 
-    @field_validator("claude_projects_dir", "data_dir", "duckdb_path", "pricing_overrides")
+    @field_validator("claude_projects_dir", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+    @field_validator("source")
+    @classmethod
+    def _where_documents_are(cls, value: str | None, info: ValidationInfo) -> str:
+        uri = info.data.get("mongo_uri")
+        if value == "mongodb" and uri is None:
+            raise ValueError("set MONGO_URI too; without a server the transcript files are read (SOURCE=jsonl)")
+        return value or ("jsonl" if uri is None else "mongodb")
+
+    @field_validator("data_dir", "duckdb_path", "pricing_overrides")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))
@@ -85,6 +98,18 @@ class Settings(BaseSettings):
         if value and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must start with mongodb:// or mongodb+srv://")
         return value
+
+    @property
+    def projects_dirs(self) -> tuple[Path, ...]:
+        """The folders of CLAUDE_PROJECTS_DIR; without it, every place where Claude Code may keep transcripts."""
+        if self.claude_projects_dir is not None:
+            parts = [part for part in self.claude_projects_dir.split(os.pathsep) if part]
+        else:
+            config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+            parts = ["~/.claude/projects", f"{config}/claude/projects"]
+            if own := os.environ.get("CLAUDE_CONFIG_DIR"):
+                parts.insert(0, f"{own}/projects")
+        return tuple(dict.fromkeys(Path(os.path.abspath(Path(part).expanduser())) for part in parts))
 
     # Paths: everything the workspace writes, in one place.
     @property
@@ -113,8 +138,8 @@ class Settings(BaseSettings):
         return self.data_dir / "iceberg"
 
     @property
-    def mongo_storage_dir(self) -> Path:
-        """Storage of the embedded MongoDB-wire server."""
+    def former_storage_dir(self) -> Path:
+        """Storage of the server that versions before 0.2 started themselves: a copy that nothing reads any more."""
         return self.data_dir / "mongo"
 
     @property

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from analytics.settings import Settings
-from faults.harness import History, Server, Space
+from faults.harness import History, Space
+from mongo_server import Server
 
 _PRIVATE = [*Settings.model_fields, "analytics_fault", "analytics_run_token"]
 
@@ -69,12 +70,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     """With SOURCE=jsonl."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYICEBERG_HOME", str(tmp_path_factory.getbasetemp()))
-        yield History(tmp_path_factory.mktemp("files"), "jsonl")
+        yield History(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """With the embedded server."""
+def synced(tmp_path_factory: pytest.TempPathFactory, mongo_server: Server) -> Iterator[History]:
+    """With a MongoDB that `sync` fills before each extract."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYICEBERG_HOME", str(tmp_path_factory.getbasetemp()))
-        yield History(tmp_path_factory.mktemp("embedded"), "mongodb")
+        yield History(tmp_path_factory.mktemp("synced"), source="mongodb", mongo_uri=mongo_server.uri)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import multiprocessing.process
 import os
@@ -19,9 +18,7 @@ from typing import Any
 import duckdb
 from analytics.runs.notebook import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
-from analytics.sources.embedded import free_port
 from faults.stages import perform
-from pymongo import MongoClient
 from transcript_generator import generate
 
 # A fresh process for every stage without importing everything each time: forked from one that has imported it.
@@ -53,7 +50,7 @@ class Space:
 
     def write(self, name: str, *lines: Any, mode: str = "ab", end: bytes = b"\n") -> Path:
         """Append lines to a transcript."""
-        path = self.settings.claude_projects_dir / name
+        path = self.settings.projects_dirs[0] / name
         path.parent.mkdir(parents=True, exist_ok=True)
         encoded = [line if isinstance(line, bytes) else str(line).encode() for line in lines]
         with path.open(mode) as stream:
@@ -132,11 +129,6 @@ class Space:
 
     def restore(self, saved: Path) -> None:
         """Everything as it was saved."""
-        lock = self.settings.mongo_storage_dir / "lock"
-        if lock.exists():
-            # an embedded server that is still stopping would write into what takes its storage's place
-            with lock.open() as held:
-                fcntl.flock(held, fcntl.LOCK_EX)
         shutil.rmtree(self.root)
         shutil.copytree(saved, self.root, symlinks=True)
 
@@ -188,11 +180,11 @@ def assert_same(found: dict[str, list[Any]], expected: dict[str, list[Any]]) -> 
 class History:
     """A workspace with the first half of a history published and the second half waiting to be read."""
 
-    def __init__(self, root: Path, source: str) -> None:
+    def __init__(self, root: Path, **overrides: Any) -> None:
         generated = root / "generated"
         generate(generated, seed=11, entries=500, days=6, end=datetime(2026, 8, 20, tzinfo=UTC), hostile=True)
         (root / "space").mkdir()
-        self.space = Space(root / "space", {"source": source})
+        self.space = Space(root / "space", overrides)
         self.first: list[tuple[str, bytes]] = []
         self.second: list[tuple[str, bytes]] = []
         for path in sorted(generated.rglob("*.jsonl")):
@@ -240,35 +232,3 @@ class History:
     @property
     def marts_before(self) -> dict[str, list[Any]]:
         return marts(next((self.before / "data" / "versions").glob("*.db")))
-
-
-class Server:
-    """A MongoDB-wire server that a test may kill, freeze and start again."""
-
-    def __init__(self, storage: Path) -> None:
-        self.storage = storage
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
-
-    def client(self) -> MongoClient[Any]:
-        return MongoClient(self.uri, serverSelectionTimeoutMS=30_000)
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--storage-path", str(self.storage), "--cache-size", "256M", "--log-level", "WARNING"]
-        self.process = subprocess.Popen(command, cwd=self.storage.parent, stderr=subprocess.DEVNULL)
-        with self.client() as client:
-            client.admin.command("ping")
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()

@@ -27,6 +27,8 @@ def _sync(settings: Settings) -> None:
 def _extract(settings: Settings) -> None:
     from analytics.raw.extract import extract
 
+    if settings.source == "mongodb":
+        _sync(settings)
     # commits of this size are what a large history would make
     extract(settings, commit_bytes=50_000)
 
@@ -71,15 +73,17 @@ def _publish(settings: Settings) -> None:
 
 
 def _compact(settings: Settings) -> None:
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
 
-    RawStore(settings).compact()
+    maintenance.compact(RawStore(settings))
 
 
 def _expire(settings: Settings) -> None:
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
 
-    RawStore(settings).expire(older_than=timedelta(0), grace=timedelta(0))
+    maintenance.expire(RawStore(settings), older_than=timedelta(0), grace=timedelta(0))
 
 
 def _replay(settings: Settings) -> None:
@@ -96,7 +100,7 @@ def _purge(settings: Settings) -> None:
 
 def purged_project(settings: Settings) -> str:
     """The project that the stage `purge` removes."""
-    return min(path.name for path in settings.claude_projects_dir.iterdir())
+    return min(path.name for path in settings.projects_dirs[0].iterdir())
 
 
 def _build(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import analytics
 import pytest
 from analytics.common.faults import STEPS
-from analytics.operations.purge import tombstones
+from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
 from analytics.sources.embedded import embedded_mongo
 from analytics.warehouse.publish import current_version, versions

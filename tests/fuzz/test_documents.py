@@ -24,10 +24,11 @@ from analytics.sources.sync import sync
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
-from faults.harness import Server, Space
+from faults.harness import Space
 from fuzz.odd import PATHS, bson_ids, bson_values, changed, damaged, odd_lines
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from mongo_server import Server
 from pymongo.errors import BulkWriteError, PyMongoError
 from transcript_generator import generate
 

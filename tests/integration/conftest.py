@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,33 +12,7 @@ from typing import Any
 
 import pytest
 from analytics.settings import Settings, load_settings
-from analytics.sources.embedded import free_port
-from pymongo import MongoClient
-
-
-class Server:
-    """A MongoDB-wire server in a process of its own that a test may kill and start again."""
-
-    def __init__(self, storage: Path) -> None:
-        self.storage = storage
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--storage-path", str(self.storage), "--cache-size", "256M", "--log-level", "WARNING"]
-        self.process = subprocess.Popen(command, cwd=self.storage.parent, stderr=subprocess.DEVNULL)
-        with MongoClient(self.uri, serverSelectionTimeoutMS=30_000) as client:
-            client.admin.command("ping")
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+from mongo_server import Server
 
 
 @pytest.fixture(scope="session")

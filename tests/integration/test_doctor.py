@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from analytics.errors import AnalyticsError
 from analytics.operations.doctor import examine
-from analytics.operations.purge import Tombstone
+from analytics.privacy.tombstones import Tombstone
 from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.load import load

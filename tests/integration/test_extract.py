@@ -6,6 +6,7 @@ Real transcripts, a real server, a real Iceberg table: nothing here is simulated
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sources.sync import ADDED_KEYS
+from analytics.sources.sync import ADDED_KEYS, sync
 from pymongo import MongoClient
 
 Make = Callable[..., Settings]
@@ -54,6 +55,21 @@ def entries(settings: Settings) -> Counter[str]:
     return found
 
 
+@pytest.fixture(params=["jsonl", "mongodb"])
+def settings(request: pytest.FixtureRequest, make_settings: Make, mongo_server: Any, database: str) -> Settings:
+    """Of either source."""
+    return make_settings(
+        **({"mongo_uri": mongo_server.uri, "mongo_db": database} if request.param == "mongodb" else {})
+    )
+
+
+def take(settings: Settings, **options: Any) -> Any:
+    """Extract what stands in the transcripts, by way of the server if that is the source."""
+    if settings.source == "mongodb":
+        sync(settings, progress=False)
+    return extract(settings, progress=False, **options)
+
+
 def check_counts(result: Any) -> None:
     """The invariant of every run."""
     assert result.documents_read == result.documents_stored + result.documents_skipped + result.dead_letters
@@ -65,7 +81,10 @@ def test_three_sources_give_the_same_entries(
     projects = samples_dir / "projects"
     expected = json.loads((samples_dir / "expected.json").read_text())
     direct = make_settings(source="jsonl", claude_projects_dir=projects, data_dir=tmp_path / "jsonl")
-    embedded = make_settings(claude_projects_dir=projects, data_dir=tmp_path / "embedded")
+    synced = make_settings(
+        mongo_uri=mongo_server.uri, mongo_db=f"{database}s", claude_projects_dir=projects, data_dir=tmp_path / "synced"
+    )
+    sync(synced, progress=False)
     filled = make_settings(mongo_uri=mongo_server.uri, mongo_db=database, data_dir=tmp_path / "filled")
 
     documents = []
@@ -84,7 +103,7 @@ def test_three_sources_give_the_same_entries(
         collection.insert_many({**document} for document in documents[:100])
 
     found = {}
-    for name, settings in (("jsonl", direct), ("embedded", embedded), ("filled", filled)):
+    for name, settings in (("jsonl", direct), ("synced", synced), ("filled", filled)):
         result = extract(settings, progress=False)
         check_counts(result)
         found[name] = entries(settings)
@@ -97,7 +116,7 @@ def test_three_sources_give_the_same_entries(
         check_counts(again)
         assert not again.is_new
         assert again.snapshot_id == result.snapshot_id
-    assert found["jsonl"] == found["embedded"]
+    assert found["jsonl"] == found["synced"]
     assert set(found["filled"]) == set(found["jsonl"])
     assert sum(found["filled"].values()) == expected["entries"] + 100
 
@@ -108,7 +127,7 @@ def test_three_sources_give_the_same_entries(
     ]  # fmt: skip
     key = lambda row: row["_id"]  # noqa: E731
     assert sorted(rows(direct, *envelope), key=key) == [
-        {**row, "machine": "box"} for row in sorted(rows(embedded, *envelope), key=key)
+        {**row, "machine": "box"} for row in sorted(rows(synced, *envelope), key=key)
     ]
 
 
@@ -121,25 +140,21 @@ def test_appended_lines_are_the_only_new_ones(make_settings: Make, write_transcr
     assert (result.documents_read, result.documents_stored) == (3, 3)
 
 
-@pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_half_a_line_waits_and_a_whole_one_is_taken(make_settings: Make, write_transcript: Any, source: str) -> None:
-    settings = make_settings(source=source)
+def test_half_a_line_waits_and_a_whole_one_is_taken(settings: Settings, write_transcript: Any) -> None:
     write_transcript("-p/a.jsonl", entry(1), entry(2), end=b"")
     write_transcript("-p/b.jsonl", entry(3), b'{"type":"us', end=b"")
-    first = extract(settings, progress=False)
+    first = take(settings)
     assert (first.documents_stored, first.dead_letters) == (3, 0)
     write_transcript("-p/a.jsonl", b"", entry(4), mode="ab")
     write_transcript("-p/b.jsonl", b'er","uuid":"late"}', mode="ab")
-    second = extract(settings, progress=False)
+    second = take(settings)
     assert (second.documents_stored, second.dead_letters) == (2, 0)
     assert {row["uuid"] for row in rows(settings, "uuid")} == {"u1", "u2", "u3", "u4", "late"}
     # Reading all of it again gives the very same ids.
-    assert extract(settings, full_backfill=True, progress=False).documents_stored == 0
+    assert take(settings, full_backfill=True).documents_stored == 0
 
 
-@pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_odd_lines_are_stored_or_dead_lettered_once(make_settings: Make, write_transcript: Any, source: str) -> None:
-    settings = make_settings(source=source)
+def test_odd_lines_are_stored_or_dead_lettered_once(settings: Settings, write_transcript: Any) -> None:
     stored = [
         entry(1),
         b'{"uuid":"glued-1"}{"uuid":"glued-2"}',
@@ -170,7 +185,7 @@ def test_odd_lines_are_stored_or_dead_lettered_once(make_settings: Make, write_t
         b'{"a":1,}',
     ]
     write_transcript("-p/a.jsonl", *stored, b"", b"   ", *dead)
-    result = extract(settings, progress=False)
+    result = take(settings)
     check_counts(result)
     assert (result.documents_stored, result.dead_letters) == (len(stored) + 1, len(dead))
     documents = {json.loads(row["entry"]).get("uuid"): json.loads(row["entry"]) for row in rows(settings)}
@@ -240,12 +255,10 @@ class Crashed(RuntimeError):
     pass
 
 
-@pytest.mark.parametrize("source", ["jsonl", "mongodb"])
 def test_a_run_cut_off_between_commits_is_completed_by_the_next(
-    make_settings: Make, write_transcript: Any, monkeypatch: pytest.MonkeyPatch, source: str
+    settings: Settings, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analytics.sources.mongodb.CURSOR_BATCH", 40)
-    settings = make_settings(source=source)
     for name in range(6):
         write_transcript(f"-p/{name}.jsonl", *[entry(100 * name + n, pad="x" * 500) for n in range(50)])
     append = RawStore.append
@@ -260,15 +273,14 @@ def test_a_run_cut_off_between_commits_is_completed_by_the_next(
 
     monkeypatch.setattr(RawStore, "append", fail_third)
     with pytest.raises(Crashed):
-        extract(settings, progress=False, commit_bytes=20_000)
+        take(settings, commit_bytes=20_000)
     monkeypatch.undo()
     assert 0 < len(rows(settings, "_id")) < 300
-    settings = make_settings(source=source)
-    result = extract(settings, progress=False, commit_bytes=20_000)
+    result = take(settings, commit_bytes=20_000)
     check_counts(result)
     ids = [row["_id"] for row in rows(settings, "_id")]
     assert len(ids) == len(set(ids)) == 300
-    assert not extract(settings, progress=False).is_new
+    assert not take(settings).is_new
 
 
 def test_every_id_type_and_missing_or_odd_metadata(make_settings: Make, mongo_server: Any, database: str) -> None:
@@ -314,10 +326,10 @@ def test_every_id_type_and_missing_or_odd_metadata(make_settings: Make, mongo_se
         later = extract(settings, progress=False)
         check_counts(later)
         assert later.documents_stored == 3
-        # One that came in with an old date is the full backfill's.
+        # One that came in with an old date, too.
         collection.insert_one({"uuid": "old", "ingestedAt": now - timedelta(days=3)})
-        assert extract(settings, progress=False).documents_stored == 0
-        assert extract(settings, full_backfill=True, progress=False).documents_stored == 1
+        assert extract(settings, progress=False).documents_stored == 1
+        assert extract(settings, full_backfill=True, progress=False).documents_stored == 0
     stored = {row["uuid"]: row for row in rows(settings)}
     assert len({row["_id"] for row in stored.values()}) == total + 4
     assert stored["id0"]["timestamp"] == dated["timestamp"]
@@ -329,7 +341,7 @@ def test_every_id_type_and_missing_or_odd_metadata(make_settings: Make, mongo_se
 def test_one_undecodable_document_does_not_stop_the_others(
     make_settings: Make, mongo_server: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from analytics.sources.mongodb import MongoSource
+    from analytics.sources.mongodb import Reader
 
     settings = make_settings(mongo_uri=mongo_server.uri, mongo_db=database)
     documents = [{"_id": f"ok{n}", "n": n} for n in range(20)]
@@ -337,9 +349,9 @@ def test_one_undecodable_document_does_not_stop_the_others(
     with MongoClient(mongo_server.uri) as client:
         client[database]["conversations"].insert_many(documents)
     # This server refuses broken BSON, others deliver it: break it on the way.
-    drain = MongoSource._drain
+    drain = Reader._drain
     monkeypatch.setattr(
-        MongoSource,
+        Reader,
         "_drain",
         lambda *args: (raw and raw.replace(b"abcd", b"\xff\xfe\xfd\xfc") for raw in drain(*args)),
     )
@@ -399,38 +411,72 @@ def test_an_unreachable_server_is_one_clear_line(make_settings: Make) -> None:
     assert "MONGO_URI" in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["jsonl", "mongodb"])
-def test_a_missing_projects_directory_names_the_setting_and_the_demo(make_settings: Make, source: str) -> None:
+def test_a_missing_projects_directory_names_the_setting_and_the_demo(make_settings: Make) -> None:
     with pytest.raises(ConfigError, match=r"CLAUDE_PROJECTS_DIR=.*make demo"):
-        extract(make_settings(source=source), progress=False)
+        extract(make_settings(), progress=False)
 
 
-def test_nothing_new_from_embedded_starts_no_server(
-    make_settings: Make, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_search_without_a_find_names_each_place(
+    make_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = make_settings()
-    write_transcript("-p/a.jsonl", entry(1))
-    assert extract(settings, progress=False).documents_stored == 1
-    monkeypatch.setattr("analytics.sources.embedded._start", lambda *_: pytest.fail("started"))
-    assert not extract(settings, progress=False).is_new
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "own"))
+    settings = make_settings().model_copy(update={"claude_projects_dir": None})
+    with pytest.raises(ConfigError) as caught:
+        extract(settings, progress=False)
+    for place in ("own/projects", ".claude/projects", "xdg/claude/projects"):
+        assert str(tmp_path / place) in str(caught.value)
 
 
-def test_switching_the_source_adds_nothing_twice(make_settings: Make, write_transcript: Any) -> None:
+def test_several_folders_are_read_and_found(
+    make_settings: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, folder in enumerate((".claude", "xdg/claude")):
+        path = tmp_path / folder / "projects" / "-p" / f"{number}.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(entry(number)) + "\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    settings = make_settings().model_copy(update={"claude_projects_dir": None})
+    assert extract(settings, progress=False).documents_stored == 2
+    assert extract(settings, progress=False).documents_read == 0
+    named = os.pathsep.join(str(tmp_path / folder / "projects") for folder in (".claude", "xdg/claude"))
+    assert not extract(make_settings(claude_projects_dir=named), progress=False).is_new
+
+
+def test_switching_the_source_adds_nothing_twice(
+    make_settings: Make, write_transcript: Any, mongo_server: Any, database: str
+) -> None:
+    def from_files() -> Any:
+        return extract(make_settings(), progress=False)
+
+    def from_server() -> Any:
+        settings = make_settings(mongo_uri=mongo_server.uri, mongo_db=database)
+        sync(settings, progress=False)
+        return extract(settings, progress=False)
+
     write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)], b"broken")
-    assert extract(make_settings(source="jsonl"), progress=False).documents_stored == 5
-    second = extract(make_settings(), progress=False)
+    assert from_files().documents_stored == 5
+    second = from_server()
     check_counts(second)
     assert (second.documents_stored, second.documents_skipped, second.dead_letters) == (0, 6, 0)
-    third = extract(make_settings(), progress=False)
-    assert third.documents_read == 0
+    assert from_server().documents_stored == 0
     ids = RawStore(make_settings()).conversations.scan(selected_fields=("_id",)).to_arrow()["_id"]
     assert pc.count_distinct(ids).as_py() == 5
     write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)], b"broken", entry(5))
-    assert extract(make_settings(), progress=False).documents_stored == 1
+    assert from_server().documents_stored == 1
     write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)], b"broken", entry(5), entry(6))
-    back = extract(make_settings(source="jsonl"), progress=False)
+    back = from_files()
     assert (back.documents_stored, back.documents_skipped) == (1, 1)
     assert len(rows(make_settings(), "_id")) == 7
+    full = extract(make_settings(), full_backfill=True, progress=False)
+    assert not full.is_new
+
+
+def test_a_source_without_its_server_is_one_clear_line(make_settings: Make) -> None:
+    with pytest.raises(ConfigError, match=r"SOURCE='mongodb': set MONGO_URI"):
+        make_settings(source="mongodb")
 
 
 def test_appended_lines_are_stored_without_a_look_at_the_history(
@@ -450,11 +496,10 @@ def test_a_data_directory_that_cannot_be_written_is_one_clear_line(
 ) -> None:
     write_transcript("-p/a.jsonl", entry(1))
     (tmp_path / "file").write_text("in the way")
-    for source in ("jsonl", "mongodb"):
-        with pytest.raises(AnalyticsError) as caught:
-            extract(make_settings(source=source, data_dir=tmp_path / "file" / "data"), progress=False)
-        assert str(tmp_path / "file") in str(caught.value)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(AnalyticsError) as caught:
+        extract(make_settings(data_dir=tmp_path / "file" / "data"), progress=False)
+    assert str(tmp_path / "file") in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_secrets_are_replaced_before_they_are_stored_and_counted(make_settings: Make, write_transcript: Any) -> None:

@@ -13,9 +13,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from analytics.raw.envelope import BATCH_SCHEMA, to_envelope
+from analytics.raw import envelope, maintenance
+from analytics.raw.envelope import to_envelope
 from analytics.raw.store import RawStore, keep_new, local_path
 from analytics.settings import Settings
+from analytics.sources.batch import BATCH_SCHEMA
 from analytics.warehouse.load import load
 
 Make = Callable[..., Settings]
@@ -45,7 +47,7 @@ def test_an_empty_store_has_no_snapshot(make_settings: Make) -> None:
     added = store.files_added_since(None)
     assert (added.files, added.snapshot_id, added.full) == ([], None, True)
     assert store.data_files() == []
-    assert [table.rows for table in store.info()] == [0, 0]
+    assert [table.rows for table in maintenance.info(store)] == [0, 0]
 
 
 def test_files_added_since_gives_exactly_the_new_rows(make_settings: Make) -> None:
@@ -74,7 +76,7 @@ def test_compaction_changes_no_row_and_no_reader(make_settings: Make) -> None:
     store.append(rows("b1", day=2))
     unread = store.append(rows("a2"))
     before = store.data_files()
-    result = store.compact()
+    result = maintenance.compact(store)
     assert (result.files_before, result.files_after) == (3, 1)
     assert stored(store) == ["a0", "a1", "a2", "b1"]
     assert ids_in(store.data_files()) == ["a0", "a1", "a2", "b1"]
@@ -83,9 +85,9 @@ def test_compaction_changes_no_row_and_no_reader(make_settings: Make) -> None:
     assert not store.files_added_since(seen).full
     assert store.files_added_since(unread).files == []
     # A reader that planned before still finds its files; so does one after expiry within the grace period.
-    store.expire(older_than=timedelta(0))
+    maintenance.expire(store, older_than=timedelta(0))
     assert ids_in(before) == ["a0", "a1", "a2", "b1"]
-    assert store.compact().days == 0
+    assert maintenance.compact(store).days == 0
     last = store.append(rows("c"))
     assert store.properties() == {"watermark": "w"}
     assert store.files_added_since(last).files == []
@@ -96,18 +98,18 @@ def test_expiry_deletes_only_what_nothing_refers_to(make_settings: Make) -> None
     store = RawStore(settings)
     first = store.append(rows("a"))
     store.append(rows("b"))
-    store.compact()
+    maintenance.compact(store)
     stray = Path(str(local_path(store.conversations.location()))) / "data" / "stray.parquet"
     stray.write_bytes(b"left by a run that was killed")
     long_ago = time.time() - 48 * 3600
     for folder, _, names in os.walk(settings.warehouse_dir):
         for name in names:
             os.utime(Path(folder, name), (long_ago, long_ago))
-    keeps_all = store.expire(older_than=timedelta(days=7))
+    keeps_all = maintenance.expire(store, older_than=timedelta(days=7))
     assert keeps_all.snapshots_expired == 0
     assert not stray.exists()
     assert ids_in(store.data_files(first)) == ["a"]
-    result = store.expire(older_than=timedelta(0))
+    result = maintenance.expire(store, older_than=timedelta(0))
     assert result.snapshots_expired >= 2
     assert result.files_deleted >= 2
     fresh = RawStore(settings)
@@ -196,7 +198,7 @@ def test_compaction_keeps_the_number_of_manifests_small(make_settings: Make) -> 
     seen = store.append(rows("seen", day=20))
     store.append(rows("unseen", day=21))
     before = len(store.conversations.current_snapshot().manifests(store.conversations.io))
-    store.compact()
+    maintenance.compact(store)
     after = len(store.conversations.current_snapshot().manifests(store.conversations.io))
     assert (before, after) == (13, 1)
     assert len(stored(store)) == 13
@@ -204,7 +206,7 @@ def test_compaction_keeps_the_number_of_manifests_small(make_settings: Make) -> 
     added = store.files_added_since(seen)
     assert (added.full, ids_in(added.files)) == (False, ["unseen"])
     last = store.append(rows("late", day=1))
-    store.compact()
+    maintenance.compact(store)
     assert store.files_added_since(last).files == []
     assert ids_in(store.data_files()) == stored(store)
 
@@ -219,12 +221,28 @@ def test_what_was_the_newest_snapshot_until_now_is_kept_however_old(
     planned = store.data_files()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 30 * 86400)
-    store.compact()
-    result = store.expire()
+    maintenance.compact(store)
+    result = maintenance.expire(store)
     assert result.snapshots_expired == 1  # the first one: replaced a month ago
     assert ids_in(planned) == ["a", "b"]
     assert ids_in(store.data_files(newest)) == ["a", "b"]
     monkeypatch.setattr(time, "time", lambda: now + 38 * 86400)
-    assert store.expire().files_deleted >= 2
+    assert maintenance.expire(store).files_deleted >= 2
     assert not any(Path(str(local_path(file))).exists() for file in planned)
     assert stored(store) == ["a", "b"]
+
+
+def test_a_table_of_an_earlier_version_gets_the_columns_it_lacks(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = pa.schema([field for field in envelope.SCHEMA if field.name not in ("git_branch", "cwd")])
+    with monkeypatch.context() as patch:
+        patch.setattr(envelope, "SCHEMA", older)
+        RawStore(make_settings()).append(rows("a").select(older.names))
+    store = RawStore(make_settings())
+    store.append(rows("b"))
+    found = store.conversations.scan().to_arrow()
+    assert "git_branch" in found.column_names
+    assert stored(store) == ["a", "b"]
+    assert sum(table.num_rows for table in store.read_files(store.conversations)) == 2
+    assert maintenance.compact(store).files_after == 1

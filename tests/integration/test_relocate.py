@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from analytics.errors import AnalyticsError
 from analytics.raw.extract import extract
+from analytics.raw.maintenance import info
 from analytics.raw.repair import moved_tables, repair
 from analytics.raw.store import RawStore
 from analytics.settings import Settings, load_settings
@@ -33,14 +34,14 @@ def settings_at(data_dir: Path, projects: Path) -> Settings:
 def test_repaired_tables_hold_and_remember_the_same(tmp_path: Path, projects: Path) -> None:
     settings = settings_at(tmp_path / "old", projects)
     extract(settings, progress=False)
-    before = [(table.rows, table.files, table.properties) for table in RawStore(settings).info()]
+    before = [(table.rows, table.files, table.properties) for table in info(RawStore(settings))]
     assert repair(settings).moved_from is None
     (tmp_path / "old").rename(tmp_path / "new place")
     settings = settings_at(tmp_path / "new place", projects)
     assert set(moved_tables(settings)) == {"conversations", "dead_letters"}
     result = repair(settings)
     assert result.moved_from == str(tmp_path / "old" / "iceberg")
-    assert [(table.rows, table.files, table.properties) for table in RawStore(settings).info()] == before
+    assert [(table.rows, table.files, table.properties) for table in info(RawStore(settings))] == before
     assert not moved_tables(settings)
     assert not extract(settings, progress=False).is_new
     assert not extract(settings, full_backfill=True, progress=False).is_new

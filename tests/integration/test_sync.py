@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analytics.errors import BusyError, SourceUnavailableError
+from analytics.errors import ConfigError, SourceUnavailableError
 from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sources.embedded import embedded_mongo
-from analytics.sources.sync import open_state, state_path, sync
+from analytics.sources.sync import sync
+from analytics.sources.sync_state import state_path
 from pymongo import MongoClient
 
 Make = Callable[..., Settings]
@@ -143,37 +142,8 @@ def test_unreachable_server_masks_the_password(make_settings: Make, write_transc
     assert "topsecret" not in str(caught.value)
 
 
-def test_only_one_process_uses_the_embedded_server(make_settings: Make) -> None:
-    settings = make_settings()
-    with (
-        embedded_mongo(settings),
-        pytest.raises(BusyError, match=str(os.getpid())),
-        embedded_mongo(settings, wait_seconds=0.3),
-    ):
-        pass
-    with embedded_mongo(settings) as uri, MongoClient(uri) as client:
-        client.admin.command("ping")
-
-
-def test_the_embedded_server_dies_with_its_parent(make_settings: Make) -> None:
-    settings = make_settings()
-    code = (
-        "import os, signal, sys\n"
-        "from analytics.settings import load_settings\n"
-        "from analytics.sources.embedded import embedded_mongo\n"
-        "with embedded_mongo(load_settings(data_dir=sys.argv[1])) as uri:\n"
-        "    print(uri, flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    found = subprocess.run([sys.executable, "-c", code, str(settings.data_dir)], capture_output=True, text=True)
-    assert found.returncode == -signal.SIGKILL
-    # The lock is free again as soon as the server is gone: no wait, no repair.
-    with embedded_mongo(settings, wait_seconds=5) as uri, MongoClient(uri) as client:
-        client.admin.command("ping")
-
-
-def test_a_killed_sync_is_completed_by_the_next(make_settings: Make, write_transcript: Any, tmp_path: Path) -> None:
-    settings = make_settings()
+def test_a_killed_sync_is_completed_by_the_next(target: Settings, write_transcript: Any, tmp_path: Path) -> None:
+    settings = target
     for name in range(30):
         write_transcript(f"-p/{name}.jsonl", *lines(name * 200, name * 200 + 200))
     environment = {
@@ -181,6 +151,8 @@ def test_a_killed_sync_is_completed_by_the_next(make_settings: Make, write_trans
         "DATA_DIR": str(settings.data_dir),
         "CLAUDE_PROJECTS_DIR": str(settings.claude_projects_dir),
         "MACHINE_NAME": "box",
+        "MONGO_URI": settings.mongo_uri.get_secret_value(),
+        "MONGO_DB": settings.mongo_db,
     }
     process = subprocess.Popen([sys.executable, "-m", "analytics.cli", "sync"], env=environment, cwd=tmp_path)
     deadline = time.monotonic() + 20
@@ -189,10 +161,8 @@ def test_a_killed_sync_is_completed_by_the_next(make_settings: Make, write_trans
     time.sleep(0.9)
     process.kill()
     process.wait()
-    result = extract(settings, progress=False)
-    assert result.documents_stored == 6000
-    with open_state(settings) as state:
-        assert state.fact("unextracted") == "no"
+    sync(settings, progress=False)
+    assert extract(settings, progress=False).documents_stored == 6000
 
 
 def test_watch_copies_new_lines_until_it_is_terminated(
@@ -235,3 +205,31 @@ def test_watch_copies_new_lines_until_it_is_terminated(
     assert process.returncode == 0
     assert "stopped" in output
     assert errors.count("trying again") == 1
+
+
+def test_sync_without_a_server_says_which_setting_is_missing(make_settings: Make) -> None:
+    with pytest.raises(ConfigError, match="MONGO_URI is not set"):
+        sync(make_settings(), progress=False)
+
+
+def test_a_lot_is_stamped_when_it_is_sent(
+    target: Settings, collection: Any, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from analytics.sources import sync as module
+
+    clock = iter(datetime(2026, 1, 1, 0, minute, tzinfo=UTC) for minute in range(60))
+    monkeypatch.setattr(module, "utc_now", lambda: next(clock))
+    monkeypatch.setattr(module, "INSERT_DOCUMENTS", 10)
+    write_transcript("-p/a.jsonl", *lines(0, 35))
+    sync(target, progress=False)
+    assert len(collection.distinct("ingestedAt")) == 4
+
+
+def test_several_folders_are_synced(target: Settings, collection: Any, write_transcript: Any, tmp_path: Path) -> None:
+    write_transcript("-p/a.jsonl", *lines(0, 3))
+    (tmp_path / "more" / "-q").mkdir(parents=True)
+    (tmp_path / "more" / "-q" / "b.jsonl").write_text(json.dumps({"type": "user", "uuid": "other"}) + "\n")
+    both = target.model_copy(update={"claude_projects_dir": f"{tmp_path / 'projects'}{os.pathsep}{tmp_path / 'more'}"})
+    assert sync(both, progress=False).documents_inserted == 4
+    assert sync(both, progress=False).documents_read == 0
+    assert set(collection.distinct("projectId")) == {"-p", "-q"}

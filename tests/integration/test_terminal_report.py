@@ -23,13 +23,13 @@ import pytest
 import raw_tables
 from analytics.cli import cli
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.raw.envelope import BATCH_SCHEMA
 from analytics.raw.extract import extract
 from analytics.reports.blocks import blocks
 from analytics.reports.published import published_marts
 from analytics.reports.render import as_text
 from analytics.reports.selection import Selection
 from analytics.settings import Settings, load_settings
+from analytics.sources.batch import BATCH_SCHEMA
 from analytics.warehouse.load import load
 from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import transform

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from analytics.raw.envelope import BATCH_SCHEMA, SCHEMA, invalid_rows, to_envelope
+from analytics.raw.envelope import SCHEMA, invalid_rows, to_envelope
+from analytics.sources.batch import BATCH_SCHEMA
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 

@@ -105,3 +105,27 @@ def test_appended_replaced_and_unreadable_files_are_told_apart(tmp_path: Path) -
     assert start_after(states) == [0]
     path.unlink()
     assert state_after(file, 0).size == -1
+
+
+def test_a_folder_is_read_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    root = tmp_path / "projects"
+    project = root / "-p"
+    (project / "sub").mkdir(parents=True)
+    (project / "a.jsonl").write_text("{}\n")
+    for number in range(2):
+        (project / f"up{number}").symlink_to(project)
+        (project / "sub" / f"top{number}").symlink_to(root)
+    (root / "-linked").symlink_to(project)
+    found = transcripts.pending(root, {})
+    assert [file.source_file for file in found] == ["-p/a.jsonl"]
+
+
+def test_a_link_that_leaves_the_folder_is_followed_only_where_it_is_a_project(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "projects", tmp_path / "elsewhere"
+    (root / "-p").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "b.jsonl").write_text("{}\n")
+    (root / "-p" / "out").symlink_to(elsewhere)
+    assert transcripts.pending(root, {}) == []
+    (root / "-moved").symlink_to(elsewhere)
+    assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]

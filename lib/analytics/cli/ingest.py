@@ -14,14 +14,14 @@ from analytics.settings import load_settings
 @click.option("--watch", is_flag=True, help="Keep running and copy new lines as they are written (Ctrl-C ends it).")
 @click.option("--every", default=5.0, show_default=True, help="Seconds between looks, with --watch.")
 def sync(watch: bool, every: float) -> None:
-    """Copy new transcript lines into MongoDB (MONGO_URI, else the embedded server)."""
+    """Copy new transcript lines into the MongoDB collection that MONGO_URI names."""
     from analytics.common.process import terminable
     from analytics.sources import sync as work
 
     settings = load_settings()
     echo(work.sync(settings))
     if watch:
-        echo(f"watching {settings.claude_projects_dir}, Ctrl-C ends it")
+        echo(f"watching {', '.join(map(str, settings.projects_dirs))}, Ctrl-C ends it")
         try:
             with terminable():
                 for result in work.watch(settings, every=timedelta(seconds=every)):
@@ -42,8 +42,6 @@ def extract(full_backfill: bool) -> None:
     settings = load_settings()
     with run_lock(settings, holder="extract"):
         result = work.extract(settings, full_backfill=full_backfill)
-    if result.sync is not None:
-        echo(f"sync: {result.sync}")
     echo(f"extract: {result}")
     echo("next: claude-analytics load, or claude-analytics iceberg info")
 
@@ -56,9 +54,10 @@ def iceberg() -> None:
 @iceberg.command()
 def info() -> None:
     """Rows, files, bytes and days of both tables, and what the newest snapshot remembers."""
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
 
-    for table in RawStore(load_settings()).info():
+    for table in maintenance.info(RawStore(load_settings())):
         echo(
             f"{table.name}: {table.rows} rows, {table.days} days, {table.files} files "
             f"({table.small_files} small), {table.bytes / 1e6:.1f} MB, {table.snapshots} snapshots"
@@ -71,9 +70,10 @@ def info() -> None:
 @iceberg.command()
 def snapshots() -> None:
     """Snapshots of raw.conversations, oldest first."""
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
 
-    for item in RawStore(load_settings()).snapshots():
+    for item in maintenance.snapshots(RawStore(load_settings())):
         kind = "compaction" if item.is_compaction else item.operation
         echo(
             f"{item.snapshot_id}  {item.committed_at:%Y-%m-%d %H:%M:%S}Z  {kind:<10}  "
@@ -85,11 +85,12 @@ def snapshots() -> None:
 def compact() -> None:
     """Merge the small files of each day."""
     from analytics.common.lock import run_lock
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
 
     settings = load_settings()
     with run_lock(settings, holder="iceberg compact"):
-        echo(RawStore(settings).compact())
+        echo(maintenance.compact(RawStore(settings)))
 
 
 @iceberg.command()
@@ -98,9 +99,10 @@ def compact() -> None:
 def expire(older_than_days: float | None, grace_hours: float) -> None:
     """Expire old snapshots and delete files nothing refers to."""
     from analytics.common.lock import run_lock
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
 
     settings = load_settings()
     age = None if older_than_days is None else timedelta(days=older_than_days)
     with run_lock(settings, holder="iceberg expire"):
-        echo(RawStore(settings).expire(older_than=age, grace=timedelta(hours=grace_hours)))
+        echo(maintenance.expire(RawStore(settings), older_than=age, grace=timedelta(hours=grace_hours)))

@@ -75,6 +75,7 @@ def _retrying(policy: RetryPolicy, say: Callable[[str], None], sleep: Callable[[
 def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
     """Compact and expire the raw tables, as one more stage of `run`."""
     from analytics.common.lock import run_lock
+    from analytics.raw import maintenance
     from analytics.raw.store import RawStore
     from analytics.runs.history import Stage
 
@@ -86,7 +87,7 @@ def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
     try:
         with run_lock(settings, holder=f"maintenance ({run.deployment})"):
             store = RawStore(settings)
-            compacted, expired = store.compact(), store.expire()
+            compacted, expired = maintenance.compact(store), maintenance.expire(store)
     except Exception as error:
         failure = error
         if not isinstance(error, AnalyticsError):

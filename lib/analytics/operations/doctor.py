@@ -179,7 +179,7 @@ def _catalog_paths(settings: Settings) -> Finding:
 
 def _unfinished_purges(settings: Settings) -> Finding:
     """A purge keeps its selection out from its first moment; killed, it leaves what was there before."""
-    from analytics.operations.purge import tombstones
+    from analytics.privacy.tombstones import tombstones
 
     known = tombstones(settings)
     return Finding(

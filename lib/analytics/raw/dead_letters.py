@@ -21,7 +21,8 @@ import pyarrow as pa
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors, partial_file
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.raw.store import RawStore, envelope
+from analytics.raw import envelope
+from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.sources.batch import Batch, fingerprint
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    import duckdb
+from analytics.common.engine import engine
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -37,18 +34,6 @@ SCHEMA = pa.schema(
         ("git_branch", pa.string()),
         ("date", pa.date32()),
         pa.field("entry", pa.string(), nullable=False),
-    ]
-)
-
-# What a source hands over: text plus the metadata it knows without parsing (null: look into the text).
-BATCH_SCHEMA = pa.schema(
-    [
-        ("_id", pa.string()),
-        ("entry", pa.string()),
-        ("project_id", pa.string()),
-        ("source_file", pa.string()),
-        ("machine", pa.string()),
-        ("ingested_at", _TIMESTAMP),
     ]
 )
 
@@ -148,20 +133,6 @@ _ENVELOPE = f"""
         end::date as date
     from checked
 """
-
-
-@cache
-def engine() -> duckdb.DuckDBPyConnection:
-    """The in-memory DuckDB of this process: UTC, bounded memory, rows kept in order."""
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config={"memory_limit": "512MB", "preserve_insertion_order": True})
-    connection.execute("set timezone = 'UTC'")
-    # off already in a Jupyter kernel, where DuckDB refuses the setting unless ipywidgets is installed
-    (bar,) = connection.execute("select current_setting('enable_progress_bar')").fetchone() or (False,)
-    if bar:
-        connection.execute("set enable_progress_bar = false")
-    return connection
 
 
 def invalid_rows(batch: pa.Table) -> list[int]:

@@ -7,13 +7,8 @@ lose nor repeat and expiring old snapshots forgets nothing.
 
 from __future__ import annotations
 
-import os
-import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +17,24 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import tenacity
 
-from analytics.common.clock import utc_now
+from analytics.common.engine import engine
 from analytics.common.faults import reached
-from analytics.common.files import disk_errors
-from analytics.errors import AnalyticsError, ConfigError
+from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.raw import envelope
+from analytics.raw.parquet import COMPRESSION_LEVEL, write_files
 from analytics.settings import Settings, mask_uri
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
-    from pyiceberg.partitioning import PartitionKey
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
 NAMESPACE = "raw"
 CATALOG_NAME = "default"
+COMMIT_ATTEMPTS = 8
 
 # Snapshot properties of ours start with this and are carried from snapshot to snapshot.
 PREFIX = "claude-analytics."
@@ -58,9 +54,6 @@ DEAD_LETTER_SCHEMA = pa.schema(
     ]
 )
 
-# Level 3 makes files 8 % smaller and takes twice as long.
-COMPRESSION_LEVEL = 1
-
 _TABLE_PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
     "write.parquet.compression-level": str(COMPRESSION_LEVEL),
@@ -73,35 +66,6 @@ _TABLE_PROPERTIES = {
     "commit.retry.num-retries": "0",
 }
 
-# Every reader opens every manifest, and each day leaves some: compaction merges them when there are this many.
-_MANIFEST_PROPERTIES = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "8"}
-
-# Compaction merges the files of a day smaller than this into files of about this size.
-TARGET_FILE_BYTES = 32 * 2**20
-
-# A reader parallelises by row group and holds one per thread.
-ROW_GROUP_ROWS = 16_384
-
-# Columns with few values per file get a dictionary; columns of bulk get no statistics.
-_REPEATING = {
-    *(
-        "type",
-        "session_id",
-        "project_id",
-        "ingested_at",
-        "extracted_at",
-        "source_file",
-        "machine",
-        "message_role",
-    ),
-    *("agent_id", "version", "cwd", "git_branch", "date", "reason", "source", "first_seen_at"),
-}
-_BULK = {"entry", "original"}
-
-# A file that no snapshot refers to may still be read, or be about to be committed: it is deleted this much
-# later.
-GRACE = timedelta(hours=24)
-
 
 @dataclass(frozen=True)
 class FilesAdded:
@@ -110,68 +74,6 @@ class FilesAdded:
     files: list[str]
     snapshot_id: int | None  # where to continue from next time; null when the table has no snapshot
     full: bool  # True: `files` is everything and the reader must start from nothing
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """State of one Iceberg table."""
-
-    name: str
-    location: str
-    rows: int
-    files: int
-    bytes: int
-    snapshots: int
-    days: int
-    small_files: int  # files that compaction would merge
-    properties: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SnapshotInfo:
-    """One Iceberg snapshot."""
-
-    snapshot_id: int
-    parent_id: int | None
-    committed_at: datetime
-    operation: str
-    added_rows: int
-    total_rows: int
-    is_compaction: bool
-    properties: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CompactResult:
-    """What compaction did."""
-
-    days: int
-    files_before: int
-    files_after: int
-    duration_seconds: float
-
-    def __str__(self) -> str:
-        if not self.days:
-            return "nothing to compact"
-        return (
-            f"{self.files_before} files of {self.days} days merged into {self.files_after} "
-            f"in {self.duration_seconds:.1f} s"
-        )
-
-
-@dataclass(frozen=True)
-class ExpireResult:
-    """What expiry did."""
-
-    snapshots_expired: int
-    files_deleted: int
-    bytes_deleted: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.snapshots_expired} snapshots expired, "
-            f"{self.files_deleted} unreachable files ({self.bytes_deleted / 1e6:.1f} MB) deleted"
-        )
 
 
 def _iceberg_schema(arrow: pa.Schema) -> Any:
@@ -262,7 +164,7 @@ class RawStore:
 
         identifier = (NAMESPACE, name)
         try:
-            return self.catalog.load_table(identifier)
+            return _with_columns(self.catalog.load_table(identifier), schema)
         except NoSuchTableError:
             pass
         spec = PartitionSpec()
@@ -303,7 +205,7 @@ class RawStore:
 
     def properties(self) -> dict[str, str]:
         """What the newest snapshot remembers, without the prefix (watermarks, tokens, totals)."""
-        return _own_properties(self.conversations.current_snapshot())
+        return own_properties(self.conversations.current_snapshot())
 
     def append(
         self,
@@ -322,29 +224,38 @@ class RawStore:
         given.
         """
         if dead_letters is not None and dead_letters.num_rows:
-            self._commit(
+            self.commit(
                 self.dead_letters,
-                lambda table: table.append(dead_letters, snapshot_properties=_carried(table, {})),
+                lambda table: table.append(dead_letters, snapshot_properties=carried(table, {})),
             )
             reached("extract.dead_letters")
         if (rows is None or not rows.num_rows) and properties is None:
             return None
         rows = envelope.SCHEMA.empty_table() if rows is None else rows
         written: list[DataFile] = []
+        base = self.current_snapshot_id()
 
         def commit(table: Table) -> None:
-            new = properties(_own_properties(table.current_snapshot())) if callable(properties) else properties or {}
+            nonlocal rows, base
+            if (now := self.current_snapshot_id()) != base:
+                # another writer was faster, and may have read the same source
+                there = self.stored_ids(rows["_id"], self.data_files())
+                base = now
+                if len(there):
+                    rows = rows.filter(keep_new(rows["_id"], there))
+                    written.clear()
+            new = properties(own_properties(table.current_snapshot())) if callable(properties) else properties or {}
             with (
                 table.transaction() as transaction,
-                transaction.update_snapshot(snapshot_properties=_carried(table, new)).fast_append() as update,
+                transaction.update_snapshot(snapshot_properties=carried(table, new)).fast_append() as update,
             ):
                 if not written and rows.num_rows:
-                    written.extend(_write_files(table, rows))
+                    written.extend(write_files(table, rows))
                     reached("extract.files")
                 for data_file in written:
                     update.append_data_file(data_file)
 
-        self._commit(self.conversations, commit)
+        self.commit(self.conversations, commit)
         reached("extract.committed")
         return self.current_snapshot_id()
 
@@ -353,38 +264,46 @@ class RawStore:
         from pyiceberg.expressions import In
 
         if ids:
-            self._commit(
+            self.commit(
                 self.dead_letters,
-                lambda table: table.delete(In("dead_letter_id", ids), snapshot_properties=_carried(table, {})),
+                lambda table: table.delete(In("dead_letter_id", ids), snapshot_properties=carried(table, {})),
             )
 
-    def _commit(self, table: Table, action: Callable[[Table], None], attempts: int = 8) -> None:
-        """Run `action` on fresh metadata until no other writer got in between."""
+    def commit(self, table: Table, action: Callable[[Table], None]) -> None:
+        """Run `action` on fresh metadata until no other writer got in between.
+
+        Raises:
+            AnalyticsError: that happened COMMIT_ATTEMPTS times, or the table cannot be written.
+        """
         from pyiceberg.exceptions import CommitFailedException
         from sqlalchemy.exc import OperationalError
 
-        for attempt in range(attempts):
-            try:
-                action(table)
-                return
-            except (CommitFailedException, OperationalError) as error:
-                if attempt + 1 == attempts:
-                    raise AnalyticsError(
-                        f"{'.'.join(table.name())} could not be committed after {attempts} attempts: {error}"
-                    ) from error
-                time.sleep(0.05 * 2**attempt)
-                table.refresh()
-            except OSError as error:
-                raise AnalyticsError(f"{'.'.join(table.name())} could not be written: {error}") from error
+        name = ".".join(table.name())
+        retry = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(COMMIT_ATTEMPTS),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=5),
+            retry=tenacity.retry_if_exception_type((CommitFailedException, OperationalError)),
+            before_sleep=lambda _: table.refresh(),
+        )
+        try:
+            retry(action, table)
+        except tenacity.RetryError as error:
+            reason = error.last_attempt.exception()
+            raise AnalyticsError(
+                f"{name} could not be committed after {COMMIT_ATTEMPTS} attempts: {first_line(reason)}; "
+                "another writer holds the catalog: try again when it is done"
+            ) from reason
+        except OSError as error:
+            raise AnalyticsError(f"{name} could not be written: {error}") from error
 
     # Reading
 
     def data_files(self, snapshot_id: int | None = None, *, table: Table | None = None) -> list[str]:
         """Paths of all live Parquet files of raw.conversations (or `table`), at a snapshot or now."""
-        return [entry.file_path for entry in self._live(table or self.conversations, snapshot_id)]
+        return [entry.file_path for entry in self.live(table or self.conversations, snapshot_id)]
 
-    def _live(self, table: Table, snapshot_id: int | None = None) -> Iterator[DataFile]:
-        """One manifest's files at a time: with their statistics, thousands fill hundreds of megabytes."""
+    def live(self, table: Table, snapshot_id: int | None = None) -> Iterator[DataFile]:
+        """Live data files, one manifest's at a time: with their statistics, thousands fill hundreds of megabytes."""
         from pyiceberg.manifest import DataFileContent
 
         snapshot = table.snapshot_by_id(snapshot_id) if snapshot_id is not None else table.current_snapshot()
@@ -424,7 +343,7 @@ class RawStore:
                             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
                             if entry.status == ManifestEntryStatus.ADDED
                         ]
-            elif not _is_compaction(walk):
+            elif not is_compaction(walk):
                 break
             parent = walk.parent_snapshot_id
             walk = table.snapshot_by_id(parent) if parent is not None else None
@@ -450,7 +369,7 @@ class RawStore:
         if not files or not len(candidates):
             return pa.chunked_array([], pa.string())
         paths = [local_path(file) for file in files]
-        with envelope.engine().cursor() as cursor:
+        with engine().cursor() as cursor:
             cursor.register("candidates", pa.table({"id": candidates}))
             if all(paths):
                 stored = f"read_parquet({[str(path) for path in paths]!r})"
@@ -468,10 +387,11 @@ class RawStore:
 
     def read_files(self, table: Table, columns: set[str] | None = None) -> Iterator[pa.Table]:
         """The rows of `table`, one live file at a time; `columns` narrows them (those it has)."""
-        for file in self._live(table):
-            yield self._read_file(table, file, columns)
+        for file in self.live(table):
+            yield self.read_file(table, file, columns)
 
-    def _read_file(self, table: Table, file: DataFile, columns: set[str] | None = None) -> pa.Table:
+    def read_file(self, table: Table, file: DataFile, columns: set[str] | None = None) -> pa.Table:
+        """The rows of one file; columns that it does not have yet are null."""
         import pyarrow.parquet as pq
         from pyiceberg.io.pyarrow import schema_to_pyarrow
 
@@ -479,196 +399,26 @@ class RawStore:
         if columns is not None:
             schema = pa.schema([field for field in schema if field.name in columns])
         with table.io.new_input(file.file_path).open() as stream:
-            return pq.read_table(stream, columns=schema.names, partitioning=None).select(schema.names).cast(schema)
-
-    def remove(self, table: Table, keep: Callable[[pa.Table], pa.ChunkedArray]) -> tuple[int, int]:
-        """Remove the rows where `keep` (rows -> mask) is false, for good: no snapshot and no file holds them any more.
-
-        A file at a time, one commit. Every older snapshot goes, and what only they referred to.
-
-        Returns: rows removed, files deleted.
-        """
-        replaced: list[DataFile] = []
-        written: list[DataFile] = []
-        removed = 0
-        for file in self._live(table):
-            rows = self._read_file(table, file)
-            mask = keep(rows)
-            if pc.all(mask).as_py():
-                continue
-            kept = rows.filter(mask)
-            removed += rows.num_rows - kept.num_rows
-            replaced.append(file)
-            if kept.num_rows:
-                written += _write_files(table, kept)
-
-        def commit(current: Table) -> None:
-            with (
-                current.transaction() as transaction,
-                transaction.update_snapshot(snapshot_properties=_carried(current, {})).overwrite() as update,
-            ):
-                for file in replaced:
-                    update.delete_data_file(file)
-                for file in written:
-                    update.append_data_file(file)
-
-        if replaced:
-            self._commit(table, commit)
-        deleted = self.expire(older_than=timedelta(0), grace=timedelta(0)).files_deleted
-        if local_path(table.location()) is None:
-            for file in replaced:
-                table.io.delete(file.file_path)
-            deleted += len(replaced)
-        return removed, deleted
-
-    # Maintenance
-
-    def info(self) -> list[TableInfo]:
-        """State of both tables."""
-        found = []
-        for table in (self.conversations, self.dead_letters):
-            files = list(self._live(table))
-            per_day: dict[Any, list[DataFile]] = {}
-            for file in files:
-                per_day.setdefault(_day(file), []).append(file)
-            found.append(
-                TableInfo(
-                    name=".".join(table.name()),
-                    location=table.location(),
-                    rows=sum(file.record_count for file in files),
-                    files=len(files),
-                    bytes=sum(file.file_size_in_bytes for file in files),
-                    snapshots=len(table.metadata.snapshots),
-                    days=len(per_day),
-                    small_files=sum(len(group) for groups in per_day.values() for group in _groups(groups)),
-                    properties=_own_properties(table.current_snapshot()),
-                )
-            )
-        return found
-
-    def snapshots(self) -> list[SnapshotInfo]:
-        """Snapshots of raw.conversations, oldest first."""
-        found = []
-        for snapshot in self.conversations.metadata.snapshots:
-            summary = snapshot.summary
-            found.append(
-                SnapshotInfo(
-                    snapshot_id=snapshot.snapshot_id,
-                    parent_id=snapshot.parent_snapshot_id,
-                    committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
-                    operation=summary.operation.value if summary else "",
-                    added_rows=int((summary and summary.get("added-records")) or 0),
-                    total_rows=int((summary and summary.get("total-records")) or 0),
-                    is_compaction=_is_compaction(snapshot),
-                    properties=_own_properties(snapshot),
-                )
-            )
-        return sorted(found, key=lambda item: item.committed_at)
-
-    def compact(self) -> CompactResult:
-        """Merge the small files of each day. Rows do not change; `files_added_since` does not notice."""
-        started = time.monotonic()
-        days, before, after = 0, 0, 0
-        with disk_errors("compact", self.settings.data_dir):
-            for table in (self.conversations, self.dead_letters):
-                per_day: dict[Any, list[DataFile]] = {}
-                for file in self._live(table):
-                    per_day.setdefault(_day(file), []).append(file)
-                for files in per_day.values():
-                    groups = _groups(files)
-                    days += bool(groups)
-                    for group in groups:
-                        before += len(group)
-                        after += self._merge(table, group)
-                self._merge_manifests(table)
-        return CompactResult(days, before, after, time.monotonic() - started)
-
-    def _merge(self, table: Table, group: list[DataFile]) -> int:
-        """Replace `group` by one file in one commit; returns the number of files written."""
-        parts = [self._read_file(table, file) for file in group]
-        rows = pa.concat_tables(parts).combine_chunks()
-        written: list[DataFile] = []
-
-        def commit(current: Table) -> None:
-            with (
-                current.transaction() as transaction,
-                transaction.update_snapshot(
-                    snapshot_properties=_carried(current, {COMPACTION: "true"})
-                ).overwrite() as update,
-            ):
-                if not written:
-                    written.extend(_write_files(current, rows))
-                    reached("compact.files")
-                for file in group:
-                    update.delete_data_file(file)
-                for file in written:
-                    update.append_data_file(file)
-
-        self._commit(table, commit)
-        reached("compact.committed")
-        return len(written)
-
-    def _merge_manifests(self, table: Table) -> None:
-        """Have one manifest name the files of many days, in a commit that adds nothing."""
-        limit = int(_MANIFEST_PROPERTIES["commit.manifest.min-count-to-merge"])
-        snapshot = table.current_snapshot()
-        if snapshot is None or len(snapshot.manifests(table.io)) < limit:
-            return
-
-        def commit(current: Table) -> None:
-            with current.transaction() as transaction:
-                # tables of an earlier version do not have them
-                if not _MANIFEST_PROPERTIES.items() <= current.properties.items():
-                    transaction.set_properties(_MANIFEST_PROPERTIES)
-                properties = _carried(current, {COMPACTION: "true"})
-                with transaction.update_snapshot(snapshot_properties=properties).merge_append():
-                    pass
-
-        self._commit(table, commit)
-
-    def expire(self, *, older_than: timedelta | None = None, grace: timedelta = GRACE) -> ExpireResult:
-        """Expire snapshots replaced more than `older_than` ago (default: the setting), delete unreachable files.
-
-        A file is deleted when no remaining snapshot refers to it and it has not been written to for `grace`:
-        a reader that planned a scan before, and a writer that has not committed yet, keep their files.
-        """
-        if older_than is None:
-            # what a compaction has only just replaced is no day old, whatever the setting
-            older_than = max(timedelta(days=self.settings.snapshot_retention_days), grace)
-        expired = deleted = freed = 0
-        with disk_errors("expire", self.settings.data_dir):
-            for table in (self.conversations, self.dead_letters):
-                table.refresh()
-                before = len(table.metadata.snapshots)
-                obsolete = _obsolete_snapshots(table, utc_now() - older_than)
-                if obsolete:
-                    table.maintenance.expire_snapshots().by_ids(obsolete).commit()
-                    table.refresh()
-                reached("expire.expired")
-                expired += before - len(table.metadata.snapshots)
-                files, size = _delete_unreachable(table, grace)
-                deleted += files
-                freed += size
-        return ExpireResult(expired, deleted, freed)
+            parquet = pq.ParquetFile(stream)
+            there = [name for name in schema.names if name in parquet.schema_arrow.names]
+            rows = parquet.read(columns=there)
+        for field in schema:
+            if field.name not in rows.column_names:
+                rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        return rows.select(schema.names).cast(schema)
 
 
-def _obsolete_snapshots(table: Table, horizon: datetime) -> list[int]:
-    """Snapshots that a newer one had replaced before `horizon`, branch and tag heads never.
-
-    What counts is until when a snapshot was the newest, not when it was made: after quiet weeks the newest one is old,
-    and a reader may have begun on it a moment before a compaction replaced it.
-    """
-    heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    replaced_ms = {s.parent_snapshot_id: s.timestamp_ms for s in table.metadata.snapshots}
-    limit_ms = horizon.timestamp() * 1000
-    return [
-        s.snapshot_id
-        for s in table.metadata.snapshots
-        if s.snapshot_id not in heads and replaced_ms.get(s.snapshot_id, s.timestamp_ms) < limit_ms
-    ]
+def _with_columns(table: Table, schema: pa.Schema) -> Table:
+    """`table` with the columns that a version before this one did not have; its rows have no values there."""
+    missing = set(schema.names) - {field.name for field in table.schema().fields}
+    if missing:
+        with table.update_schema() as update:
+            update.union_by_name(_iceberg_schema(schema))
+        table.refresh()
+    return table
 
 
-def _own_properties(snapshot: Snapshot | None) -> dict[str, str]:
+def own_properties(snapshot: Snapshot | None) -> dict[str, str]:
     """Our properties of `snapshot`, without the prefix."""
     if snapshot is None or snapshot.summary is None:
         return {}
@@ -679,141 +429,15 @@ def _own_properties(snapshot: Snapshot | None) -> dict[str, str]:
     }
 
 
-def _carried(table: Table, new: Mapping[str, str]) -> dict[str, str]:
+def carried(table: Table, new: Mapping[str, str]) -> dict[str, str]:
     """Properties for the next snapshot of `table`: the ones it has, `new` ones on top."""
-    kept = _own_properties(table.current_snapshot())
+    kept = own_properties(table.current_snapshot())
     kept.pop(COMPACTION, None)
     return {PREFIX + key: value for key, value in {**kept, **new}.items()}
 
 
-def _is_compaction(snapshot: Snapshot) -> bool:
-    return COMPACTION in _own_properties(snapshot)
-
-
-def _day(file: DataFile) -> Any:
-    return file.partition[0] if len(file.partition) else None
-
-
-def _groups(files: list[DataFile]) -> list[list[DataFile]]:
-    """Small files of one day in groups worth merging, each about TARGET_FILE_BYTES."""
-    groups: list[list[DataFile]] = [[]]
-    size = 0
-    for file in sorted(files, key=lambda item: item.file_path):
-        if file.file_size_in_bytes >= TARGET_FILE_BYTES / 2:
-            continue
-        if size + file.file_size_in_bytes > TARGET_FILE_BYTES and groups[-1]:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
-        size += file.file_size_in_bytes
-    return [group for group in groups if len(group) > 1]
-
-
-def _write_files(table: Table, rows: pa.Table) -> list[DataFile]:
-    """Write `rows` as Parquet files of `table`, one per partition, nothing committed yet.
-
-    PyIceberg's own writer cannot be told which columns are worth a dictionary or statistics: with text as
-    large as `entry` that is most of the time a write takes.
-    """
-    from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
-
-    spec = table.spec()
-    schema = pa.schema(
-        [
-            field.with_metadata({b"PARQUET:field_id": str(table.schema().find_field(field.name).field_id).encode()})
-            for field in rows.schema
-        ]
-    )
-    rows = rows.cast(schema)
-    if spec.is_unpartitioned():
-        return [_write_file(table, None, rows)]
-    days = pc.unique(rows["date"])
-
-    def write(day: pa.Scalar) -> DataFile:
-        key = PartitionKey([PartitionFieldValue(spec.fields[0], day.as_py())], spec, table.schema())
-        # A copy: made when its turn comes, lest all rows exist twice.
-        return _write_file(table, key, rows if len(days) == 1 else rows.filter(pc.equal(rows["date"], day)))
-
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(write, days))
-
-
-def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataFile:
-    import pyarrow.parquet as pq
-    from pyiceberg.io.pyarrow import (
-        compute_statistics_plan,
-        data_file_statistics_from_parquet_metadata,
-        parquet_path_to_id_mapping,
-    )
-    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-    from pyiceberg.typedef import Record
-
-    path = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet", key)
-    output = table.io.new_output(path)
-    names = set(rows.column_names)
-    with output.create() as stream:
-        writer = pq.ParquetWriter(
-            stream,
-            rows.schema,
-            compression="zstd",
-            compression_level=COMPRESSION_LEVEL,
-            use_dictionary=sorted(_REPEATING & names),
-            write_statistics=sorted(names - _BULK),
-        )
-        with writer:
-            writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-    statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=writer.writer.metadata,
-        stats_columns=compute_statistics_plan(table.schema(), table.metadata.properties),
-        parquet_column_mapping=parquet_path_to_id_mapping(table.schema()),
-    )
-    return DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=path,
-        file_format=FileFormat.PARQUET,
-        partition=key.partition if key else Record(),
-        file_size_in_bytes=len(output),
-        sort_order_id=None,
-        spec_id=table.metadata.default_spec_id,
-        equality_ids=None,
-        key_metadata=None,
-        **statistics.to_serialized_dict(),
-    )
-
-
-def _delete_unreachable(table: Table, grace: timedelta) -> tuple[int, int]:
-    """Delete files under the table's location that nothing refers to -> (files, bytes)."""
-    root = local_path(table.location())
-    if root is None:
-        # Object stores have lifecycle rules and engines with orphan removal; listing a bucket is not ours to
-        # do.
-        return 0, 0
-    reachable = {str(local_path(table.metadata_location))}
-    reachable.update(str(local_path(entry.metadata_file)) for entry in table.metadata.metadata_log)
-    manifests_seen: set[str] = set()
-    for snapshot in table.metadata.snapshots:
-        reachable.add(str(local_path(snapshot.manifest_list)))
-        for manifest in snapshot.manifests(table.io):
-            if manifest.manifest_path in manifests_seen:
-                continue
-            manifests_seen.add(manifest.manifest_path)
-            reachable.add(str(local_path(manifest.manifest_path)))
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-                reachable.add(str(local_path(entry.data_file.file_path)))
-    horizon = time.time() - grace.total_seconds()
-    count = size = 0
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            if path in reachable:
-                continue
-            status = os.stat(path)
-            if status.st_mtime < horizon:
-                os.unlink(path)
-                reached("expire.deleted")
-                count += 1
-                size += status.st_size
-    return count, size
+def is_compaction(snapshot: Snapshot) -> bool:
+    return COMPACTION in own_properties(snapshot)
 
 
 def keep_new(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -202,11 +202,11 @@ def _next(settings: Settings) -> str:
 
 
 def _no_transcripts(settings: Settings) -> str:
-    if settings.source == "mongodb" and settings.mongo_uri is not None:
+    if settings.source == "mongodb":
         found = f"no documents in {settings.mongo_db}.{settings.mongo_collection} on the server of MONGO_URI"
         hint = "check MONGO_DB and MONGO_COLLECTION, or fill it with `claude-analytics sync`"
     else:
-        found = f"no transcripts in {settings.claude_projects_dir}"
+        found = f"no transcripts in {' or '.join(map(str, settings.projects_dirs))}"
         hint = "use Claude Code first, or set CLAUDE_PROJECTS_DIR to where its projects folder is"
     return f"{found}: {hint}.\nTo see it work on a generated history: make demo"
 

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from analytics.raw.envelope import BATCH_SCHEMA
-
 PACK_BYTES = 4 * 2**20
+
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+# What a source hands over: text plus the metadata it knows without parsing (null: look into the text).
+BATCH_SCHEMA = pa.schema(
+    [
+        ("_id", pa.string()),
+        ("entry", pa.string()),
+        ("project_id", pa.string()),
+        ("source_file", pa.string()),
+        ("machine", pa.string()),
+        ("ingested_at", _TIMESTAMP),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,8 @@ class Batch:
         self.is_last = False  # the source has nothing after it
         self.is_restart = False  # after it, documents may come a second time
         self.may_repeat = True  # some of it may be stored already
+        self.recognised = 0  # documents that the source looked at by their ids alone, and that are stored
+        self.bookmark: Any = None  # what the source wants to be told once the batch is stored
         self._packed: list[pa.Table] = []
         self._ids: list[str] = []
         self._texts: list[bytes] = []
@@ -122,3 +139,67 @@ def text_array(texts: list[bytes]) -> pa.Array:
 def fingerprint(*parts: bytes) -> str:
     """16-byte BLAKE2b over `parts` joined by NUL, as 32 hex digits."""
     return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
+
+
+class Known(Protocol):
+    """What a source may know of what is stored already."""
+
+    properties: dict[str, str]  # what the newest commit remembers: watermarks, read positions, counts
+    now: datetime  # when this run began
+    full_backfill: bool  # look at every document, not only at those that seem to be new
+    is_empty: bool  # nothing is stored at all
+
+    @property
+    def batch_bytes(self) -> int:
+        """How much text to hand over at once."""
+
+    def missing(self, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Those of `ids` (`_id` texts) that are not stored."""
+
+
+class Source(Protocol):
+    """A place that documents come from. A new one is a file with such a class, and a line in `sources.open_source`.
+
+    It is a context manager: what it holds open is closed at the end.
+    """
+
+    name: str  # as in SOURCE
+    must_commit: bool  # what it remembers has to be committed even when nothing is new
+    remembers_early: bool  # also a commit before the last one may say how far was read
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def has_news(self, known: Known) -> bool:
+        """A quick look: whether `batches` may find something. Reads no document."""
+
+    def batches(self, known: Known) -> Iterator[Batch]:
+        """What is new, and perhaps more: documents that are stored already are recognised by `_id`.
+
+        The last batch has `is_last`, also when it is empty.
+        """
+
+    def total(self) -> tuple[int, str]:
+        """About how much `batches` hands over, and its unit (`B` or documents), for a progress bar; 0: not known."""
+
+    def remember(self, bookmarks: list[Any], newest: datetime | None) -> dict[str, str]:
+        """Properties for the commit that stores the batches with these bookmarks.
+
+        Args:
+            newest: the largest `ingestedAt` of this run.
+        """
+
+    def settle(self, bookmarks: list[Any], *, is_committed: bool) -> None:
+        """Those batches are stored, with what was remembered if `is_committed`."""
+
+    def watermark(self) -> datetime | None:
+        """The newest `ingestedAt` that is stored, where the source has one."""
+
+
+_CONTENT_ID = re.compile("[0-9a-f]{32}")
+
+
+def is_content_id(text: str) -> bool:
+    """Whether an `_id` is one of ours: a `fingerprint`, the same whatever way a line comes."""
+    return _CONTENT_ID.fullmatch(text) is not None

@@ -12,17 +12,18 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from analytics.settings import Settings
-from analytics.sources.batch import Batch, DeadLetter, fingerprint
+from analytics.sources.batch import Batch, DeadLetter, Known, fingerprint
 from analytics.sources.transcripts import (
     FileState,
     Line,
     PendingFile,
     pending,
-    projects_dir,
+    projects_dirs,
     read_lines,
     state_after,
 )
@@ -31,9 +32,9 @@ from analytics.sources.transcripts import (
 class ReadPositions:
     """What is stored of each transcript file, tied to the commit that stored it."""
 
-    def __init__(self, settings: Settings, properties: dict[str, str]) -> None:
+    def __init__(self, settings: Settings, root: Path, properties: dict[str, str]) -> None:
         """`properties`: what the newest snapshot remembers (RawStore.properties())."""
-        self.root = projects_dir(settings)
+        self.root = root
         owner = fingerprint(settings.machine_name.encode(), os.fsencode(self.root))
         self.key = f"jsonl.{owner}"
         self.token = properties.get(self.key)
@@ -51,10 +52,10 @@ class ReadPositions:
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # lost or damaged: it only costs time
 
-    def are_exact(self, properties: dict[str, str]) -> bool:
-        """Whether nothing beyond these positions can be stored: they are not lost, and nobody else stored anything."""
-        sources = {key for key in properties if key.startswith(("jsonl.", "mongodb."))}
-        return bool(self._states) and sources == {self.key}
+    @property
+    def are_known(self) -> bool:
+        """Whether positions were saved and are not lost."""
+        return bool(self._states)
 
     def pending(self, *, everything: bool = False) -> list[PendingFile]:
         """Files with something possibly new; `everything`: all files from their start."""
@@ -84,21 +85,106 @@ class ReadPositions:
         partial.replace(path)
 
 
-def batches(
-    files: list[PendingFile], machine: str, now: datetime, batch_bytes: int, *, positions_are_exact: bool = False
-) -> Iterator[tuple[Batch, dict[str, FileState]]]:
-    """Documents of `files` -> batches of about `batch_bytes`, each with the file positions it brings.
+class JsonlSource:
+    """The transcript files under every projects folder."""
 
-    `positions_are_exact`: only of files that were read further before anything can be stored already.
+    name = "jsonl"
+    remembers_early = True
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises: ConfigError: no folder with transcripts can be read."""
+        self._settings = settings
+        self._roots = projects_dirs(settings)
+        self._positions: list[ReadPositions] = []
+        self._tokens: dict[str, str | None] = {}
+        self._files: list[tuple[ReadPositions, list[PendingFile]]] = []
+        self.must_commit = False
+
+    def __enter__(self) -> JsonlSource:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is held open."""
+
+    def _look(self, known: Known) -> None:
+        """Which files have something new, by size and time of change."""
+        self._positions = [ReadPositions(self._settings, root, known.properties) for root in self._roots]
+        self._files = [(item, item.pending(everything=known.full_backfill)) for item in self._positions]
+        self.must_commit = any(item.token is None and files for item, files in self._files)
+
+    def has_news(self, known: Known) -> bool:
+        """Whether a file was added or written to."""
+        self._look(known)
+        return any(files for _, files in self._files)
+
+    def total(self) -> tuple[int, str]:
+        """Bytes of what is new."""
+        return sum(file.size - file.start for _, files in self._files for file in files), "B"
+
+    def batches(self, known: Known) -> Iterator[Batch]:
+        """New lines, in batches that also say how far each file was read."""
+        self._look(known)
+        ours = {item.key for item in self._positions}
+        sources = {key for key in known.properties if key.startswith(("jsonl.", "mongodb."))}
+        # nothing beyond these positions can be stored: they are not lost, and nobody else stored anything
+        are_exact = sources == ours and all(item.are_known for item in self._positions) and not known.full_backfill
+        machine = self._settings.machine_name
+        for item, files in self._files:
+            if files:
+                yield from _batches(item, files, machine, known.now, known.batch_bytes, positions_are_exact=are_exact)
+        last = Batch(machine, known.now)
+        last.is_last = True
+        yield last
+
+    def remember(self, bookmarks: list[Any], newest: datetime | None) -> dict[str, str]:
+        """A token for each folder of which something was read.
+
+        Positions are saved first, under the name of a commit that does not exist yet: they count only if it succeeds.
+        """
+        self._tokens = {}
+        for item in self._positions:
+            read: dict[str, FileState] = {}
+            for bookmark in bookmarks:
+                if bookmark is not None and bookmark[0] is item:
+                    read.update(bookmark[1])
+            if read:
+                self._tokens[item.key] = item.prepare(read)
+        return {key: token for key, token in self._tokens.items() if token}
+
+    def settle(self, bookmarks: list[Any], *, is_committed: bool) -> None:
+        """Positions hold under the new token, or go on under the former one where nothing had to be committed."""
+        for item in self._positions:
+            if item.key in self._tokens:
+                item.settle(self._tokens[item.key] if is_committed else item.token)
+        self._tokens = {}
+
+    def watermark(self) -> datetime | None:
+        """Files have read positions instead."""
+        return None
+
+
+def _batches(
+    positions: ReadPositions,
+    files: list[PendingFile],
+    machine: str,
+    now: datetime,
+    batch_bytes: int,
+    *,
+    positions_are_exact: bool,
+) -> Iterator[Batch]:
+    """Documents of `files` in batches of about `batch_bytes`, each with the file positions it brings.
+
+    Args:
+        positions_are_exact: only of files that were read further before anything can be stored already.
     """
 
     def new_batch() -> Batch:
         batch = Batch(machine, now)
         batch.may_repeat = not positions_are_exact
+        batch.bookmark = (positions, {})
         return batch
 
     batch = new_batch()
-    states: dict[str, FileState] = {}
     for file in files:
         batch.may_repeat |= file.may_repeat
         prefix = file.source_file.encode()
@@ -113,14 +199,12 @@ def batches(
                 else:
                     batch.add_dead([_dead_letter(key, file, line)])
             if batch.bytes >= batch_bytes:
-                states[file.source_file] = state_after(file, offset, at_end=False)
-                yield batch, states
+                batch.bookmark[1][file.source_file] = state_after(file, offset, at_end=False)
+                yield batch
                 batch = new_batch()
                 batch.may_repeat |= file.may_repeat
-                states = {}
-        states[file.source_file] = state_after(file, offset)
-    batch.is_last = True
-    yield batch, states
+        batch.bookmark[1][file.source_file] = state_after(file, offset)
+    yield batch
 
 
 def _dead_letter(key: str, file: PendingFile, line: Line) -> DeadLetter:

@@ -6,12 +6,10 @@ nothing else. The state file only says what need not be looked at; losing it cos
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,18 +29,18 @@ from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.common.progress import Progress, progress_bar
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
-from analytics.operations.purge import tombstones
+from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
 from analytics.sources import mongodb as mongo
 from analytics.sources.batch import DeadLetter, fingerprint
-from analytics.sources.embedded import embedded_mongo
+from analytics.sources.sync_state import SyncState, open_state
 from analytics.sources.transcripts import (
     Constant,
     FileState,
     PendingFile,
     parse,
     pending,
-    projects_dir,
+    projects_dirs,
     read_lines,
     state_after,
 )
@@ -91,167 +89,47 @@ class SyncResult:
         )
 
 
-class SyncState:
-    """What was synced to one target, and the dead letters that wait for the next extract."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
-        self._db.executescript(
-            """
-            pragma journal_mode = wal;
-            pragma synchronous = normal;
-            create table if not exists files (
-                root text, source_file text, state text, primary key (root, source_file)
-            );
-            create table if not exists dead_letters (
-                dead_letter_id text primary key,
-                reason text,
-                source_file text,
-                byte_offset integer,
-                original blob
-            );
-            create table if not exists facts (name text primary key, value text);
-            """
-        )
-
-    def close(self) -> None:
-        """Release the file."""
-        self._db.close()
-
-    def files(self, root: Path) -> dict[str, FileState]:
-        """Known positions of the files under `root`."""
-        rows = self._db.execute("select source_file, state from files where root = ?", [str(root)])
-        return {name: FileState(*orjson.loads(state)) for name, state in rows}
-
-    def save(self, root: Path, states: dict[str, FileState], dead: list[DeadLetter], facts: dict[str, str]) -> None:
-        """Remember progress, dead letters and facts, all or nothing."""
-        self._db.execute("begin immediate")
-        self._db.executemany(
-            "insert or replace into files values (?, ?, ?)",
-            [(str(root), name, orjson.dumps(state.to_list()).decode()) for name, state in states.items()],
-        )
-        self._db.executemany(
-            "insert or ignore into dead_letters values (?, ?, ?, ?, ?)",
-            [(d.dead_letter_id, d.reason, d.source_file, d.byte_offset, d.original) for d in dead],
-        )
-        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
-        self._db.execute("commit")
-
-    def fact(self, name: str) -> str | None:
-        """A remembered fact."""
-        row = self._db.execute("select value from facts where name = ?", [name]).fetchone()
-        return row[0] if row else None
-
-    def forget(self) -> None:
-        """The target is not what it was: look at everything again. Dead letters stay."""
-        self._db.execute("delete from files")
-        self._db.execute("delete from facts where name = 'probe'")
-
-    def save_facts(self, facts: dict[str, str]) -> None:
-        """Remember `facts`."""
-        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
-
-    def has_dead_letters(self) -> bool:
-        """Whether dead letters wait for an extract."""
-        return self._db.execute("select 1 from dead_letters limit 1").fetchone() is not None
-
-    def waiting_dead_letters(self) -> list[DeadLetter]:
-        """Dead letters no extract has stored yet."""
-        rows = self._db.execute("select dead_letter_id, reason, source_file, byte_offset, original from dead_letters")
-        return [
-            DeadLetter(
-                dead_letter_id=key,
-                reason=reason,
-                source="sync",
-                original=bytes(original),
-                source_file=source_file,
-                byte_offset=offset,
-            )
-            for key, reason, source_file, offset, original in rows
-        ]
-
-    def purge(self, is_purged: Callable[[str], bool]) -> None:
-        """Drop waiting dead letters of the files that `is_purged` names, their bytes too."""
-        rows = self._db.execute("select dead_letter_id, source_file from dead_letters").fetchall()
-        found = [[key] for key, name in rows if name and is_purged(name)]
-        self._db.executemany("delete from dead_letters where dead_letter_id = ?", found)
-        self._db.execute("vacuum")
-
-    def dead_letters_stored(self, ids: list[str]) -> None:
-        """These are in raw.dead_letters now."""
-        self._db.executemany("delete from dead_letters where dead_letter_id = ?", [(key,) for key in ids])
-
-
-def state_path(settings: Settings) -> Path:
-    """State file of the sync target that `settings` name."""
-    if settings.mongo_uri is None:
-        return settings.mongo_storage_dir / "sync.db"
-    target = mongo.target_fingerprint(settings)
-    return settings.data_dir / "sync" / f"{target[:16]}.db"
-
-
-@contextlib.contextmanager
-def open_state(settings: Settings) -> Iterator[SyncState]:
-    """The state of the configured target.
-
-    Raises:
-        AnalyticsError: DATA_DIR cannot be written.
-    """
-    try:
-        state = SyncState(state_path(settings))
-    except (OSError, sqlite3.Error) as error:
-        raise AnalyticsError(f"DATA_DIR={settings.data_dir} cannot be written: {error}") from error
-    try:
-        yield state
-    finally:
-        state.close()
-
-
-def pending_files(settings: Settings, state: SyncState) -> list[PendingFile]:
-    """Transcripts with something possibly new for the target."""
-    root = projects_dir(settings)
-    return pending(root, state.files(root))
+def pending_files(settings: Settings, state: SyncState) -> list[tuple[Path, list[PendingFile]]]:
+    """Transcripts with something possibly new for the target, by projects folder."""
+    return [(root, pending(root, state.files(root))) for root in projects_dirs(settings)]
 
 
 def sync(settings: Settings, *, client: MongoClient[Any] | None = None, progress: bool | None = None) -> SyncResult:
-    """Copy new transcript lines into MongoDB (the configured server, else the embedded one).
+    """Copy new transcript lines into the collection that MONGO_URI, MONGO_DB and MONGO_COLLECTION name.
 
     Args:
-        client: an open connection to use; default: connect, and start the embedded server if that is meant.
+        client: an open connection to use; default: connect.
         progress: show a progress bar; default: on a terminal.
 
     Raises:
-        ConfigError: CLAUDE_PROJECTS_DIR is not usable.
+        ConfigError: MONGO_URI is not set, or CLAUDE_PROJECTS_DIR is not usable.
         SourceUnavailableError: the server cannot be reached.
     """
     started = time.monotonic()
+    if settings.mongo_uri is None:
+        raise ConfigError(
+            "MONGO_URI is not set: `sync` copies transcripts into your MongoDB; without one it is not needed"
+        )
     with disk_errors("sync", settings.data_dir), open_state(settings) as state:
-        files = pending_files(settings, state)
         if client is not None:
-            return _sync(settings, state, files, client, progress, started)
-        if settings.mongo_uri is not None:
-            with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
-                return _sync(settings, state, files, connection, progress, started)
-        if not files:
-            return SyncResult(0, 0, 0, 0, 0, 0, time.monotonic() - started)
-        with embedded_mongo(settings) as uri, mongo.connect(uri) as connection:
-            return _sync(settings, state, files, connection, progress, started)
+            return _sync(settings, state, client, progress, started)
+        with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
+            return _sync(settings, state, connection, progress, started)
 
 
 def _sync(
     settings: Settings,
     state: SyncState,
-    files: list[PendingFile],
     client: MongoClient[Any],
     progress: bool | None,
     started: float,
 ) -> SyncResult:
     reached("sync.started")
+    files = pending_files(settings, state)
     copy = _Copy(settings, state, client[settings.mongo_db][settings.mongo_collection])
     probe = state.fact("probe")
     keys = [probe] if probe else []
-    looked_into = len(files)
+    looked_into = sum(len(found) for _, found in files)
     for attempt in range(mongo.RETRIES + 1):
         try:
             if not copy.holds(keys):
@@ -259,7 +137,9 @@ def _sync(
                 # when it was killed: look at everything again, duplicate keys do the rest.
                 state.forget()
                 files = pending_files(settings, state)
-            with progress_bar("sync", sum(file.size - file.start for file in files), "B", progress) as bar:
+            with progress_bar(
+                "sync", sum(file.size - file.start for _, found in files for file in found), "B", progress
+            ) as bar:
                 copy.run(files, bar)
             keys = copy.flushed
             if copy.holds(keys):
@@ -278,8 +158,7 @@ def _sync(
 
 
 def _unavailable(settings: Settings, error: PyMongoError) -> SourceUnavailableError:
-    uri = settings.mongo_uri.get_secret_value() if settings.mongo_uri else "mongodb://127.0.0.1"
-    return mongo.unavailable(uri, error)
+    return mongo.unavailable(settings.mongo_uri.get_secret_value() if settings.mongo_uri else "", error)
 
 
 class _Copy:
@@ -289,12 +168,10 @@ class _Copy:
         self._state = state
         self._tombstones = tombstones(settings)
         self._collection = collection
-        self._root = projects_dir(settings)
+        self._root = Path()
         self._machine = settings.machine_name
-        # ingestedAt never runs backwards, so that a clock set back hides nothing from the next extract.
         last = state.fact("last_ingested_at")
-        now = max(utc_now(), datetime.fromisoformat(last)) if last else utc_now()
-        self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._now = _whole_ms(max(utc_now(), datetime.fromisoformat(last)) if last else utc_now())
         self._waiting: list[_Document] = []
         self._dead: list[DeadLetter] = []
         self._states: dict[str, FileState] = {}
@@ -311,15 +188,17 @@ class _Copy:
                 return False
         return True
 
-    def run(self, files: list[PendingFile], bar: Progress) -> None:
-        """Copy what is new in `files`."""
+    def run(self, files: list[tuple[Path, list[PendingFile]]], bar: Progress) -> None:
+        """Copy what is new in `files`, which stand by projects folder."""
         self._waiting, self._dead, self._states, self._size, self.flushed = [], [], {}, 0, []
         self._sent = None
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync-insert") as self._sender:
-            for file in files:
-                self._read(file, bar)
-            self._flush()
-            self._settle()
+            for self._root, found in files:
+                for file in found:
+                    self._read(file, bar)
+                # positions are remembered by folder
+                self._flush()
+                self._settle()
 
     def _read(self, file: PendingFile, bar: Progress) -> None:
         """Copy what is new in `file`."""
@@ -372,9 +251,9 @@ class _Copy:
         self._settle()
         lot = _Lot(self._waiting, self._dead, self._states)
         self._waiting, self._dead, self._states, self._size = [], [], {}, 0
+        # Stamped by lot: a long sync may be overtaken by an extract. Never backwards, when the clock was set back.
+        self._now = max(self._now, _whole_ms(utc_now()))
         if lot.documents:
-            # Said before the first document is there: an extract must never believe that nothing is new.
-            self._state.save_facts({"unextracted": "yes"})
             lot.insert = self._sender.submit(_insert, self._collection, lot.documents)
         self._sent = lot
 
@@ -399,6 +278,11 @@ class _Copy:
         self.refused += len(dead)
         self._state.save(self._root, lot.states, dead, facts)
         reached("sync.saved")
+
+
+def _whole_ms(now: datetime) -> datetime:
+    """As BSON keeps it."""
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 @dataclass
@@ -498,9 +382,12 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
             if item["code"] != _DUPLICATE_KEY
         ]
         return error.details["nInserted"], failed
-    except (OperationFailure, DocumentTooLarge, InvalidBSON) as error:
+    except (OperationFailure, DocumentTooLarge, InvalidBSON, AutoReconnect) as error:
         if isinstance(error, OperationFailure) and error.code in _NOT_THE_DOCUMENT:
             raise
+        if isinstance(error, AutoReconnect):
+            # The server ended the connection. If it answers again at once, it was one of the documents.
+            collection.database.client.admin.command("ping")
         # Something in this lot is refused as a whole: find out which document it is.
         if len(documents) == 1:
             return 0, [documents[0].dead_letter(f"refused by MongoDB: {error}"[:500])]
@@ -513,9 +400,8 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
 def watch(settings: Settings, *, every: timedelta = timedelta(seconds=5)) -> Iterator[SyncResult]:
     """Sync again and again; yields each result that did something. Ends with the generator (Ctrl-C).
 
-    The embedded server runs only while there is something to copy, so that a pipeline can use it in between. What may
-    pass (no server, a run that is active, a full disk) is said once and waited out: transcripts are deleted after 30
-    days, and nobody may be looking.
+    What may pass (no server, a full disk) is said once and waited out: transcripts are deleted after 30 days, and
+    nobody may be looking.
 
     Raises:
         ConfigError: a setting is wrong, which no waiting mends.

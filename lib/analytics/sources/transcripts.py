@@ -22,6 +22,7 @@ import json
 import logging
 import math
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,14 +87,23 @@ class Line:
     reason: str | None = None
 
 
-def projects_dir(settings: Settings) -> Path:
-    """CLAUDE_PROJECTS_DIR, checked.
+def projects_dirs(settings: Settings) -> list[Path]:
+    """The folders of CLAUDE_PROJECTS_DIR, checked; without the setting those of Claude Code that exist.
 
     Raises:
-        ConfigError: it does not exist, is not a directory or cannot be read.
+        ConfigError: one does not exist, is no directory or cannot be read; or none was found: each place is named.
     """
-    path = settings.claude_projects_dir
-    advice = "point CLAUDE_PROJECTS_DIR at Claude Code's projects, or try `make demo` for a synthetic history"
+    advice = "point CLAUDE_PROJECTS_DIR at Claude Code's projects folder, or try `make demo` for a generated history"
+    if settings.claude_projects_dir is None:
+        found = [path for path in settings.projects_dirs if path.is_dir()]
+        if not found:
+            places = ", ".join(map(str, settings.projects_dirs))
+            raise ConfigError(f"no transcripts: none of {places} exists; {advice}")
+        return [_readable(path, advice) for path in found]
+    return [_readable(path, advice) for path in settings.projects_dirs]
+
+
+def _readable(path: Path, advice: str) -> Path:
     if not path.exists():
         raise ConfigError(f"CLAUDE_PROJECTS_DIR={path} does not exist; {advice}")
     if not path.is_dir():
@@ -104,18 +114,44 @@ def projects_dir(settings: Settings) -> Path:
 
 
 def _list_files(root: Path) -> list[tuple[int, str, int]]:
-    """(mtime in ns, path, size) of all `*.jsonl` under `root`, oldest change first, so that days stay together."""
+    """(mtime in ns, path, size) of all `*.jsonl` under `root`, oldest change first, so that days stay together.
+
+    A folder is read once, by whatever names links give it: they may lead back up. A link that leaves `root` is followed
+    only where it is a project's folder itself.
+    """
     found = []
-    for folder, _, names in os.walk(root, followlinks=True):
-        for name in names:
-            if name.endswith(".jsonl"):
-                path = os.path.join(folder, name)
-                try:
-                    status = os.stat(path)
-                except OSError:
-                    continue  # deleted meanwhile: Claude Code cleans up after itself
+    real_root = os.path.realpath(root)
+    seen: set[tuple[int, int]] = set()
+    folders, links = [str(root)], []
+    while folders or links:
+        # what is there itself before links to it: a file keeps its own name
+        path = folders.pop() if folders else links.pop(0)
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue  # deleted meanwhile: Claude Code cleans up after itself
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        if not stat.S_ISDIR(status.st_mode):
+            if stat.S_ISREG(status.st_mode) and path.endswith(".jsonl"):
                 found.append((status.st_mtime_ns, path, status.st_size))
+            continue
+        try:
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
+        except OSError:
+            continue
+        for entry in entries:
+            if not entry.is_symlink():
+                if entry.is_dir(follow_symlinks=False) or entry.name.endswith(".jsonl"):
+                    folders.append(entry.path)
+            elif path == str(root) or _is_below(entry.path, real_root):
+                links.append(entry.path)
     return sorted(found)
+
+
+def _is_below(path: str, real_root: str) -> bool:
+    return os.path.realpath(path).startswith(real_root + os.sep)
 
 
 def pending(root: Path, states: dict[str, FileState]) -> list[PendingFile]:

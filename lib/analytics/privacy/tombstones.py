@@ -1,0 +1,153 @@
+"""What was purged stays purged: `DATA_DIR/purged.json` remembers it, and every extract and sync leaves it out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from analytics.common.engine import engine
+from analytics.common.files import partial_file
+from analytics.errors import AnalyticsError
+from analytics.settings import Settings
+
+KINDS = ("project", "session", "before")
+
+# raw.conversations rows that belong to one tombstone; `$value` is its value. The project is the models' project.
+PREDICATES = {
+    "project": """
+        coalesce(project_id, regexp_replace(cwd, '[^A-Za-z0-9]', '-', 'g'), 'unknown') = $value
+        or starts_with(coalesce(source_file, ''), $value || '/')
+    """,
+    "session": """
+        coalesce(session_id, '') = $value
+        or list_contains(string_split(regexp_replace(coalesce(source_file, ''), '[.]jsonl$', ''), '/'), $value)
+    """,
+    "before": "timestamp < cast($value as timestamptz)",
+}
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """What was purged: a project's id, a session's id, or an instant (ISO 8601, UTC) before which nothing is kept."""
+
+    kind: str
+    value: str
+    purged_at: str
+    ids: tuple[str, ...] = ()  # documents without a time of their own that went with it
+    is_finished: bool = True  # False: that purge was killed, and what it was to remove may still be there
+
+    def option(self, tz: tzinfo) -> str:
+        """The option of `purge` that means this selection, days in `tz`."""
+        if self.kind == "before":
+            return f"--before {datetime.fromisoformat(self.value).astimezone(tz):%Y-%m-%d}"
+        return f"--{self.kind} {self.value}"
+
+
+class Tombstones:
+    """Everything that was purged, as extract and sync ask for it."""
+
+    def __init__(self, stones: list[Tombstone]) -> None:
+        self.stones = stones
+        self.ids = frozenset(one for stone in stones for one in stone.ids)
+        self._projects = {stone.value for stone in stones if stone.kind == "project"}
+        self._sessions = {stone.value for stone in stones if stone.kind == "session"}
+        self._before = max((stone.value for stone in stones if stone.kind == "before"), default="")
+
+    def keep(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Mask over `rows` (columns of raw.conversations): True where nothing of it was purged."""
+        return mask_rows(rows, self.stones, self.ids)
+
+    def covers_document(self, document: dict[str, Any], project_id: str | None, source_file: str | None) -> bool:
+        """Whether a transcript's line was purged."""
+        timestamp = document.get("timestamp")
+        return (
+            self.covers_file(project_id, source_file)
+            or document.get("sessionId") in self._sessions
+            or (bool(self._before) and isinstance(timestamp, str) and "0" < timestamp < self._before)
+        )
+
+    def covers_file(self, project_id: str | None, source_file: str | None) -> bool:
+        """Whether everything in a transcript was purged: its project, or the session it is named by."""
+        parts = (source_file or "").removesuffix(".jsonl").split("/")
+        return project_id in self._projects or parts[0] in self._projects or not self._sessions.isdisjoint(parts)
+
+
+def tombstones(settings: Settings) -> Tombstones | None:
+    """What was purged so far; None when nothing was.
+
+    Raises:
+        AnalyticsError: the file that says so is damaged: going on could bring purged data back.
+    """
+    path = _path(settings)
+    try:
+        stones = [Tombstone(**{**item, "ids": tuple(item.get("ids", ()))}) for item in json.loads(path.read_text())]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise AnalyticsError(
+            f"{path} cannot be read ({error}); it says what was purged. Restore it, or remove it to let all of that "
+            "come back"
+        ) from None
+    return Tombstones(stones) if stones else None
+
+
+def forget(settings: Settings, kind: str, value: str) -> bool:
+    """Let what was purged come back with the next full backfill; returns whether there was such a tombstone."""
+    known = tombstones(settings)
+    stones = known.stones if known else []
+    kept = [stone for stone in stones if (stone.kind, stone.value) != (kind, value)]
+    if len(kept) != len(stones):
+        save(settings, kept)
+    return len(kept) != len(stones)
+
+
+def _path(settings: Settings) -> Path:
+    return settings.data_dir / "purged.json"
+
+
+def save(settings: Settings, stones: list[Tombstone]) -> None:
+    """Remember exactly these."""
+    path = _path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with partial_file(path, durable=True) as temporary:
+        temporary.write_text(json.dumps([asdict(stone) for stone in stones], indent=1) + "\n")
+
+
+def mask_rows(rows: pa.Table, stones: list[Tombstone], ids: frozenset[str] | set[str]) -> pa.ChunkedArray:
+    """True where no tombstone covers the row."""
+    keys = rows.select(["_id", "session_id", "project_id", "source_file", "cwd", "timestamp"])
+    with engine().cursor() as cursor:
+        cursor.execute("set timezone = 'UTC'")
+        numbered = keys.append_column("position", pa.array(range(keys.num_rows), pa.int64()))
+        cursor.register("purge_rows", numbered)
+        dropped = pa.array([], pa.int64())
+        for stone in stones:
+            found = cursor.execute(
+                f"select position from purge_rows where {PREDICATES[stone.kind]}", {"value": stone.value}
+            ).to_arrow_table()["position"]
+            dropped = pa.concat_arrays([dropped, *found.chunks])
+        cursor.unregister("purge_rows")
+    mask = [True] * keys.num_rows
+    for position in dropped.to_pylist():
+        mask[position] = False
+    if ids:
+        mask = [kept and one not in ids for kept, one in zip(mask, keys["_id"].to_pylist(), strict=True)]
+    return pa.chunked_array([pa.array(mask, pa.bool_())])
+
+
+def mask_letters(rows: pa.Table, stone: Tombstone) -> pa.ChunkedArray:
+    """True where a dead letter stays. They have no time of their own: what was first seen before the day goes."""
+    if stone.kind == "before":
+        limit = datetime.fromisoformat(stone.value.replace("Z", "+00:00"))
+        mask = [seen is None or seen >= limit for seen in rows["first_seen_at"].to_pylist()]
+    else:
+        known = Tombstones([stone])
+        mask = [
+            not known.covers_file((name or "").split("/")[0] or None, name) for name in rows["source_file"].to_pylist()
+        ]
+    return pa.chunked_array([pa.array(mask, pa.bool_())])

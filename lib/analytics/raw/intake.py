@@ -1,0 +1,284 @@
+"""Batches on their way into the raw tables: what is new in them, redacted, counted, committed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analytics.common.clock import utc_now
+from analytics.common.faults import reached
+from analytics.privacy.tombstones import tombstones
+from analytics.raw import envelope
+from analytics.raw.store import DEAD_LETTER_SCHEMA, RawStore, keep_new
+from analytics.settings import Settings
+from analytics.sources.batch import Batch, DeadLetter, fingerprint
+
+# JSON text per commit: bounds memory (each byte exists a few times on its way) against the number of files.
+COMMIT_BYTES = 64 * 2**20
+
+# Text that is decoded, redacted and parsed as one piece while the next one is on its way.
+BATCH_BYTES = 16 * 2**20
+
+_NO_IDS = pa.chunked_array([], pa.string())
+
+
+@dataclass(frozen=True)
+class ExtractResult:
+    """What one extract did."""
+
+    source: str  # mongodb or jsonl
+    documents_read: int
+    documents_stored: int
+    documents_skipped: int  # already stored
+    dead_letters: int
+    snapshot_id: int | None
+    previous_snapshot_id: int | None
+    watermark: datetime | None
+    duration_seconds: float
+    full_backfill: bool = False
+    redacted: dict[str, int] | None = None  # secrets replaced, by kind
+
+    @property
+    def is_new(self) -> bool:
+        """Whether anything was added."""
+        return bool(self.documents_stored or self.dead_letters)
+
+    def __str__(self) -> str:
+        text = f"nothing new from {self.source}"
+        if self.is_new:
+            text = f"{self.documents_stored} documents stored from {self.source}"
+            if self.dead_letters:
+                text += f", {self.dead_letters} dead letters"
+        if self.documents_skipped:
+            text += f", {self.documents_skipped} already stored"
+        return f"{text} ({self.duration_seconds:.1f} s)"
+
+
+class Intake:
+    """One extract: takes batches, stores what is new, counts everything."""
+
+    def __init__(self, settings: Settings, full_backfill: bool, commit_bytes: int = COMMIT_BYTES) -> None:
+        self.settings = settings
+        self.full_backfill = full_backfill
+        self.commit_bytes = commit_bytes
+        self.started = time.monotonic()
+        self.now = utc_now().replace(microsecond=0)
+        self.tombstones = tombstones(settings)
+        self.store = RawStore(settings)
+        self.properties = self.store.properties()
+        self.previous_snapshot_id = self.store.current_snapshot_id()
+        self._known_files: list[str] | None = None
+        self.read = self.stored = self.skipped = self.dead = 0
+        self.newest: datetime | None = None
+        self.redacted: dict[str, int] = {}
+        self._uncommitted: dict[str, int] = {}
+        self._pending: list[pa.Table] = []
+        self._pending_dead: list[DeadLetter] = []
+        self._pending_bytes = 0
+
+    @property
+    def known_files(self) -> list[str]:
+        """Parquet files that may hold what is read: those from before this run. Listing thousands takes a while."""
+        if self._known_files is None:
+            before = self.previous_snapshot_id
+            self._known_files = [] if before is None else self.store.data_files(before)
+        return self._known_files
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was stored before this run."""
+        return not self.known_files
+
+    def missing(self, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Those of `ids` that are not stored."""
+        return ids.filter(keep_new(ids, self.store.stored_ids(ids, self.known_files)))
+
+    def recheck(self) -> None:
+        """From here on documents of this very run may come again."""
+        self._known_files = self.store.data_files()
+
+    @property
+    def batch_bytes(self) -> int:
+        """How much text a source should hand over at once."""
+        return min(BATCH_BYTES, self.commit_bytes)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough waits for a commit."""
+        return self._pending_bytes >= self.commit_bytes
+
+    def absorb(self, batch: Batch) -> None:
+        """Make rows of what is new in `batch`, to be committed later."""
+        self.read += len(batch) + len(batch.dead) + batch.recognised
+        self.skipped += batch.recognised
+        rows, dead = self._rows(batch)
+        if rows.num_rows:
+            self._pending.append(rows)
+        self._pending_dead += dead
+        self._pending_bytes += batch.bytes
+
+    def commit(self, properties: dict[str, str] | None = None, *, force: bool = False) -> bool:
+        """Store what was absorbed -> whether raw.conversations got a commit.
+
+        `properties` go into the same commit. Without new rows there is no commit, unless `force`, or unless this
+        run stored something before: its end has to be remembered.
+        """
+        rows = pa.concat_tables(self._pending) if self._pending else envelope.SCHEMA.empty_table()
+        first = keep_new(rows["_id"], _NO_IDS)
+        if not pc.all(first).as_py():
+            rows = rows.filter(first)
+        letters = self._dead_letters(self._pending_dead)
+        self.skipped += sum(part.num_rows for part in self._pending) - rows.num_rows
+        self.skipped += len(self._pending_dead) - letters.num_rows
+        self.dead += letters.num_rows
+        self.stored += rows.num_rows
+        self._pending, self._pending_dead, self._pending_bytes = [], [], 0
+        reached("extract.read")
+        wanted = bool(rows.num_rows) or (properties is not None and (force or self.stored > 0))
+        if wanted or letters.num_rows:
+            update = self._update(properties or {}) if wanted else None
+            self.store.append(rows if rows.num_rows else None, dead_letters=letters, properties=update)
+        return wanted
+
+    def _update(self, properties: dict[str, str]) -> Callable[[dict[str, str]], dict[str, str]]:
+        """`properties` and the running number of redactions, on top of what the table says at that moment."""
+        counts, self._uncommitted = self._uncommitted, {}
+
+        def merge(current: dict[str, str]) -> dict[str, str]:
+            totals = {
+                f"redacted.{kind}": str(int(current.get(f"redacted.{kind}", "0")) + count)
+                for kind, count in counts.items()
+            }
+            return {**properties, **totals}
+
+        return merge
+
+    def _rows(self, batch: Batch) -> tuple[pa.Table, list[DeadLetter]]:
+        """New rows of `batch`, and everything in it that is a dead letter."""
+        dead = list(batch.dead)
+        if not len(batch):
+            return envelope.SCHEMA.empty_table(), dead
+        table = batch.to_arrow()
+        stored = self.store.stored_ids(table["_id"], self.known_files) if batch.may_repeat else _NO_IDS
+        mask = keep_new(table["_id"], stored)
+        new = table if pc.all(mask).as_py() else table.filter(mask)
+        self.skipped += table.num_rows - new.num_rows
+        self._see(table)
+        if not new.num_rows:
+            return envelope.SCHEMA.empty_table(), dead
+        new = new.set_column(1, "entry", self._redact(new["entry"]))
+        try:
+            rows = envelope.to_envelope(new, self.now)
+        except Exception:
+            # Something is no JSON to the engine that reads it later: find it, keep it, store the others.
+            bad = envelope.invalid_rows(new)
+            if not bad:
+                raise
+            for position in bad:
+                row = new.slice(position, 1).to_pylist()[0]
+                original = row["entry"].encode()
+                dead.append(
+                    DeadLetter(
+                        dead_letter_id=fingerprint(b"envelope", row["_id"].encode(), original),
+                        reason="not a JSON object",
+                        source=self.settings.source,
+                        original=original,
+                        document_id=row["_id"],
+                        source_file=row["source_file"],
+                    )
+                )
+            good = pa.array([position not in set(bad) for position in range(new.num_rows)])
+            rows = envelope.to_envelope(new.filter(good), self.now)
+        self._see(rows)
+        if self.tombstones is not None:
+            kept = rows.filter(self.tombstones.keep(rows))
+            self.skipped += rows.num_rows - kept.num_rows
+            rows = kept
+        return rows, dead
+
+    def _see(self, rows: pa.Table) -> None:
+        newest = _newest_ingested_at(rows, self.now)
+        if newest is not None and (self.newest is None or newest > self.newest):
+            self.newest = newest
+
+    def _redact(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """`texts` with secrets replaced, counted by kind."""
+        if not self.settings.redact_secrets:
+            return texts
+        from analytics.privacy.redact import redact_batch
+
+        clean, counts = redact_batch(texts)
+        for kind, count in counts.items():
+            self.redacted[kind] = self.redacted.get(kind, 0) + count
+            self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
+        return clean
+
+    def _dead_letters(self, dead: list[DeadLetter]) -> pa.Table:
+        """Dead letters not stored yet, as rows."""
+        if self.tombstones is not None:
+            known = self.tombstones
+            dead = [
+                item
+                for item in dead
+                if item.dead_letter_id not in known.ids and not known.covers_file(None, item.source_file)
+            ]
+        if not dead:
+            return DEAD_LETTER_SCHEMA.empty_table()
+        rows = [
+            {
+                "dead_letter_id": item.dead_letter_id,
+                "reason": item.reason,
+                "source": item.source,
+                "document_id": item.document_id,
+                "source_file": item.source_file,
+                "byte_offset": item.byte_offset,
+                "byte_length": len(item.original),
+                "first_seen_at": self.now,
+                "original": item.original,
+            }
+            for item in dead
+        ]
+        table = pa.Table.from_pylist(rows, schema=DEAD_LETTER_SCHEMA)
+        ids = table["dead_letter_id"]
+        mask = keep_new(ids, self.store.stored_dead_letter_ids(ids))
+        # What a replay stored, MongoDB may refuse for ever.
+        keys = pc.coalesce(table["document_id"], ids)
+        stored = self.store.stored_ids(keys, self.known_files)
+        if len(stored):
+            mask = pc.and_(mask, pc.invert(pc.is_in(keys, value_set=stored.combine_chunks())))
+        table = table.filter(mask)
+        # Originals are bytes of any kind: Latin-1 maps each byte to a character and back.
+        texts = [[item.decode("latin-1") for item in table["original"].to_pylist()]]
+        originals = [
+            text.encode("latin-1", "replace") for text in self._redact(pa.chunked_array(texts, pa.string())).to_pylist()
+        ]
+        field = DEAD_LETTER_SCHEMA.field("original")
+        position = DEAD_LETTER_SCHEMA.get_field_index("original")
+        return table.set_column(position, field, pa.array(originals, field.type))
+
+    def result(self, source: str, watermark: datetime | None = None) -> ExtractResult:
+        """The counts so far."""
+        return ExtractResult(
+            source=source,
+            documents_read=self.read,
+            documents_stored=self.stored,
+            documents_skipped=self.skipped,
+            dead_letters=self.dead,
+            snapshot_id=self.store.current_snapshot_id(),
+            previous_snapshot_id=self.previous_snapshot_id,
+            watermark=watermark,
+            duration_seconds=time.monotonic() - self.started,
+            full_backfill=self.full_backfill,
+            redacted=self.redacted,
+        )
+
+
+def _newest_ingested_at(rows: pa.Table, not_after: datetime) -> datetime | None:
+    """Largest `ingested_at` in `rows`, never later than `not_after`: a wrong clock must hide no documents."""
+    largest = pc.max(rows["ingested_at"]).as_py() if rows.num_rows else None
+    return None if largest is None else min(largest, not_after)

@@ -1,0 +1,340 @@
+"""Looking after the raw tables: what they hold, fewer and larger files, old snapshots, what is removed for good."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analytics.common.clock import utc_now
+from analytics.common.faults import reached
+from analytics.common.files import disk_errors
+from analytics.raw.parquet import write_files
+from analytics.raw.store import COMPACTION, RawStore, carried, is_compaction, local_path, own_properties
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+# Every reader opens every manifest, and each day leaves some: compaction merges them when there are this many.
+_MANIFEST_PROPERTIES = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "8"}
+
+# Compaction merges the files of a day smaller than this into files of about this size.
+TARGET_FILE_BYTES = 32 * 2**20
+
+# A file that no snapshot refers to may still be read, or be about to be committed: it is deleted this much
+# later.
+GRACE = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """State of one Iceberg table."""
+
+    name: str
+    location: str
+    rows: int
+    files: int
+    bytes: int
+    snapshots: int
+    days: int
+    small_files: int  # files that compaction would merge
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """One Iceberg snapshot."""
+
+    snapshot_id: int
+    parent_id: int | None
+    committed_at: datetime
+    operation: str
+    added_rows: int
+    total_rows: int
+    is_compaction: bool
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompactResult:
+    """What compaction did."""
+
+    days: int
+    files_before: int
+    files_after: int
+    duration_seconds: float
+
+    def __str__(self) -> str:
+        if not self.days:
+            return "nothing to compact"
+        return (
+            f"{self.files_before} files of {self.days} days merged into {self.files_after} "
+            f"in {self.duration_seconds:.1f} s"
+        )
+
+
+@dataclass(frozen=True)
+class ExpireResult:
+    """What expiry did."""
+
+    snapshots_expired: int
+    files_deleted: int
+    bytes_deleted: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.snapshots_expired} snapshots expired, "
+            f"{self.files_deleted} unreachable files ({self.bytes_deleted / 1e6:.1f} MB) deleted"
+        )
+
+
+def remove(store: RawStore, table: Table, keep: Callable[[pa.Table], pa.ChunkedArray]) -> tuple[int, int]:
+    """Remove the rows where `keep` (rows -> mask) is false, for good: no snapshot and no file holds them any more.
+
+    A file at a time, one commit. Every older snapshot goes, and what only they referred to.
+
+    Returns: rows removed, files deleted.
+    """
+    replaced: list[DataFile] = []
+    written: list[DataFile] = []
+    removed = 0
+    for file in store.live(table):
+        rows = store.read_file(table, file)
+        mask = keep(rows)
+        if pc.all(mask).as_py():
+            continue
+        kept = rows.filter(mask)
+        removed += rows.num_rows - kept.num_rows
+        replaced.append(file)
+        if kept.num_rows:
+            written += write_files(table, kept)
+
+    def commit(current: Table) -> None:
+        with (
+            current.transaction() as transaction,
+            transaction.update_snapshot(snapshot_properties=carried(current, {})).overwrite() as update,
+        ):
+            for file in replaced:
+                update.delete_data_file(file)
+            for file in written:
+                update.append_data_file(file)
+
+    if replaced:
+        store.commit(table, commit)
+    deleted = expire(store, older_than=timedelta(0), grace=timedelta(0)).files_deleted
+    if local_path(table.location()) is None:
+        for file in replaced:
+            table.io.delete(file.file_path)
+        deleted += len(replaced)
+    return removed, deleted
+
+
+def info(store: RawStore) -> list[TableInfo]:
+    """State of both tables."""
+    found = []
+    for table in (store.conversations, store.dead_letters):
+        files = list(store.live(table))
+        per_day: dict[Any, list[DataFile]] = {}
+        for file in files:
+            per_day.setdefault(_day(file), []).append(file)
+        found.append(
+            TableInfo(
+                name=".".join(table.name()),
+                location=table.location(),
+                rows=sum(file.record_count for file in files),
+                files=len(files),
+                bytes=sum(file.file_size_in_bytes for file in files),
+                snapshots=len(table.metadata.snapshots),
+                days=len(per_day),
+                small_files=sum(len(group) for groups in per_day.values() for group in _groups(groups)),
+                properties=own_properties(table.current_snapshot()),
+            )
+        )
+    return found
+
+
+def snapshots(store: RawStore) -> list[SnapshotInfo]:
+    """Snapshots of raw.conversations, oldest first."""
+    found = []
+    for snapshot in store.conversations.metadata.snapshots:
+        summary = snapshot.summary
+        found.append(
+            SnapshotInfo(
+                snapshot_id=snapshot.snapshot_id,
+                parent_id=snapshot.parent_snapshot_id,
+                committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
+                operation=summary.operation.value if summary else "",
+                added_rows=int((summary and summary.get("added-records")) or 0),
+                total_rows=int((summary and summary.get("total-records")) or 0),
+                is_compaction=is_compaction(snapshot),
+                properties=own_properties(snapshot),
+            )
+        )
+    return sorted(found, key=lambda item: item.committed_at)
+
+
+def compact(store: RawStore) -> CompactResult:
+    """Merge the small files of each day. Rows do not change; `files_added_since` does not notice."""
+    started = time.monotonic()
+    days, before, after = 0, 0, 0
+    with disk_errors("compact", store.settings.data_dir):
+        for table in (store.conversations, store.dead_letters):
+            per_day: dict[Any, list[DataFile]] = {}
+            for file in store.live(table):
+                per_day.setdefault(_day(file), []).append(file)
+            for files in per_day.values():
+                groups = _groups(files)
+                days += bool(groups)
+                for group in groups:
+                    before += len(group)
+                    after += _merge(store, table, group)
+            _merge_manifests(store, table)
+    return CompactResult(days, before, after, time.monotonic() - started)
+
+
+def _merge(store: RawStore, table: Table, group: list[DataFile]) -> int:
+    """Replace `group` by one file in one commit; returns the number of files written."""
+    parts = [store.read_file(table, file) for file in group]
+    rows = pa.concat_tables(parts).combine_chunks()
+    written: list[DataFile] = []
+
+    def commit(current: Table) -> None:
+        with (
+            current.transaction() as transaction,
+            transaction.update_snapshot(
+                snapshot_properties=carried(current, {COMPACTION: "true"})
+            ).overwrite() as update,
+        ):
+            if not written:
+                written.extend(write_files(current, rows))
+                reached("compact.files")
+            for file in group:
+                update.delete_data_file(file)
+            for file in written:
+                update.append_data_file(file)
+
+    store.commit(table, commit)
+    reached("compact.committed")
+    return len(written)
+
+
+def _merge_manifests(store: RawStore, table: Table) -> None:
+    """Have one manifest name the files of many days, in a commit that adds nothing."""
+    limit = int(_MANIFEST_PROPERTIES["commit.manifest.min-count-to-merge"])
+    snapshot = table.current_snapshot()
+    if snapshot is None or len(snapshot.manifests(table.io)) < limit:
+        return
+
+    def commit(current: Table) -> None:
+        with current.transaction() as transaction:
+            # tables of an earlier version do not have them
+            if not _MANIFEST_PROPERTIES.items() <= current.properties.items():
+                transaction.set_properties(_MANIFEST_PROPERTIES)
+            properties = carried(current, {COMPACTION: "true"})
+            with transaction.update_snapshot(snapshot_properties=properties).merge_append():
+                pass
+
+    store.commit(table, commit)
+
+
+def expire(store: RawStore, *, older_than: timedelta | None = None, grace: timedelta = GRACE) -> ExpireResult:
+    """Expire snapshots replaced more than `older_than` ago (default: the setting), delete unreachable files.
+
+    A file is deleted when no remaining snapshot refers to it and it has not been written to for `grace`:
+    a reader that planned a scan before, and a writer that has not committed yet, keep their files.
+    """
+    if older_than is None:
+        # what a compaction has only just replaced is no day old, whatever the setting
+        older_than = max(timedelta(days=store.settings.snapshot_retention_days), grace)
+    expired = deleted = freed = 0
+    with disk_errors("expire", store.settings.data_dir):
+        for table in (store.conversations, store.dead_letters):
+            table.refresh()
+            before = len(table.metadata.snapshots)
+            obsolete = _obsolete_snapshots(table, utc_now() - older_than)
+            if obsolete:
+                table.maintenance.expire_snapshots().by_ids(obsolete).commit()
+                table.refresh()
+            reached("expire.expired")
+            expired += before - len(table.metadata.snapshots)
+            files, size = _delete_unreachable(table, grace)
+            deleted += files
+            freed += size
+    return ExpireResult(expired, deleted, freed)
+
+
+def _obsolete_snapshots(table: Table, horizon: datetime) -> list[int]:
+    """Snapshots that a newer one had replaced before `horizon`, branch and tag heads never.
+
+    What counts is until when a snapshot was the newest, not when it was made: after quiet weeks the newest one is old,
+    and a reader may have begun on it a moment before a compaction replaced it.
+    """
+    heads = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    replaced_ms = {s.parent_snapshot_id: s.timestamp_ms for s in table.metadata.snapshots}
+    limit_ms = horizon.timestamp() * 1000
+    return [
+        s.snapshot_id
+        for s in table.metadata.snapshots
+        if s.snapshot_id not in heads and replaced_ms.get(s.snapshot_id, s.timestamp_ms) < limit_ms
+    ]
+
+
+def _day(file: DataFile) -> Any:
+    return file.partition[0] if len(file.partition) else None
+
+
+def _groups(files: list[DataFile]) -> list[list[DataFile]]:
+    """Small files of one day in groups worth merging, each about TARGET_FILE_BYTES."""
+    groups: list[list[DataFile]] = [[]]
+    size = 0
+    for file in sorted(files, key=lambda item: item.file_path):
+        if file.file_size_in_bytes >= TARGET_FILE_BYTES / 2:
+            continue
+        if size + file.file_size_in_bytes > TARGET_FILE_BYTES and groups[-1]:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.file_size_in_bytes
+    return [group for group in groups if len(group) > 1]
+
+
+def _delete_unreachable(table: Table, grace: timedelta) -> tuple[int, int]:
+    """Delete files under the table's location that nothing refers to -> (files, bytes)."""
+    root = local_path(table.location())
+    if root is None:
+        # Object stores have lifecycle rules and engines with orphan removal; listing a bucket is not ours to
+        # do.
+        return 0, 0
+    reachable = {str(local_path(table.metadata_location))}
+    reachable.update(str(local_path(entry.metadata_file)) for entry in table.metadata.metadata_log)
+    manifests_seen: set[str] = set()
+    for snapshot in table.metadata.snapshots:
+        reachable.add(str(local_path(snapshot.manifest_list)))
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path in manifests_seen:
+                continue
+            manifests_seen.add(manifest.manifest_path)
+            reachable.add(str(local_path(manifest.manifest_path)))
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+                reachable.add(str(local_path(entry.data_file.file_path)))
+    horizon = time.time() - grace.total_seconds()
+    count = size = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            if path in reachable:
+                continue
+            status = os.stat(path)
+            if status.st_mtime < horizon:
+                os.unlink(path)
+                reached("expire.deleted")
+                count += 1
+                size += status.st_size
+    return count, size

@@ -1,0 +1,110 @@
+"""Parquet files of the raw tables.
+
+PyIceberg's own writer cannot be told which columns are worth a dictionary or statistics: with text as large as `entry`
+that is most of the time a write takes.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.partitioning import PartitionKey
+    from pyiceberg.table import Table
+
+# Level 3 makes files 8 % smaller and takes twice as long.
+COMPRESSION_LEVEL = 1
+
+# A reader parallelises by row group and holds one per thread.
+ROW_GROUP_ROWS = 16_384
+
+# Columns with few values per file get a dictionary; columns of bulk get no statistics.
+_REPEATING = {
+    *(
+        "type",
+        "session_id",
+        "project_id",
+        "ingested_at",
+        "extracted_at",
+        "source_file",
+        "machine",
+        "message_role",
+    ),
+    *("agent_id", "version", "cwd", "git_branch", "date", "reason", "source", "first_seen_at"),
+}
+_BULK = {"entry", "original"}
+
+
+def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
+    """Write `rows` as Parquet files of `table`, one per partition, nothing committed yet."""
+    from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
+
+    spec = table.spec()
+    schema = pa.schema(
+        [
+            field.with_metadata({b"PARQUET:field_id": str(table.schema().find_field(field.name).field_id).encode()})
+            for field in rows.schema
+        ]
+    )
+    rows = rows.cast(schema)
+    if spec.is_unpartitioned():
+        return [_write_file(table, None, rows)]
+    days = pc.unique(rows["date"])
+
+    def write(day: pa.Scalar) -> DataFile:
+        key = PartitionKey([PartitionFieldValue(spec.fields[0], day.as_py())], spec, table.schema())
+        # A copy: made when its turn comes, lest all rows exist twice.
+        return _write_file(table, key, rows if len(days) == 1 else rows.filter(pc.equal(rows["date"], day)))
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(write, days))
+
+
+def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataFile:
+    import pyarrow.parquet as pq
+    from pyiceberg.io.pyarrow import (
+        compute_statistics_plan,
+        data_file_statistics_from_parquet_metadata,
+        parquet_path_to_id_mapping,
+    )
+    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+    from pyiceberg.typedef import Record
+
+    path = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet", key)
+    output = table.io.new_output(path)
+    names = set(rows.column_names)
+    with output.create() as stream:
+        writer = pq.ParquetWriter(
+            stream,
+            rows.schema,
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=sorted(_REPEATING & names),
+            write_statistics=sorted(names - _BULK),
+        )
+        with writer:
+            writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+    statistics = data_file_statistics_from_parquet_metadata(
+        parquet_metadata=writer.writer.metadata,
+        stats_columns=compute_statistics_plan(table.schema(), table.metadata.properties),
+        parquet_column_mapping=parquet_path_to_id_mapping(table.schema()),
+    )
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=path,
+        file_format=FileFormat.PARQUET,
+        partition=key.partition if key else Record(),
+        file_size_in_bytes=len(output),
+        sort_order_id=None,
+        spec_id=table.metadata.default_spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )
