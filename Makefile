@@ -36,8 +36,7 @@ demo: $(INSTALLED) ## The same on a generated history, kept apart in data/demo
 
 # Nothing of the demo touches what is configured for the real thing; a MongoDB that is configured is not read either.
 DEMO_DIR := data/demo
-DEMO_ENV = DATA_DIR=$(DEMO_DIR) DUCKDB_PATH=$(DEMO_DIR)/analytics.db CLAUDE_PROJECTS_DIR=$(DEMO_DIR)/projects \
-  SOURCE=$(if $(MONGO_URI)$(shell grep -s '^ *MONGO_URI *=.' .env),jsonl,mongodb)
+DEMO_ENV = DATA_DIR=$(DEMO_DIR) DUCKDB_PATH=$(DEMO_DIR)/analytics.db CLAUDE_PROJECTS_DIR=$(DEMO_DIR)/projects SOURCE=jsonl
 
 ##@ Look at the results
 

@@ -212,13 +212,9 @@ def main() -> None:
     options = parser.parse_args()
     figures: dict[str, Any] = {"documents": options.documents}
 
-    from analytics.settings import load_settings
-    from analytics.sources import embedded
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from mongo_server import Server
     from pymongo import MongoClient
-
-    # A MongoDB of one's own holds what it is asked for in memory. With the embedded server's small cache a longer
-    # history would show how fast that server reads its disk, in every one of the figures.
-    embedded.CACHE_SIZE = "2G"
 
     with tempfile.TemporaryDirectory(prefix="bench-extract-") as folder:
         root = Path(folder)
@@ -231,7 +227,10 @@ def main() -> None:
             figures["jsonl_peak_mib"] = found["peak_mib"]
             figures["iceberg_share_of_jsonl"] = tree_bytes(root / "jsonl" / "iceberg") / size
         if options.only != "jsonl":
-            with embedded.embedded_mongo(load_settings(data_dir=root / "server")) as uri:
+            # A MongoDB of one's own holds what it is asked for in memory. With a small cache a longer history would
+            # show how fast the server reads its disk, in every one of the figures.
+            with Server(root / "server", cache_size="2G") as server:
+                uri = server.uri
                 with MongoClient(uri) as client:
                     collection = client[DATABASE][COLLECTION]
                     lot: list[dict[str, Any]] = []

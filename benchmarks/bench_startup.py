@@ -2,7 +2,7 @@
 
     python benchmarks/bench_startup.py --entries 7600 --json out.json
 
-Each run is a process of its own, with the embedded server, as cron starts it. `work` is what the five notebooks took;
+Each run is a process of its own, as cron starts it. `work` is what the five notebooks took;
 the rest is the interpreter, Ploomber and papermill. What counts: a run with nothing new (aim: under 20 s on two cores),
 and its ratio to plain `ploomber build`, which starts a kernel for each notebook.
 """

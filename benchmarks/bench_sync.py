@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -45,15 +46,17 @@ def main() -> None:
     options = parser.parse_args()
 
     from analytics.settings import load_settings
-    from analytics.sources.embedded import embedded_mongo
     from analytics.sources.sync import sync
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from mongo_server import Server
     from pymongo import MongoClient
 
     with tempfile.TemporaryDirectory(prefix="bench-sync-") as folder:
         root = Path(folder)
         size = write_transcripts(root / "projects", options.documents)
-        server = load_settings(data_dir=root / "server")
-        with embedded_mongo(server) as uri, MongoClient(uri) as client:
+        with Server(root / "server") as server, MongoClient(server.uri) as client:
+            uri = server.uri
             settings = load_settings(
                 claude_projects_dir=root / "projects",
                 data_dir=root / "data",

@@ -21,8 +21,9 @@ def free_port() -> int:
 class Server:
     """One server with a storage of its own."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, *, cache_size: str = "256M") -> None:
         self.storage = storage
+        self.cache_size = cache_size
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -35,10 +36,17 @@ class Server:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--storage-path", str(self.storage), "--cache-size", "256M", "--log-level", "WARNING"]
+        command += ["--storage-path", str(self.storage), "--cache-size", self.cache_size, "--log-level", "WARNING"]
         self.process = subprocess.Popen(command, cwd=self.storage.parent, stderr=subprocess.DEVNULL)
         with self.client() as client:
             client.admin.command("ping")
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
 
     def signal(self, number: int) -> None:
         assert self.process is not None

@@ -17,7 +17,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="module")
 def published(samples_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The sample transcripts after one run with the embedded server; tests must leave it as it is."""
+    """The sample transcripts after one run; tests must leave it as it is."""
     space = Workspace(tmp_path_factory.mktemp("published"), {"CLAUDE_PROJECTS_DIR": str(samples_dir / "projects")})
     space.pipeline()
     return space
@@ -30,5 +30,5 @@ def copy_of(published: Workspace, tmp_path: Path) -> Workspace:
     for path in (tmp_path / "projects").rglob("*"):
         path.chmod(path.stat().st_mode | 0o600)
     space = Workspace(tmp_path, {"CLAUDE_PROJECTS_DIR": str(tmp_path / "projects")})
-    space.pipeline(SOURCE="jsonl")
+    space.pipeline()
     return space

@@ -13,9 +13,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from analytics.settings import load_settings
-from analytics.sources.embedded import embedded_mongo
 from command_line import Workspace, marts
+from mongo_server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -154,7 +153,7 @@ def test_exactly_their_effect_shows_when_three_lines_are_appended(copy_of: Works
     with file.open("a") as stream:
         stream.writelines(json.dumps(line) + "\n" for line in lines)
 
-    done = copy_of.pipeline(SOURCE="jsonl")
+    done = copy_of.pipeline()
     assert "3 documents stored" in done.stdout
     after = copy_of.query(totals)[0]
     assert [right - left for left, right in zip(before, after, strict=True)][1:] == [1, 1, 1, 1, 11, 22, 33]
@@ -164,25 +163,21 @@ def test_exactly_their_effect_shows_when_three_lines_are_appended(copy_of: Works
     ) == [("Bash", "error", 4000)]
 
 
-def test_marts_are_equal_when_files_are_read_directly(published: Workspace, copy_of: Workspace) -> None:
-    assert marts(copy_of.published) == marts(published.published)
-
-
 def test_marts_are_equal_when_a_filled_mongodb_is_read(
     published: Workspace, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     projects = published.env["CLAUDE_PROJECTS_DIR"]
-    with embedded_mongo(load_settings(data_dir=tmp_path_factory.mktemp("server"))) as uri:
-        filled = workspace.run("sync", MONGO_URI=uri, CLAUDE_PROJECTS_DIR=projects)
+    with Server(tmp_path_factory.mktemp("server") / "storage") as server:
+        filled = workspace.run("sync", MONGO_URI=server.uri, CLAUDE_PROJECTS_DIR=projects)
         assert filled.returncode == 0, filled.stderr
-        workspace.pipeline(MONGO_URI=uri, CLAUDE_PROJECTS_DIR=str(workspace.root / "nowhere"))
+        workspace.pipeline(MONGO_URI=server.uri, CLAUDE_PROJECTS_DIR=str(workspace.root / "nowhere"))
     assert workspace.runs()[0]["stages"][0]["result"]["source"] == "mongodb"
     assert marts(workspace.published) == marts(published.published)
 
 
 def test_everything_is_rebuilt_when_the_time_zone_changed(copy_of: Workspace) -> None:
     before = copy_of.query("select sum(cost_usd), sum(response_count) from marts.agg_daily_summary")
-    done = copy_of.pipeline(SOURCE="jsonl", ANALYTICS_TZ="Pacific/Kiritimati")
+    done = copy_of.pipeline(ANALYTICS_TZ="Pacific/Kiritimati")
     assert copy_of.runs()[-1]["outcome"] == "succeeded", done.stdout
     assert copy_of.query("select sum(cost_usd), sum(response_count) from marts.agg_daily_summary") == before
     fresh = copy_of.query("select min(date_key)::varchar from marts.agg_daily_summary")
@@ -191,5 +186,5 @@ def test_everything_is_rebuilt_when_the_time_zone_changed(copy_of: Workspace) ->
 
 def test_marts_are_equal_when_everything_is_refreshed(copy_of: Workspace) -> None:
     before = marts(copy_of.published)
-    copy_of.pipeline("--full-refresh", "--full-backfill", SOURCE="jsonl")
+    copy_of.pipeline("--full-refresh", "--full-backfill")
     assert marts(copy_of.published) == before

@@ -17,13 +17,14 @@ import duckdb
 import pytest
 from analytics.errors import ConfigError
 from analytics.operations import purge
+from analytics.privacy import tombstones
 from analytics.raw.store import RawStore
 from analytics.runs.pipeline import run
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 CANARY = "canary" + "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=20))
 
-# Every attempt to leave this machine is written down and refused. Loopback is needed: the embedded server.
+# Every attempt to leave this machine is written down and refused. Loopback is needed: kernels.
 GUARD = """
 import os, socket, sys
 _real = socket.socket.connect
@@ -234,13 +235,10 @@ def counts(settings: Settings) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["mongodb", "jsonl"])
-def test_purged_data_is_gone_and_stays_away(
-    tmp_path: Path, history: Path, source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_purged_data_is_gone_and_stays_away(tmp_path: Path, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    settings = load_settings(data_dir=tmp_path / "data", claude_projects_dir=history, source=source)
+    settings = load_settings(data_dir=tmp_path / "data", claude_projects_dir=history)
     run(settings, say=lambda _: None)
     assert counts(settings) == {"aaaa": 6, "bbbb": 6, "cccc": 6, "none": 3}
 
@@ -260,17 +258,15 @@ def test_purged_data_is_gone_and_stays_away(
     # everything of the source again, as if nothing had ever been read
     def forget_positions() -> None:
         shutil.rmtree(settings.data_dir / "jsonl", ignore_errors=True)
-        (settings.mongo_storage_dir / "sync.db").unlink(missing_ok=True)
 
     forget_positions()
     run(settings, full_backfill=True, say=lambda _: None)
     assert counts(settings) == {"bbbb": 6, "none": 1}
 
-    if source == "jsonl":
-        assert purge.forget(settings, "project", project)
-        forget_positions()
-        run(settings, full_backfill=True, say=lambda _: None)
-        assert counts(settings) == {"bbbb": 6, "cccc": 6, "none": 2}
+    assert tombstones.forget(settings, "project", project)
+    forget_positions()
+    run(settings, full_backfill=True, say=lambda _: None)
+    assert counts(settings) == {"bbbb": 6, "cccc": 6, "none": 2}
 
 
 def test_purge_refuses_what_it_does_not_understand(tmp_path: Path, history: Path) -> None:

@@ -53,11 +53,13 @@ def database() -> str:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Callable[..., Space]:
-    """Make an empty workspace with these settings."""
+def workspace(tmp_path: Path, request: pytest.FixtureRequest, database: str) -> Callable[..., Space]:
+    """Make an empty workspace with these settings; `source="mongodb"` is a database of its own on the tests' server."""
     numbers = itertools.count()
 
     def make(**overrides: Any) -> Space:
+        if overrides.get("source") == "mongodb" and "mongo_uri" not in overrides:
+            overrides |= {"mongo_uri": request.getfixturevalue("mongo_server").uri, "mongo_db": database}
         root = tmp_path / f"space{next(numbers)}"
         (root / "projects").mkdir(parents=True)
         return Space(root, overrides)

@@ -133,6 +133,16 @@ class Space:
         shutil.copytree(saved, self.root, symlinks=True)
 
 
+def take(settings: Settings, **options: Any) -> Any:
+    """Extract, by way of `sync` where transcripts are to come through a server."""
+    from analytics.raw.extract import extract
+    from analytics.sources.sync import sync
+
+    if settings.source == "mongodb" and settings.projects_dirs[0].exists():
+        sync(settings, progress=False)
+    return extract(settings, progress=False, **options)
+
+
 def raw_rows(settings: Settings) -> tuple[list[Any], list[Any]]:
     """Rows of both raw tables, sorted, without what says when they were read."""
     from analytics.raw.store import RawStore

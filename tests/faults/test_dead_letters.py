@@ -13,12 +13,14 @@ import pytest
 from analytics.cli import cli
 from analytics.errors import ConfigError
 from analytics.raw import dead_letters
-from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.sources import bson_json
+from analytics.sources.sync import sync
+from analytics.sources.sync_state import state_path
 from analytics.warehouse.load import load
 from click.testing import CliRunner
+from faults.harness import take
 
 GOOD = {"type": "system", "uuid": "u1", "timestamp": "2026-05-01T10:00:00Z"}
 SOON = b'{"type":"system","uuid":"u2","timestamp":"2026-05-01T10:00:01Z"}'
@@ -62,7 +64,7 @@ def test_letters_become_the_rows_they_would_have_been_when_replayed_after_a_fix(
     space = workspace(source=source)
     space.write("-p/s.jsonl", *lines)
     try:
-        first = extract(space.settings)
+        first = take(space.settings)
     finally:
         broken_parser.undo()
     assert (first.documents_stored, first.dead_letters) == (1, 3)
@@ -74,7 +76,7 @@ def test_letters_become_the_rows_they_would_have_been_when_replayed_after_a_fix(
 
     fresh = workspace(source="jsonl")
     fresh.write("-p/s.jsonl", *lines)
-    extract(fresh.settings)
+    take(fresh.settings)
     found, expected = rows(space.settings), rows(fresh.settings)
     assert found.keys() == expected.keys()
     replayed = [key for key, row in expected.items() if "NaN" in row["entry"]]
@@ -83,7 +85,7 @@ def test_letters_become_the_rows_they_would_have_been_when_replayed_after_a_fix(
 
     # nothing happens twice, and reading everything again finds nothing new
     assert str(dead_letters.replay(space.settings)) == "0 of 1 dead letters solved, 0 documents stored, 1 stay"
-    again = extract(space.settings, full_backfill=True)
+    again = take(space.settings, full_backfill=True)
     assert (again.documents_stored, again.dead_letters) == (0, 0)
     assert len(rows(space.settings)) + len(dead(space.settings)) == 5
     loaded = load(space.settings)
@@ -96,11 +98,11 @@ def test_counts_reconcile_when_everything_is_read_again_before_a_replay(
     space = workspace()
     space.write("-p/s.jsonl", json.dumps(GOOD).encode(), nan(1))
     try:
-        extract(space.settings)
+        take(space.settings)
     finally:
         broken_parser.undo()
     assert len(dead(space.settings)) == 1
-    again = extract(space.settings, full_backfill=True)
+    again = take(space.settings, full_backfill=True)
     assert again.documents_stored == 1
     assert dead(space.settings) == {}
     assert len(rows(space.settings)) == 2
@@ -109,16 +111,15 @@ def test_counts_reconcile_when_everything_is_read_again_before_a_replay(
 def test_a_document_that_mongodb_cannot_hold_is_stored_when_replayed(workspace: Any) -> None:
     space = workspace(source="mongodb")
     space.write("-p/s.jsonl", json.dumps({**GOOD, "huge": "x" * (17 * 2**20)}), SOON)
-    first = extract(space.settings)
+    first = take(space.settings)
     assert (first.documents_stored, first.dead_letters) == (1, 1)
     done = dead_letters.replay(space.settings)
     assert (done.solved, done.documents_stored) == (1, 1)
     # the sync still cannot insert it, and says so every time it has to look at the file again
-    (space.settings.mongo_storage_dir / "sync.db").unlink()
-    again = extract(space.settings, full_backfill=True)
+    state_path(space.settings).unlink()
+    assert sync(space.settings, progress=False).dead_letters == 1
+    again = take(space.settings, full_backfill=True)
     assert (again.documents_stored, again.dead_letters) == (0, 0)
-    assert again.sync is not None
-    assert again.sync.dead_letters == 1
     assert (len(rows(space.settings)), dead(space.settings)) == (2, {})
 
 
@@ -134,7 +135,7 @@ def test_bson_is_replayed_and_a_kill_in_between_repeats_nothing(
     patch.setattr(bson_json.orjson, "dumps", lambda *_, **__: 1 / 0)
     patch.setattr(bson_json, "dumps", lambda document: 1 / 0 if document["n"] == 1 else json.dumps(document).encode())
     try:
-        first = extract(space.settings)
+        first = take(space.settings)
     finally:
         patch.undo()
     assert bson_json.dumps is real
@@ -153,7 +154,7 @@ def test_bson_is_replayed_and_a_kill_in_between_repeats_nothing(
 def test_letters_are_listed_and_exported_with_their_bytes(workspace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     space = workspace()
     space.write("-p/s.jsonl", b"[1]", b'"\xff', b"{", end=b"")
-    extract(space.settings)
+    take(space.settings)
     monkeypatch.setenv("DATA_DIR", str(space.settings.data_dir))
     runner = CliRunner()
     listed = runner.invoke(cli, ["dead-letters", "list"])

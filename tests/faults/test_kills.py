@@ -13,18 +13,15 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import analytics
 import pytest
 from analytics.common.faults import STEPS
 from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
-from analytics.sources.embedded import embedded_mongo
 from analytics.warehouse.publish import current_version, versions
 from faults.harness import History, assert_same, marts, raw_rows
 from faults.stages import purged_project
-from pymongo import MongoClient
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +40,7 @@ def test_every_step_of_the_code_is_known() -> None:
     assert found == set(STEPS)
 
 
-@pytest.mark.parametrize("step", [*steps_of("extract", without=("extract.synced",)), "extract.files:2"])
+@pytest.mark.parametrize("step", [*steps_of("extract"), "extract.files:2"])
 def test_raw_rows_are_complete_when_reading_files_was_killed_at(files: History, step: str) -> None:
     space = files.again()
     assert space.killed("extract", at=step)
@@ -53,19 +50,19 @@ def test_raw_rows_are_complete_when_reading_files_was_killed_at(files: History, 
 
 
 @pytest.mark.parametrize("step", [*steps_of("sync"), *steps_of("extract", without=("extract.positions",))])
-def test_raw_rows_are_complete_when_reading_the_embedded_server_was_killed_at(embedded: History, step: str) -> None:
-    space = embedded.again()
+def test_raw_rows_are_complete_when_reading_what_sync_inserts_was_killed_at(synced: History, step: str) -> None:
+    space = synced.again()
     assert space.killed("extract", at=step)
-    embedded.assert_readable()
+    synced.assert_readable()
     space.do("extract")
-    assert raw_rows(space.settings) == embedded.raw
+    assert raw_rows(space.settings) == synced.raw
 
 
 def test_marts_are_complete_when_each_stage_was_killed_at_each_step(files: History) -> None:
     """All kills one after the other on the same workspace: each leaves its debris to the next."""
     space = files.again()
     for stage in ("extract", "load", "transform", "validate"):
-        for step in steps_of(stage, without=("extract.synced",)):
+        for step in steps_of(stage):
             if stage == "extract" and step == "extract.committed":
                 continue  # once it is through, nothing is left to be killed
             assert space.killed(stage, at=step), step
@@ -118,43 +115,26 @@ def test_no_row_changes_when_maintenance_was_killed_at(files: History, step: str
         files.assert_complete()
 
 
-def in_mongodb(history: History) -> list[dict[str, Any]]:
-    """Every document of the embedded server."""
-    settings = history.space.settings
-    with embedded_mongo(settings) as uri, MongoClient(uri) as client:
-        return list(client[settings.mongo_db][settings.mongo_collection].find({}, {"ingestedAt": 0}).sort("_id"))
-
-
-def is_in_storage(history: History, text: str) -> bool:
-    """Whether any file of the embedded server's storage holds `text`."""
-    paths = (history.space.settings.mongo_storage_dir / "storage").rglob("*")
-    return any(text.encode() in path.read_bytes() for path in paths if path.is_file())
-
-
 def unfinished_purges(settings: Settings) -> list[str]:
     known = tombstones(settings)
     return [stone.value for stone in known.stones if not stone.is_finished] if known else []
 
 
-def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_random_moments(
-    embedded: History,
-) -> None:
+def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_random_moments(files: History) -> None:
     rng = random.Random(SEED)
-    space = embedded.again()
+    space = files.again()
     space.do("run", "purge", "build")
     project = purged_project(space.settings)
     raw, numbers = raw_rows(space.settings), marts(space.settings.published_path)
-    documents = in_mongodb(embedded)
-    assert len(documents) < len(embedded.raw[0])
 
-    space = embedded.again()
+    space = files.again()
     space.do("run")
-    assert is_in_storage(embedded, project)
+    # what a version before this one kept a copy in
+    former = space.settings.former_storage_dir / "storage" / "file"
+    former.parent.mkdir(parents=True)
+    former.write_text(project)
     for step in steps_of("purge", without=("purge.published",)):
         assert space.killed("purge", at=step), step
-        if step == "purge.moved":
-            # what was out of its place is found again by whoever starts the server
-            assert len(in_mongodb(embedded)) == len(documents)
     for _ in range(ROUNDS):
         space.killed_after("purge", rng.uniform(0.1, 8))
     assert space.killed("purge", at="purge.published")
@@ -163,10 +143,7 @@ def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_ra
     assert unfinished_purges(space.settings) == []
     assert raw_rows(space.settings) == raw
     assert_same(marts(space.settings.published_path), numbers)
-    assert in_mongodb(embedded) == documents
-    assert not is_in_storage(embedded, project)
-    assert not (space.settings.mongo_storage_dir / "storage.old").exists()
-    assert not (space.settings.data_dir / "mongo.new").exists()
+    assert not space.settings.former_storage_dir.exists()
     # and it stays away
     space.do("backfill")
     assert raw_rows(space.settings)[0] == raw[0]
@@ -187,16 +164,16 @@ def test_numbers_are_complete_when_a_run_was_killed_at_random_moments(files: His
         files.assert_complete()
 
 
-def test_rows_are_complete_when_reading_the_embedded_server_was_killed_at_random_moments(embedded: History) -> None:
+def test_rows_are_complete_when_reading_what_sync_inserts_was_killed_at_random_moments(synced: History) -> None:
     rng = random.Random(SEED)
     for _ in range(ROUNDS):
-        space = embedded.again()
+        space = synced.again()
         for _ in range(4):
             space.killed_after(rng.choice(["sync", "extract", "backfill"]), rng.expovariate(1.0))
         space.do("extract")
-        assert raw_rows(space.settings) == embedded.raw
+        assert raw_rows(space.settings) == synced.raw
     space.do("run")
-    embedded.assert_complete()
+    synced.assert_complete()
 
 
 def test_the_command_line_is_complete_when_killed_and_started_again(files: History) -> None:

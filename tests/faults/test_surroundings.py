@@ -19,12 +19,11 @@ from typing import Any
 import duckdb
 import pytest
 from analytics.errors import SourceUnavailableError
-from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.sources import mongodb
 from analytics.sources.sync import sync
 from analytics.warehouse.publish import current_version, versions
-from faults.harness import History, Space, marts, raw_rows
+from faults.harness import History, Space, marts, raw_rows, take
 from faults.stages import purged_project
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
@@ -114,12 +113,12 @@ def test_everything_is_stored_once_when_cursors_time_out(
         killer = CursorKiller(client, times)
         with MongoClient(mongo_server.uri, event_listeners=[killer]) as watched:
             if times == 2:
-                assert extract(space.settings, client=watched).documents_stored == 6_000
+                assert take(space.settings, client=watched).documents_stored == 6_000
             else:
                 with pytest.raises(SourceUnavailableError, match=r"cursor id \d+ not found; check MONGO_URI"):
-                    extract(space.settings, client=watched)
+                    take(space.settings, client=watched)
     assert killer.killed >= 2
-    extract(space.settings)
+    take(space.settings)
     assert stored(space) == numbers(6_000)
 
 
@@ -145,7 +144,7 @@ def test_a_server_that_stays_silent_is_given_up_and_asked_again(
     monkeypatch.setattr(mongodb, "batch_json", freeze_once)
     # so small that the cursor is asked for more when the server is silent
     monkeypatch.setattr(mongodb, "CURSOR_BATCH", 200)
-    result = extract(space.settings)
+    result = take(space.settings)
     assert frozen.is_set()
     assert result.documents_stored == 6_000
     assert stored(space) == numbers(6_000)
@@ -217,8 +216,8 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History) -
         files.assert_complete()
 
 
-def test_a_full_disk_stops_syncing_and_maintenance_harmlessly(embedded: History) -> None:
-    space = embedded.again()
+def test_a_full_disk_stops_syncing_and_maintenance_harmlessly(synced: History) -> None:
+    space = synced.again()
     project = purged_project(space.settings)
     with mounted(space.settings.data_dir, 400):
         for stage in ("sync", "extract", "compact", "expire", "purge"):
@@ -232,11 +231,11 @@ def test_a_full_disk_stops_syncing_and_maintenance_harmlessly(embedded: History)
             assert failures, stage
             space.do(stage)
             if stage == "expire":
-                assert raw_rows(space.settings) == embedded.raw
+                assert raw_rows(space.settings) == synced.raw
                 space.do("run")
-                embedded.assert_complete()
-        kept = [row for row in embedded.raw[0] if row["project_id"] != project]
-        assert 0 < len(kept) < len(embedded.raw[0])
+                synced.assert_complete()
+        kept = [row for row in synced.raw[0] if row["project_id"] != project]
+        assert 0 < len(kept) < len(synced.raw[0])
         assert raw_rows(space.settings)[0] == kept
 
 
@@ -272,13 +271,13 @@ def test_the_second_of_two_runs_is_busy_and_nothing_is_lost(files: History, othe
     files.assert_complete()
 
 
-def test_sync_watches_while_runs_read(embedded: History) -> None:
-    space = embedded.again()
+def test_sync_watches_while_runs_read(synced: History) -> None:
+    space = synced.again()
     watching = space.command("sync", "--watch", "--every", "0.1")
     try:
         for _ in range(2):
             space.do("run")
-        embedded.append([("-extra/x.jsonl", (entry(1) + "\n").encode())])
+        synced.append([("-extra/x.jsonl", (entry(1) + "\n").encode())])
         time.sleep(1.5)
         space.do("run")
     finally:
@@ -288,8 +287,8 @@ def test_sync_watches_while_runs_read(embedded: History) -> None:
     documents, letters = raw_rows(space.settings)
     extra = [row for row in documents if row["project_id"] == "-extra"]
     assert len(extra) == 1
-    assert [row for row in documents if row not in extra] == embedded.raw[0]
-    assert letters == embedded.raw[1]
+    assert [row for row in documents if row not in extra] == synced.raw[0]
+    assert letters == synced.raw[1]
 
 
 def test_a_reader_keeps_what_it_opened_through_ten_publishes(files: History) -> None:
@@ -338,10 +337,10 @@ def test_every_line_is_read_once_when_files_grow_meanwhile(
     while any(writer.is_alive() for writer in writers):
         if source == "mongodb":
             sync(space.settings)
-        read += extract(space.settings).documents_stored
+        read += take(space.settings).documents_stored
     if source == "mongodb":
         sync(space.settings)
-    extract(space.settings)
+    take(space.settings)
     assert read > 0
     assert stored(space) == numbers(3 * per_file)
     assert RawStore(space.settings).dead_letters.scan().to_arrow().num_rows == 0
@@ -355,11 +354,11 @@ def test_numbers_stay_when_files_are_cut_moved_replaced_or_deleted(workspace: An
     space: Space = workspace(source=source)
     generated = tmp_path / "generated"
     generate(generated, seed=5, entries=200, days=3, end=datetime(2026, 8, 20, tzinfo=UTC))
-    shutil.copytree(generated, space.settings.claude_projects_dir, dirs_exist_ok=True)
+    shutil.copytree(generated, space.settings.projects_dirs[0], dirs_exist_ok=True)
     space.do("run")
     documents = len(raw_rows(space.settings)[0])
     expected = marts(space.settings.published_path)
-    projects = space.settings.claude_projects_dir
+    projects = space.settings.projects_dirs[0]
     paths = sorted(projects.rglob("*.jsonl"), key=lambda path: path.stat().st_size, reverse=True)
 
     whole = paths[0].read_bytes()
@@ -394,9 +393,9 @@ def test_numbers_stay_when_files_are_cut_moved_replaced_or_deleted(workspace: An
 
 @pytest.mark.parametrize("source", ["jsonl", "mongodb"])
 def test_numbers_are_complete_when_the_clock_was_set_back_an_hour_between_runs(
-    files: History, embedded: History, source: str
+    files: History, synced: History, source: str
 ) -> None:
-    history = files if source == "jsonl" else embedded
+    history = files if source == "jsonl" else synced
     space = history.again()
     before = current_version(space.settings)
     space.do("run an hour earlier")
@@ -419,30 +418,30 @@ def test_documents_are_found_when_the_clock_jumped_back_an_hour(
 
     insert(0, now + timedelta(hours=1))  # a clock that runs ahead must hide nothing
     insert(1, now)
-    extract(space.settings)
+    take(space.settings)
     insert(2, now + timedelta(seconds=1))
-    assert extract(space.settings).documents_stored == 1
+    assert take(space.settings).documents_stored == 1
     # then it is set back: what comes now looks older than the watermark, which the nightly run does not care about
     insert(3, now - timedelta(hours=1))
-    extract(space.settings)
-    extract(space.settings, full_backfill=True)
+    take(space.settings)
+    take(space.settings, full_backfill=True)
     assert stored(space) == numbers(4)
-    assert extract(space.settings, full_backfill=True).documents_stored == 0
+    assert take(space.settings, full_backfill=True).documents_stored == 0
 
 
 def test_our_own_sync_hides_nothing_when_the_clock_jumped_back_an_hour(workspace: Any) -> None:
     """What sync last wrote is remembered as if by a clock that has been set back since."""
-    from analytics.sources.sync import open_state
+    from analytics.sources.sync_state import open_state
 
     space: Space = workspace(source="mongodb")
     space.write("-p/s1.jsonl", entry(0))
-    extract(space.settings)
+    take(space.settings)
     with open_state(space.settings) as state:
         state.save_facts({"last_ingested_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
     space.write("-p/s1.jsonl", entry(1))
-    assert extract(space.settings).documents_stored == 1
+    assert take(space.settings).documents_stored == 1
     space.write("-p/s1.jsonl", entry(2))
-    assert extract(space.settings).documents_stored == 1
+    assert take(space.settings).documents_stored == 1
     assert stored(space) == numbers(3)
 
 
@@ -450,9 +449,9 @@ def test_our_own_sync_hides_nothing_when_the_clock_jumped_back_an_hour(workspace
 def test_appended_lines_are_found_when_the_file_looks_older_than_before(workspace: Any, source: str) -> None:
     space: Space = workspace(source=source)
     path = space.write("-p/s1.jsonl", entry(0))
-    extract(space.settings)
+    take(space.settings)
     space.write("-p/s1.jsonl", entry(1))
     before = time.time() - 3600
     os.utime(path, (before, before))
-    assert extract(space.settings).documents_stored == 1
+    assert take(space.settings).documents_stored == 1
     assert stored(space) == numbers(2)

@@ -18,7 +18,6 @@ STEPS = (
     "sync.inserted",  # the server has acknowledged documents, the state file does not know it
     "sync.saved",  # the state file knows it
     "extract.started",
-    "extract.synced",  # embedded server: everything is in MongoDB
     "extract.read",  # documents are in memory
     "extract.positions",  # SOURCE=jsonl: positions wait for the commit that makes them true
     "extract.dead_letters",  # dead letters are committed, the rows read with them are not
@@ -47,10 +46,6 @@ STEPS = (
     "expire.deleted",  # one more file is
     "purge.remembered",  # what may not come back is known, nothing is removed
     "purge.rows",  # the raw tables hold nothing of it
-    "purge.deleted",  # nor does the embedded server; its files still do
-    "purge.copied",  # what stays is in a storage of its own
-    "purge.moved",  # the former storage is out of the way, the new one not in its place
-    "purge.swapped",
     "purge.published",  # older versions and executed notebooks are still there
     "replay.stored",  # rows of dead letters are stored, the dead letters are still there
     "replay.removed",

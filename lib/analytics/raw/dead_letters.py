@@ -134,10 +134,10 @@ def replay(settings: Settings, ids: Iterable[str] | None = None) -> ReplayResult
 
 
 def _replay(settings: Settings, ids: Iterable[str] | None) -> ReplayResult:
-    from analytics.raw.extract import COMMIT_BYTES, Intake
+    from analytics.raw.intake import Intake
 
     wanted = _chosen(settings, ids)
-    intake = Intake(settings, full_backfill=False, progress=False, commit_bytes=COMMIT_BYTES)
+    intake = Intake(settings, full_backfill=False)
     store = intake.store
     solved: list[str] = []
     remaining: dict[str, str] = {}
