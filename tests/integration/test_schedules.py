@@ -24,7 +24,7 @@ from analytics.operations import alerts, pages, status
 from analytics.operations import crontab as deploy
 from analytics.operations.deployments import run_deployment, work
 from analytics.operations.schedules import RetryPolicy, load_schedules
-from analytics.raw.store import CompactResult, RawStore
+from analytics.raw.maintenance import CompactResult, RawStore
 from analytics.runs.history import Run, begin, read
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 

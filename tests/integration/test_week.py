@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from analytics.raw.store import GRACE
+from analytics.raw.maintenance import GRACE
 from analytics.settings import PROJECT_ROOT, Settings
 
 HOURS = range(2, 24, 4)
