@@ -24,7 +24,9 @@ from analytics.operations import alerts, pages, status
 from analytics.operations import crontab as deploy
 from analytics.operations.deployments import run_deployment, work
 from analytics.operations.schedules import RetryPolicy, load_schedules
-from analytics.raw.maintenance import CompactResult, RawStore
+from analytics.raw import maintenance
+from analytics.raw.maintenance import CompactResult
+from analytics.raw.store import RawStore
 from analytics.runs.history import Run, begin, read
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -428,7 +430,7 @@ def test_failed_maintenance_is_a_failed_run_that_says_where(
             raise failures.pop()
         return CompactResult(0, 0, 0, 0.0)
 
-    monkeypatch.setattr(RawStore, "compact", compact)
+    monkeypatch.setattr(maintenance, "compact", compact)
     deployment = load_schedules().deployment("daily-full-refresh")
     with pytest.raises(AnalyticsError, match="maintenance of the raw tables failed"):
         run_deployment(settings, deployment, RetryPolicy(1), say=lambda _: None)
