@@ -324,7 +324,7 @@ def test_a_full_disk_is_one_clear_line_and_changes_nothing(settings: Settings, m
         raise OSError(28, "No space left on device", str(settings.serving_dir))
 
     with monkeypatch.context() as patch:
-        patch.setattr(serving, "sync_file", full)
+        patch.setattr(serving, "flush_file", full)
         with pytest.raises(AnalyticsError, match=r"cannot publish .*No space left on device; free some space"):
             publish(settings)
     assert published_rows(settings) == served_rows(settings) == 1

@@ -25,11 +25,11 @@ from analytics.cli import cli
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.raw.extract import extract
 from analytics.reports.blocks import blocks
-from analytics.reports.published import published_marts
 from analytics.reports.render import as_text
 from analytics.reports.selection import Selection
 from analytics.settings import Settings, load_settings
 from analytics.sources.batch import BATCH_SCHEMA
+from analytics.warehouse import marts
 from analytics.warehouse.load import load
 from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import transform
@@ -76,7 +76,7 @@ class History:
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of the marts."""
-        with published_marts(self.settings) as connection:
+        with marts.reading(self.settings) as connection:
             result = connection.execute(sql)
             names = [column[0] for column in result.description]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -275,7 +275,7 @@ def test_blocks_equal_their_mart(history: History) -> None:
 
 def test_the_block_in_progress_is_projected_to_its_end(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analytics.reports.blocks.published_at", lambda connection: END)
-    with published_marts(history.settings) as connection:
+    with marts.reading(history.settings) as connection:
         Selection().apply(connection)
         report = blocks(connection, Selection(), ZoneInfo(ZONE), now=END + timedelta(minutes=1))
         over = blocks(connection, Selection(), ZoneInfo(ZONE), now=END + timedelta(hours=5))

@@ -51,6 +51,11 @@ def test_a_cell_is_never_a_formula(start: str) -> None:
     assert row[1].startswith("'")
 
 
+def test_ids_and_numbers_stay_what_they_are_in_a_cell() -> None:
+    for text in ("-home-ada-my.app", "-1.5", "+4", "2026-01-01", "claude-opus-4-6"):
+        assert for_csv(text) == text
+
+
 def test_width_is_what_a_terminal_takes() -> None:
     assert display_width("日本") == 4
     assert display_width("e\u0301") == 1

@@ -188,14 +188,14 @@ def _print(
 ) -> None:
     from analytics.errors import ConfigError
     from analytics.reports import render
-    from analytics.reports.published import published_marts
     from analytics.reports.report import published_at, zone_note
     from analytics.reports.selection import select
+    from analytics.warehouse import marts
 
     if to_json and to_csv:
         raise ConfigError("--json and --csv: give one of them")
     settings = load_settings()
-    with published_marts(settings) as connection:
+    with marts.reading(settings) as connection:
         selection, notes = select(
             connection, settings.tz, since=since, until=until, projects=projects, machines=machines
         )

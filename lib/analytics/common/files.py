@@ -132,26 +132,26 @@ def partial_file(target: Path, *, durable: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         if durable:
-            sync_file(temporary)
+            flush_file(temporary)
         os.replace(temporary, target)
         if durable:
-            sync_folder(target.parent)
+            flush_folder(target.parent)
     except BaseException:
         remove_database(temporary)
         raise
 
 
-def sync_file(path: Path) -> None:
+def flush_file(path: Path) -> None:
     """Bring a file's content to the disk."""
-    _sync(path, os.O_RDONLY)
+    _flush(path, os.O_RDONLY)
 
 
-def sync_folder(path: Path) -> None:
+def flush_folder(path: Path) -> None:
     """Bring a folder's entries (new names, renames) to the disk."""
-    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+    _flush(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def _sync(path: Path, flags: int) -> None:
+def _flush(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)

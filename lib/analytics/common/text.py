@@ -16,7 +16,8 @@ BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 _ODD = re.compile(r"[^ -~]")
 # A spreadsheet computes what begins like this, also written in full width, and takes tabs and line breaks away first.
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
+# Ids of projects (-home-ada-app) are names at worst; others read them from here.
+_FORMULA = re.compile(r"\s*(?:[=@＝＠]|[+\-＋－](?![\w.-]*\Z))")
 
 # C0 and C1 controls but tab, line feed and carriage return; surrogates; marks that change the direction of text;
 # code points that are no characters.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.common.text import one_line
 from analytics.reports import cells
-from analytics.reports.published import require_published
 from analytics.reports.table import Column, draw, emphasis
 from analytics.runs import history as runs
 from analytics.settings import Settings
@@ -33,8 +32,11 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
     Raises:
         AnalyticsError: nothing is published yet.
     """
-    require_published(settings)
     import duckdb
+
+    from analytics.warehouse.marts import require_published
+
+    require_published(settings)
 
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         numbers = _Numbers.read(connection)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
 SCHEMA = "marts"
@@ -21,12 +23,38 @@ def connect(settings: Settings, *, timezone: str = "UTC") -> duckdb.DuckDBPyConn
     Raises:
         AnalyticsError: nothing is published yet.
     """
+    require_published(settings)
+    # The version's own path: DuckDB shares an open database by path, and the link's target changes.
+    return _prepared(duckdb.connect(str(settings.published_path.resolve()), read_only=True), timezone)
+
+
+def require_published(settings: Settings) -> None:
+    """Say what to do when there is nothing to read yet.
+
+    Raises:
+        AnalyticsError: nothing is published yet.
+    """
     if not settings.published_path.exists():
         raise AnalyticsError(
             f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` or `make demo` first"
         )
-    # The version's own path: DuckDB shares an open database by path, and the link's target changes.
-    return _prepared(duckdb.connect(str(settings.published_path.resolve()), read_only=True), timezone)
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """`connect` for a block whose queries may not fit what is published.
+
+    Raises:
+        AnalyticsError: nothing is published yet, or it was published by a version with other marts.
+    """
+    with connect(settings) as connection:
+        try:
+            yield connection
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise AnalyticsError(
+                f"{settings.published_path} does not have what this report reads ({first_line(error)}): "
+                "run `claude-analytics pipeline --full-refresh`"
+            ) from error
 
 
 def _prepared(connection: duckdb.DuckDBPyConnection, timezone: str) -> duckdb.DuckDBPyConnection:

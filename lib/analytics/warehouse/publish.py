@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
-from analytics.common.files import PARTIAL, copy_database, partial_file, remove_database, sync_file, sync_folder
+from analytics.common.files import PARTIAL, copy_database, flush_file, flush_folder, partial_file, remove_database
 from analytics.common.lock import run_lock
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
@@ -383,7 +383,7 @@ def _move_to_versions(settings: Settings, version: str) -> Path:
     for leftover in settings.versions_dir.glob(f"*{PARTIAL}"):
         leftover.unlink()
     settings.build_path.chmod(0o600)
-    sync_file(settings.build_path)
+    flush_file(settings.build_path)
     try:
         os.rename(settings.build_path, path)
     except OSError as error:
@@ -391,8 +391,8 @@ def _move_to_versions(settings: Settings, version: str) -> Path:
             raise
         copy_database(settings.build_path, path)
         path.chmod(0o600)
-        sync_file(path)
-    sync_folder(settings.versions_dir)
+        flush_file(path)
+    flush_folder(settings.versions_dir)
     remove_database(settings.build_path)
     return path
 
@@ -415,9 +415,9 @@ def _swap(settings: Settings, path: Path) -> str:
                 link = "hard link"
             except OSError:
                 shutil.copy2(path, temporary)
-                sync_file(temporary)
+                flush_file(temporary)
                 link = "copy"
-    sync_folder(published.parent)
+    flush_folder(published.parent)
     return link
 
 

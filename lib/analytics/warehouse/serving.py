@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.common.faults import reached
-from analytics.common.files import PARTIAL, partial_file, sync_file, sync_folder
+from analytics.common.files import PARTIAL, flush_file, flush_folder, partial_file
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 
@@ -140,7 +140,7 @@ def prepare(settings: Settings, database: Path, version: str) -> ServingUpdate:
         _link(folder, name, before[:GRACE_PUBLISHES])
         _check_one_file_each(folder / "versions" / name, marts)
         for level in (folder / "versions" / name, folder / "versions"):
-            sync_folder(level)
+            flush_folder(level)
     except BaseException:
         shutil.rmtree(folder / "versions" / name, ignore_errors=True)
         raise
@@ -207,9 +207,9 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
                 f" compression zstd, kv_metadata {{{_VERSION_KEY}: {_text(version)}}})"
             )
             path.chmod(mode & 0o666)
-            sync_file(path)
+            flush_file(path)
             size += path.stat().st_size
-    sync_folder(target)
+    flush_folder(target)
     return marts, size
 
 
@@ -261,7 +261,7 @@ def _swap(folder: Path, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.rename(current, folder / f".replaced{PARTIAL}")
     os.replace(fresh, current)
-    sync_folder(folder)
+    flush_folder(folder)
 
 
 def _served(folder: Path) -> list[str]:
