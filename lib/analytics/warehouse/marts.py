@@ -36,7 +36,8 @@ def require_published(settings: Settings) -> None:
     """
     if not settings.published_path.exists():
         raise AnalyticsError(
-            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` or `make demo` first"
+            f"nothing is published at {settings.published_path}: run `claude-analytics pipeline` (make pipeline), "
+            "or `make demo`"
         )
 
 
