@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -519,3 +520,48 @@ def test_secrets_are_replaced_before_they_are_stored_and_counted(make_settings: 
     extract(settings, progress=False)
     store = RawStore(settings)
     assert sum(int(n) for name, n in store.properties().items() if name.startswith("redacted.")) == 3
+
+
+def test_several_folders_are_read_and_a_copied_one_counts_once(
+    make_settings: Make, write_transcript: Any, tmp_path: Path
+) -> None:
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)])
+    projects, other = tmp_path / "projects", tmp_path / "other"
+    shutil.copytree(projects, other)
+    folders = os.pathsep.join(map(str, (projects, other, projects / "-p", projects)))
+    settings = make_settings(claude_projects_dir=folders)
+    first = extract(settings, progress=False, commit_bytes=100)
+    assert (first.documents_read, first.documents_stored) == (10, 5)
+    write_transcript("-p/a.jsonl", entry(5), mode="ab")
+    shutil.copytree(projects, other, dirs_exist_ok=True)
+    (other / "-q").mkdir()
+    shutil.copy(projects / "-p" / "a.jsonl", other / "-q" / "b.jsonl")
+    assert extract(settings, progress=False, commit_bytes=100).documents_stored == 1 + 6
+    assert not extract(settings, progress=False).is_new
+    # a folder that is not read any more takes nothing away, and one that comes back adds nothing
+    assert not extract(make_settings(claude_projects_dir=str(projects)), progress=False).is_new
+    assert extract(settings, progress=False, full_backfill=True).documents_stored == 0
+    assert len(rows(settings, "_id")) == 12
+
+
+def test_a_warehouse_filled_from_a_collection_is_continued_from_the_files(
+    make_settings: Make, mongo_server: Any, database: str, write_transcript: Any
+) -> None:
+    """What the first version did by default: its own server's collection was never anybody else's."""
+    collection = make_settings(mongo_uri=mongo_server.uri, mongo_db=database)
+    write_transcript("-p/a.jsonl", *[entry(n) for n in range(5)], b"broken")
+    sync(collection, progress=False)
+    assert extract(collection, progress=False).documents_stored == 5
+    files = make_settings()
+    assert files.source == "jsonl"
+    first = extract(files, progress=False)
+    check_counts(first)
+    assert (first.documents_stored, first.documents_skipped, first.dead_letters) == (0, 6, 0)
+    assert not extract(files, progress=False).documents_read
+    assert extract(files, progress=False, full_backfill=True).documents_stored == 0
+    write_transcript("-p/a.jsonl", entry(5), mode="ab")
+    assert extract(files, progress=False).documents_stored == 1
+    sync(collection, progress=False)
+    assert extract(collection, progress=False).documents_stored == 0
+    assert extract(collection, progress=False, full_backfill=True).documents_stored == 0
+    assert len(rows(files, "_id")) == 6

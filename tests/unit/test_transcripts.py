@@ -129,3 +129,5 @@ def test_a_link_that_leaves_the_folder_is_followed_only_where_it_is_a_project(tm
     assert transcripts.pending(root, {}) == []
     (root / "-moved").symlink_to(elsewhere)
     assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]
+    (root / "-everything").symlink_to(tmp_path)  # a folder above, which holds no transcript itself
+    assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]

@@ -63,6 +63,7 @@ def examine(settings: Settings) -> list[Finding]:
                 _unknown_entry_types(connection),
                 _catalog_paths(settings),
                 _unfinished_purges(settings),
+                _former_storage(settings),
             ]
     except duckdb.CatalogException as error:
         raise AnalyticsError(f"{database} is not a published database of this version: {first_line(error)}") from None
@@ -190,4 +191,15 @@ def _unfinished_purges(settings: Settings) -> Finding:
             for stone in (known.stones if known else [])
             if not stone.is_finished
         ],
+    )
+
+
+def _former_storage(settings: Settings) -> Finding:
+    """A copy of transcripts that takes space, and that redaction never saw."""
+    folder = settings.former_storage_dir
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Finding(
+        "storage of the MongoDB server that came with version 0.1",
+        "nothing reads it any more; after a run of this version, delete it",
+        [f"{folder}: {size / 1e6:,.0f} MB"] if folder.exists() else [],
     )

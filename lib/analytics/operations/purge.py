@@ -8,13 +8,12 @@ counted and named, with what to do.
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,9 +23,6 @@ from analytics.common.files import disk_errors
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.privacy.tombstones import PREDICATES, Tombstone, Tombstones, mask_letters, mask_rows, save, tombstones
 from analytics.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -138,6 +134,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
             store, store.conversations, lambda rows: mask_rows(rows, [stone], frozenset(ids))
         )
         letters, letter_files = maintenance.remove(store, store.dead_letters, lambda rows: mask_letters(rows, stone))
+        _forget_waiting(settings, stone)
         reached("purge.rows")
         say("published data ...")
         _remove_derived(settings)
@@ -206,14 +203,14 @@ def _letter_ids(store: Any, stone: Tombstone) -> set[str]:
 # Where else it is
 
 
-def _query(stone: Tombstone) -> dict[str, Any]:
-    """The same selection for MongoDB."""
-    literal = re.escape(stone.value)
-    if stone.kind == "project":
-        return {"$or": [{"projectId": stone.value}, {"sourceFile": {"$regex": f"^{literal}/"}}]}
-    if stone.kind == "session":
-        return {"$or": [{"sessionId": stone.value}, {"sourceFile": {"$regex": f"(^|/){literal}(/|[.]jsonl$)"}}]}
-    return {"$or": [{"timestamp": {"$gt": "0", "$lt": stone.value}}, {"_id": {"$in": list(stone.ids)}}]}
+def _forget_waiting(settings: Settings, stone: Tombstone) -> None:
+    """Dead letters that a sync left for the next extract: they have the bytes of their lines."""
+    from analytics.sources.sync_state import SyncState
+
+    known = Tombstones([stone])
+    for path in sorted((settings.data_dir / "sync").glob("*.db")):
+        with contextlib.closing(SyncState(path)) as state:
+            state.purge(lambda name: known.covers_file(name.split("/")[0], name))
 
 
 def _remove_derived(settings: Settings) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,11 @@ class ReadPositions:
     def are_known(self) -> bool:
         """Whether positions were saved and are not lost."""
         return bool(self._states)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Files that were read."""
+        return self._states.keys()
 
     def pending(self, *, everything: bool = False) -> list[PendingFile]:
         """Files with something possibly new; `everything`: all files from their start."""
@@ -129,12 +136,35 @@ class JsonlSource:
         # nothing beyond these positions can be stored: they are not lost, and nobody else stored anything
         are_exact = sources == ours and all(item.are_known for item in self._positions) and not known.full_backfill
         machine = self._settings.machine_name
-        for item, files in self._files:
-            if files:
-                yield from _batches(item, files, machine, known.now, known.batch_bytes, positions_are_exact=are_exact)
+        files_read = 0
+        for item, files in self._with_repeated_names():
+            if not files:
+                continue
+            if files_read and any(file.read_to is None for file in files):
+                # what the folders before hold has to be stored before it is looked for
+                border = Batch(machine, known.now)
+                border.is_restart = True
+                yield border
+            files_read += len(files)
+            yield from _batches(item, files, machine, known.now, known.batch_bytes, positions_are_exact=are_exact)
         last = Batch(machine, known.now)
         last.is_last = True
         yield last
+
+    def _with_repeated_names(self) -> list[tuple[ReadPositions, list[PendingFile]]]:
+        """Pending files by folder; one that another folder has too may repeat what that one holds.
+
+        A projects folder may have been copied: the same line of the same file has the same id in both.
+        """
+        if len(self._files) == 1:
+            return self._files
+        names = Counter(
+            name for item, files in self._files for name in {*item.names, *(file.source_file for file in files)}
+        )
+        return [
+            (item, [replace(file, read_to=None) if names[file.source_file] > 1 else file for file in files])
+            for item, files in self._files
+        ]
 
     def remember(self, bookmarks: list[Any], newest: datetime | None) -> dict[str, str]:
         """A token for each folder of which something was read.

@@ -90,6 +90,8 @@ class Line:
 def projects_dirs(settings: Settings) -> list[Path]:
     """The folders of CLAUDE_PROJECTS_DIR, checked; without the setting those of Claude Code that exist.
 
+    Each is given once, and none that is inside another.
+
     Raises:
         ConfigError: one does not exist, is no directory or cannot be read; or none was found: each place is named.
     """
@@ -99,8 +101,15 @@ def projects_dirs(settings: Settings) -> list[Path]:
         if not found:
             places = ", ".join(map(str, settings.projects_dirs))
             raise ConfigError(f"no transcripts: none of {places} exists; {advice}")
-        return [_readable(path, advice) for path in found]
-    return [_readable(path, advice) for path in settings.projects_dirs]
+    else:
+        found = list(settings.projects_dirs)
+    real = [_readable(path, advice).resolve() for path in found]
+    return [
+        path
+        for number, path in enumerate(found)
+        if real[number] not in real[:number]
+        and not any(real[number] != other and real[number].is_relative_to(other) for other in real)
+    ]
 
 
 def _readable(path: Path, advice: str) -> Path:
@@ -145,13 +154,21 @@ def _list_files(root: Path) -> list[tuple[int, str, int]]:
             if not entry.is_symlink():
                 if entry.is_dir(follow_symlinks=False) or entry.name.endswith(".jsonl"):
                     folders.append(entry.path)
-            elif path == str(root) or _is_below(entry.path, real_root):
+            elif _is_below(entry.path, real_root) or (path == str(root) and _is_project(entry.path)):
                 links.append(entry.path)
     return sorted(found)
 
 
 def _is_below(path: str, real_root: str) -> bool:
     return os.path.realpath(path).startswith(real_root + os.sep)
+
+
+def _is_project(path: str) -> bool:
+    """Whether it is a folder with transcripts in it; `/` or a home folder is none."""
+    try:
+        return any(entry.name.endswith(".jsonl") for entry in os.scandir(path))
+    except OSError:
+        return False
 
 
 def pending(root: Path, states: dict[str, FileState]) -> list[PendingFile]:
