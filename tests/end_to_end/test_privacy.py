@@ -21,6 +21,8 @@ from analytics.privacy import tombstones
 from analytics.raw.store import RawStore
 from analytics.runs.pipeline import run
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
+from analytics.sources.batch import DeadLetter
+from analytics.sources.sync_state import SyncState
 
 CANARY = "canary" + "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=20))
 
@@ -199,6 +201,10 @@ def test_secrets_reach_no_store_and_are_counted(tmp_path: Path, history: Path, m
         monkeypatch.delenv(name.upper(), raising=False)
     letters = random.Random(11).choices(string.ascii_letters + string.digits, k=36)
     token = "gh" + "p_" + "".join(letters)
+    # a name can hold one too
+    named = history / f"-home-me-{token}"
+    named.mkdir()
+    (named / f"{token}.jsonl").write_text(json.dumps(entry("d" * 8, 1, "2026-01-01", "text")) + "\nbroken\n")
     path = history / "-home-me-work" / f"{SESSIONS['a']}.jsonl"
     lines = [entry(SESSIONS["a"], 20 + n, "2026-01-01", f"try {token} number {n}") for n in range(3)]
     # what is no document is kept as it came, but for its secrets
@@ -208,8 +214,9 @@ def test_secrets_reach_no_store_and_are_counted(tmp_path: Path, history: Path, m
     store = RawStore(settings)
     texts = store.conversations.scan(selected_fields=("entry",)).to_arrow()["entry"].to_pylist()
     assert sum("try [REDACTED:github_token]" in text for text in texts) == 3
-    (letter,) = store.dead_letters.scan(selected_fields=("original",)).to_arrow()["original"].to_pylist()
-    assert b"[REDACTED:github_token]" in letter
+    letters = store.dead_letters.scan(selected_fields=("original", "source_file")).to_arrow()
+    assert sum(b"[REDACTED:github_token]" in letter for letter in letters["original"].to_pylist()) == 1
+    assert "-home-me-[REDACTED:github_token]/[REDACTED:github_token].jsonl" in letters["source_file"].to_pylist()
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         counted = connection.sql(
             "select check_value from marts.agg_data_quality where check_name = 'redacted_github_token'"
@@ -217,7 +224,7 @@ def test_secrets_reach_no_store_and_are_counted(tmp_path: Path, history: Path, m
         (title,) = connection.execute(
             "select title from marts.dim_sessions where session_id = ?", [SESSIONS["a"]]
         ).fetchone()
-    assert counted == [(4,)]
+    assert counted == [(9,)]
     assert token not in title
     assert not any(token in text for text in texts)
     for place in settings.data_dir.rglob("*"):
@@ -267,6 +274,45 @@ def test_purged_data_is_gone_and_stays_away(tmp_path: Path, history: Path, monke
     forget_positions()
     run(settings, full_backfill=True, say=lambda _: None)
     assert counts(settings) == {"bbbb": 6, "cccc": 6, "none": 2}
+
+
+@pytest.mark.slow
+def test_purge_of_all_there_is_leaves_no_byte_of_it(
+    tmp_path: Path, history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    shutil.rmtree(history / "-home-me-other")
+    words = "xylophone-quartz"  # of a prompt; a secret by nobody's rule
+    path = history / "-home-me-work" / f"{SESSIONS['a']}.jsonl"
+    path.write_text(path.read_text().replace("text a0", f"text {words}") + f'{{"broken": "{words}\n')
+    settings = load_settings(data_dir=tmp_path / "data", claude_projects_dir=str(history))
+    run(settings, say=lambda _: None)
+    # what other commands leave: a page with titles, what cron collects, a letter of a sync that no extract has taken
+    for name in ("dashboards/index.html", "logs/cron.log", "report.html"):
+        file = settings.data_dir / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{SESSIONS['a']} {words}")
+    state = SyncState(settings.data_dir / "sync" / "0123.db")
+    letter = DeadLetter(
+        "1", "broken", "sync", words.encode() * 1000, source_file=f"-home-me-work/{SESSIONS['a']}.jsonl"
+    )
+    state.save(history, {}, [letter], {})
+    state.close()
+    # and something that nobody here has heard of: the proof sees it
+    unknown = settings.data_dir / "notes.bin"
+    unknown.write_bytes(b"\0" * 5000 + SESSIONS["b"].encode())
+    result = purge.purge(settings, "project", "-home-me-work")
+    assert result.documents == 14
+    assert result.dead_letters == 1
+    assert {name: count for name, count in result.left.items() if count} == {"files that name its sessions": 1}
+    unknown.unlink()
+    for place in settings.data_dir.rglob("*"):
+        if place.is_file() and place.name != "purged.json":
+            content = place.read_bytes()
+            assert words.encode() not in content, place
+            assert SESSIONS["a"].encode() not in content, place
+            assert SESSIONS["b"].encode() not in content, place
 
 
 def test_purge_refuses_what_it_does_not_understand(tmp_path: Path, history: Path) -> None:

@@ -24,8 +24,6 @@ VOCABULARIES = {"transcript_generator/vocabulary.py", "transcript_generator/tool
 STILL_LONG = {
     "analytics/metabase/bodies.py",
     "analytics/metabase/provision.py",
-    "analytics/operations/purge.py",
-    "analytics/raw/extract.py",
     "analytics/raw/store.py",
     "analytics/sources/sync.py",
     "analytics/warehouse/publish.py",

@@ -93,7 +93,7 @@ def test_appended_replaced_and_unreadable_files_are_told_apart(tmp_path: Path) -
 
     (file,) = pending(tmp_path, {})
     assert (file.source_file, file.project_id) == ("p/a.jsonl", "p")
-    states = {file.source_file: state_after(file, 8)}
+    states = {file.key: state_after(file, 8)}
     assert start_after(states) == []
     os.utime(path, (1, 1))
     assert start_after(states) == [8]

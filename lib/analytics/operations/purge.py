@@ -8,11 +8,9 @@ counted and named, with what to do.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +18,8 @@ import pyarrow as pa
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
-from analytics.errors import AnalyticsError, ConfigError
+from analytics.errors import ConfigError
+from analytics.operations import places
 from analytics.privacy.tombstones import PREDICATES, Tombstone, Tombstones, mask_letters, mask_rows, save, tombstones
 from analytics.settings import Settings
 
@@ -33,17 +32,16 @@ class PurgeResult:
     value: str
     documents: int
     dead_letters: int
-    runs_cleaned: int
-    versions_removed: int
-    files_deleted: int
-    left: dict[str, int] = field(default_factory=dict)  # place -> rows still matching; all zero
+    derived_removed: dict[str, int]  # place -> files and folders removed
+    files_deleted: int  # of the raw tables
+    left: dict[str, int] = field(default_factory=dict)  # place -> rows or files still matching; all zero
     in_source: str = ""  # what the source still holds
 
     def __str__(self) -> str:
+        gone = ", ".join(f"{count} of {place}" for place, count in self.derived_removed.items() if count)
         lines = [
-            f"removed {self.documents:,} documents and {self.dead_letters:,} dead letters; "
-            f"{self.versions_removed} published versions, "
-            f"executed notebooks of {self.runs_cleaned} runs, {self.files_deleted} files of the raw tables",
+            f"removed {self.documents:,} documents and {self.dead_letters:,} dead letters, "
+            f"{self.files_deleted} files of the raw tables" + (f"; {gone}" if gone else ""),
             "left: " + ", ".join(f"{count} in {place}" for place, count in self.left.items()),
         ]
         if self.in_source:
@@ -124,7 +122,8 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         known = tombstones(settings)
         others = [s for s in (known.stones if known else []) if (s.kind, s.value) != (kind, value)]
         before = [s for s in (known.stones if known else []) if (s.kind, s.value) == (kind, value)]
-        ids = sorted({one for s in (*before, stone) for one in s.ids} | _letter_ids(store, stone))
+        ids = sorted({one for s in (*before, stone) for one in s.ids} | _dead_letter_ids(store, stone))
+        names = _names(store, stone, frozenset(ids))
         stone = Tombstone(kind, value, now, tuple(ids), is_finished=False)
         save(settings, [*others, stone])
         reached("purge.remembered")
@@ -134,29 +133,41 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
             store, store.conversations, lambda rows: mask_rows(rows, [stone], frozenset(ids))
         )
         letters, letter_files = maintenance.remove(store, store.dead_letters, lambda rows: mask_letters(rows, stone))
-        _forget_waiting(settings, stone)
+        _purge_sync(settings, stone)
         reached("purge.rows")
         say("published data ...")
-        _remove_derived(settings)
+        removed = {name: places.remove(paths) for name, paths in places.derived(settings).items()}
         load(settings, full_refresh=True)
         transform(settings, full_refresh=True)
         validate(settings)
-        published = publish.publish(settings)
+        publish.publish(settings)
         reached("purge.published")
-        versions = _remove_other_versions(settings, published.version)
-        runs_cleaned = _clean_runs(settings)
+        # what was the published version until now, and what this build left behind
+        for name, paths in places.derived(settings).items():
+            removed[name] += places.remove(paths) if name.startswith("older") else 0
+        places.remove_broken_links(settings)
+        places.clear_messages(settings)
         save(settings, [*others, replace(stone, is_finished=True)])
         return PurgeResult(
             kind=kind,
             value=value,
             documents=documents,
             dead_letters=letters,
-            runs_cleaned=runs_cleaned,
-            versions_removed=versions,
+            derived_removed=removed,
             files_deleted=files + letter_files,
-            left=_left(settings, RawStore(settings), stone),
+            left=_left(settings, RawStore(settings), stone, names),
             in_source=_in_source(settings, stone),
         )
+
+
+def _purge_sync(settings: Settings, stone: Tombstone) -> None:
+    """Dead letters of a sync that wait for an extract, whichever collection it copies to."""
+    from analytics.sources.sync_state import SyncState
+
+    known = Tombstones([stone])
+    for path in sorted((settings.data_dir / "sync").glob("*.db")):
+        with contextlib.closing(SyncState(path)) as state:
+            state.purge(lambda name: known.covers_file(name.split("/")[0], name))
 
 
 def _kept(mask: pa.ChunkedArray) -> int:
@@ -191,7 +202,7 @@ def _untimed_ids(settings: Settings, store: Any, stone: Tombstone) -> set[str]:
     return {key for key, name in untimed if name in newest and newest[name] < limit}
 
 
-def _letter_ids(store: Any, stone: Tombstone) -> set[str]:
+def _dead_letter_ids(store: Any, stone: Tombstone) -> set[str]:
     found: set[str] = set()
     for rows in _scan(store, store.dead_letters):
         mask = mask_letters(rows, stone).to_pylist()
@@ -200,75 +211,22 @@ def _letter_ids(store: Any, stone: Tombstone) -> set[str]:
     return found
 
 
-# Where else it is
-
-
-def _forget_waiting(settings: Settings, stone: Tombstone) -> None:
-    """Dead letters that a sync left for the next extract: they have the bytes of their lines."""
-    from analytics.sources.sync_state import SyncState
-
-    known = Tombstones([stone])
-    for path in sorted((settings.data_dir / "sync").glob("*.db")):
-        with contextlib.closing(SyncState(path)) as state:
-            state.purge(lambda name: known.covers_file(name.split("/")[0], name))
-
-
-def _remove_derived(settings: Settings) -> None:
-    """What a run makes anew: data docs, dbt's artifacts, reports."""
-    shutil.rmtree(settings.data_docs_dir, ignore_errors=True)
-    shutil.rmtree(settings.former_storage_dir, ignore_errors=True)
-    shutil.rmtree(settings.data_dir / "dbt", ignore_errors=True)
-    for path in settings.data_dir.glob("*.html"):
-        path.unlink()
-
-
-def _remove_other_versions(settings: Settings, current: str) -> int:
-    """Every kept version but the current one, and the folders of the marts that only they need."""
-    removed = 0
-    kept = settings.published_path.resolve()
-    for path in settings.versions_dir.glob("*"):
-        if path.resolve() != kept:
-            removed += path.suffix == ".db"
-            path.unlink() if path.is_file() else shutil.rmtree(path)
-    current_serving = (settings.serving_dir / "current").resolve()
-    for folder in (settings.serving_dir / "versions").glob("*"):
-        if folder.resolve() != current_serving:
-            shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
-    # links to folders that are gone
-    for link in settings.serving_dir.rglob("*"):
-        if link.is_symlink() and not link.exists():
-            link.unlink()
-    return removed
-
-
-def _clean_runs(settings: Settings) -> int:
-    """Executed notebooks, their pages and logs of all past runs; run.json, which holds counts only, stays."""
-    cleaned = 0
-    for folder in settings.runs_dir.glob("*/"):
-        found = [path for path in folder.iterdir() if path.suffix in {".ipynb", ".html", ".log"}]
-        for path in found:
-            path.unlink()
-        cleaned += bool(found)
-        with contextlib.suppress(AnalyticsError, OSError):
-            _clear_messages(folder)
-    (settings.runs_dir / "index.html").unlink(missing_ok=True)
-    return cleaned
-
-
-def _clear_messages(folder: Path) -> None:
-    """An error's message may quote a document."""
-    from analytics.runs import history as runs
-
-    run = runs.read(folder)
-    if run.error:
-        run.error["message"] = "removed by a purge"
-        run.save()
-
-
 # Proof
 
 
-def _left(settings: Settings, store: Any, stone: Tombstone) -> dict[str, int]:
+def _names(store: Any, stone: Tombstone, ids: frozenset[str]) -> set[str]:
+    """Names that stand nowhere any more once it is done: sessions of which everything goes."""
+    kept: set[str] = set()
+    gone: set[str] = set()
+    for rows in _scan(store, store.conversations):
+        mask = mask_rows(rows, [stone], ids).to_pylist()
+        for session, stays in zip(rows["session_id"].to_pylist(), mask, strict=True):
+            (kept if stays else gone).add(session or "")
+    # short ids are in every file by chance
+    return {session for session in gone - kept if len(session) >= 16}
+
+
+def _left(settings: Settings, store: Any, stone: Tombstone, names: set[str]) -> dict[str, int]:
     """What still matches, place by place."""
     import duckdb
 
@@ -284,15 +242,16 @@ def _left(settings: Settings, store: Any, stone: Tombstone) -> dict[str, int]:
         messages = connection.execute(
             f"select count(*) from marts.fct_messages where {column}", {"value": stone.value}
         ).fetchone()[0]
-    snapshots = len(store.conversations.metadata.snapshots) - 1
-    versions = len(list(settings.versions_dir.glob("*.db"))) - 1
+    snapshots = [len(table.metadata.snapshots) for table in (store.conversations, store.dead_letters)]
+    older = places.derived(settings)
     return {
         "raw.conversations": documents,
         "raw.dead_letters": letters,
         "the published documents": published,
         "the published messages": messages,
-        "older snapshots": snapshots,
-        "older versions": versions,
+        "older snapshots": sum(max(0, number - 1) for number in snapshots),
+        "older versions": len(older["older versions"]) + len(older["older serving copies"]),
+        "files that name its sessions": len(places.files_with(settings, names)),
     }
 
 

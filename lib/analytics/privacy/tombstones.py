@@ -15,6 +15,8 @@ from analytics.common.files import partial_file
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 
+TOMBSTONES_FILE = "purged.json"
+
 KINDS = ("project", "session", "before")
 
 # raw.conversations rows that belong to one tombstone; `$value` is its value. The project is the models' project.
@@ -107,7 +109,7 @@ def forget(settings: Settings, kind: str, value: str) -> bool:
 
 
 def _path(settings: Settings) -> Path:
-    return settings.data_dir / "purged.json"
+    return settings.data_dir / TOMBSTONES_FILE
 
 
 def save(settings: Settings, stones: list[Tombstone]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -172,6 +172,8 @@ class Intake:
         if not new.num_rows:
             return envelope.SCHEMA.empty_table(), dead
         new = new.set_column(1, "entry", self._redact(new["entry"]))
+        for name in ("project_id", "source_file", "machine"):
+            new = new.set_column(new.column_names.index(name), name, self._redact_names(new[name]))
         try:
             rows = envelope.to_envelope(new, self.now)
         except Exception:
@@ -218,8 +220,20 @@ class Intake:
             self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
         return clean
 
+    def _redact_names(self, names: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The same for names of files and folders, of which there are few different ones."""
+        different = pc.unique(names)
+        clean = self._redact(pa.chunked_array([different]))
+        if clean.equals(pa.chunked_array([different])):
+            return names
+        return pa.chunked_array([pc.take(clean, pc.index_in(names, different)).combine_chunks()])
+
     def _dead_letters(self, dead: list[DeadLetter]) -> pa.Table:
         """Dead letters not stored yet, as rows."""
+        if self.settings.redact_secrets and dead:
+            names = pa.chunked_array([[item.source_file for item in dead]], pa.string())
+            clean = self._redact_names(names).to_pylist()
+            dead = [replace(item, source_file=name) for item, name in zip(dead, clean, strict=True)]
         if self.tombstones is not None:
             known = self.tombstones
             dead = [

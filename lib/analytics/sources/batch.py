@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+
+from analytics.privacy.redact import redact_bytes, redact_text
 
 PACK_BYTES = 4 * 2**20
 
@@ -40,6 +42,16 @@ class DeadLetter:
     document_id: str | None = None
     source_file: str | None = None
     byte_offset: int | None = None
+
+
+def without_secrets(letter: DeadLetter) -> DeadLetter:
+    """`letter` with secrets in its bytes and in its file's name replaced; its id stays."""
+    name = letter.source_file
+    return replace(
+        letter,
+        original=redact_bytes(letter.original),
+        source_file=name if name is None else redact_text(name),
+    )
 
 
 class Batch:

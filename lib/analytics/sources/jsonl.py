@@ -25,6 +25,7 @@ from analytics.sources.transcripts import (
     Line,
     PendingFile,
     pending,
+    position_key,
     projects_dirs,
     read_lines,
     state_after,
@@ -50,7 +51,12 @@ class ReadPositions:
     @staticmethod
     def _load(path: Path) -> dict[str, FileState]:
         try:
-            return {name: FileState(*values) for name, values in orjson.loads(path.read_bytes()).items()}
+            found = orjson.loads(path.read_bytes())
+            # version 0.1 kept names
+            return {
+                position_key(name) if name.endswith(".jsonl") else name: FileState(*values)
+                for name, values in found.items()
+            }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # lost or damaged: it only costs time
 
@@ -60,8 +66,8 @@ class ReadPositions:
         return bool(self._states)
 
     @property
-    def names(self) -> Iterable[str]:
-        """Files that were read."""
+    def keys(self) -> Iterable[str]:
+        """Keys of the files that were read."""
         return self._states.keys()
 
     def pending(self, *, everything: bool = False) -> list[PendingFile]:
@@ -158,11 +164,9 @@ class JsonlSource:
         """
         if len(self._files) == 1:
             return self._files
-        names = Counter(
-            name for item, files in self._files for name in {*item.names, *(file.source_file for file in files)}
-        )
+        times = Counter(key for item, files in self._files for key in {*item.keys, *(file.key for file in files)})
         return [
-            (item, [replace(file, read_to=None) if names[file.source_file] > 1 else file for file in files])
+            (item, [replace(file, read_to=None) if times[file.key] > 1 else file for file in files])
             for item, files in self._files
         ]
 
@@ -229,11 +233,11 @@ def _batches(
                 else:
                     batch.add_dead([_dead_letter(key, file, line)])
             if batch.bytes >= batch_bytes:
-                batch.bookmark[1][file.source_file] = state_after(file, offset, at_end=False)
+                batch.bookmark[1][file.key] = state_after(file, offset, at_end=False)
                 yield batch
                 batch = new_batch()
                 batch.may_repeat |= file.may_repeat
-        batch.bookmark[1][file.source_file] = state_after(file, offset)
+        batch.bookmark[1][file.key] = state_after(file, offset)
     yield batch
 
 

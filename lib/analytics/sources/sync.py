@@ -32,7 +32,7 @@ from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
 from analytics.sources import mongodb as mongo
-from analytics.sources.batch import DeadLetter, fingerprint
+from analytics.sources.batch import DeadLetter, fingerprint, without_secrets
 from analytics.sources.sync_state import SyncState, open_state
 from analytics.sources.transcripts import (
     Constant,
@@ -170,6 +170,7 @@ class _Copy:
         self._collection = collection
         self._root = Path()
         self._machine = settings.machine_name
+        self._redacts = settings.redact_secrets
         last = state.fact("last_ingested_at")
         self._now = _whole_ms(max(utc_now(), datetime.fromisoformat(last)) if last else utc_now())
         self._waiting: list[_Document] = []
@@ -212,8 +213,8 @@ class _Copy:
             self.bytes_read += next_offset - offset
             bar.advance(next_offset - offset)
             offset = next_offset
-            self._states[file.source_file] = state_after(file, offset, at_end=False)
-        self._states[file.source_file] = state_after(file, offset)
+            self._states[file.key] = state_after(file, offset, at_end=False)
+        self._states[file.key] = state_after(file, offset)
 
     def _add(
         self,
@@ -276,6 +277,8 @@ class _Copy:
                 self.flushed.append(stored[-1])
         self.read += len(lot.documents) + len(lot.dead)
         self.refused += len(dead)
+        if self._redacts:
+            dead = [without_secrets(letter) for letter in dead]
         self._state.save(self._root, lot.states, dead, facts)
         reached("sync.saved")
 

@@ -13,7 +13,7 @@ import orjson
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings
 from analytics.sources.batch import DeadLetter, fingerprint
-from analytics.sources.transcripts import FileState
+from analytics.sources.transcripts import FileState, position_key
 
 
 def target_fingerprint(settings: Settings) -> str:
@@ -52,13 +52,19 @@ class SyncState:
             create table if not exists facts (name text primary key, value text);
             """
         )
+        # version 0.1 kept names
+        named = self._db.execute("select root, source_file from files where source_file like '%.jsonl'").fetchall()
+        self._db.executemany(
+            "update or replace files set source_file = ? where root = ? and source_file = ?",
+            [(position_key(name), root, name) for root, name in named],
+        )
 
     def close(self) -> None:
         """Release the file."""
         self._db.close()
 
     def files(self, root: Path) -> dict[str, FileState]:
-        """Known positions of the files under `root`."""
+        """Known positions of the files under `root`, by `position_key`."""
         rows = self._db.execute("select source_file, state from files where root = ?", [str(root)])
         return {name: FileState(*orjson.loads(state)) for name, state in rows}
 

@@ -59,6 +59,11 @@ class FileState:
         return [self.offset, self.size, self.mtime_ns, self.head, self.tail, self.read_to]
 
 
+def position_key(source_file: str) -> str:
+    """A fingerprint in place of a file's name: names can hold what was purged, or a secret."""
+    return fingerprint(source_file.encode("utf-8", "replace"))
+
+
 @dataclass(frozen=True, slots=True)
 class PendingFile:
     """A transcript with something possibly new in it."""
@@ -70,6 +75,11 @@ class PendingFile:
     size: int
     mtime_ns: int
     read_to: int | None = 0  # the furthest any version of it was read before; None: not known
+
+    @property
+    def key(self) -> str:
+        """What its position is kept under."""
+        return position_key(self.source_file)
 
     @property
     def may_repeat(self) -> bool:
@@ -175,13 +185,16 @@ def pending(root: Path, states: dict[str, FileState]) -> list[PendingFile]:
     """Files under `root` that may hold something not yet read, and from which byte on.
 
     A file that shrank or whose known part changed is read from its start: ids decide what is new in it.
+
+    Args:
+        states: by `position_key`.
     """
     found = []
     for mtime_ns, path, size in _list_files(root):
         relative = path[len(str(root)) :].lstrip(os.sep).replace(os.sep, "/")
         source_file = relative.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         project = source_file.split("/")[0] if "/" in source_file else None
-        state = states.get(source_file)
+        state = states.get(position_key(source_file))
         start = 0
         if state is not None:
             if state.size == size and state.mtime_ns == mtime_ns:
