@@ -8,8 +8,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from analytics.sources import transcripts
-from analytics.sources.transcripts import FileState, PendingFile, pending, read_lines, rescue, state_after
+from analytics.sources import positions, transcripts
+from analytics.sources.positions import FileState, PendingFile, pending, state_after
+from analytics.sources.transcripts import read_lines, rescue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +117,7 @@ def test_a_folder_is_read_once_whatever_links_lead_to_it(tmp_path: Path) -> None
         (project / f"up{number}").symlink_to(project)
         (project / "sub" / f"top{number}").symlink_to(root)
     (root / "-linked").symlink_to(project)
-    found = transcripts.pending(root, {})
+    found = positions.pending(root, {})
     assert [file.source_file for file in found] == ["-p/a.jsonl"]
 
 
@@ -126,8 +127,8 @@ def test_a_link_that_leaves_the_folder_is_followed_only_where_it_is_a_project(tm
     elsewhere.mkdir()
     (elsewhere / "b.jsonl").write_text("{}\n")
     (root / "-p" / "out").symlink_to(elsewhere)
-    assert transcripts.pending(root, {}) == []
+    assert positions.pending(root, {}) == []
     (root / "-moved").symlink_to(elsewhere)
-    assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]
+    assert [file.source_file for file in positions.pending(root, {})] == ["-moved/b.jsonl"]
     (root / "-everything").symlink_to(tmp_path)  # a folder above, which holds no transcript itself
-    assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]
+    assert [file.source_file for file in positions.pending(root, {})] == ["-moved/b.jsonl"]

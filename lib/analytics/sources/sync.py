@@ -33,17 +33,9 @@ from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
 from analytics.sources import mongodb as mongo
 from analytics.sources.batch import DeadLetter, fingerprint, without_secrets
+from analytics.sources.positions import FileState, PendingFile, pending, projects_dirs, state_after
 from analytics.sources.sync_state import SyncState, open_state
-from analytics.sources.transcripts import (
-    Constant,
-    FileState,
-    PendingFile,
-    parse,
-    pending,
-    projects_dirs,
-    read_lines,
-    state_after,
-)
+from analytics.sources.transcripts import Constant, parse, read_lines
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
