@@ -13,14 +13,17 @@ A line is normally one JSON object and is taken as it stands. Lines that need he
 | NUL inside a string or key                    | stored as it is (in MongoDB keys: U+2400) |
 | `NaN`, `Infinity`                             | stored as `{"$numberDouble":"NaN"}` |
 | last line without newline                     | stored when it is a whole object, else left for next time |
+| longer than 256 MB (a sparse file)            | a dead letter with its first bytes |
 | anything else, and anything not an object     | a dead letter |
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +34,9 @@ from analytics.sources.positions import PendingFile
 
 # Files are read in blocks that end at a newline; a longer line is read whole.
 BLOCK_BYTES = 8 * 2**20
+# No line of Claude Code's is near this; one that is would be held in memory whole. Of it so much is kept.
+LONGEST_LINE_BYTES = 256 * 2**20
+_KEPT_BYTES = 2**16
 _BLANK = b" \t\r\n\x0b\x0c"
 _BOM = b"\xef\xbb\xbf"
 
@@ -73,6 +79,13 @@ def read_lines(
             data = rest + block if rest else block
             at_end = len(block) < wanted or not block or position + len(data) >= file.size
             cut = data.rfind(b"\n") + 1
+            if not cut and len(data) > LONGEST_LINE_BYTES:
+                end = _end_of_line(stream.fileno(), position + len(data), file.size)
+                reason = f"a line of {end - position:,} bytes"
+                yield [], [Line(position, data[:_KEPT_BYTES], data[:_KEPT_BYTES], reason)], end
+                position, rest = end, b""
+                stream.seek(position)
+                continue
             if not cut and not at_end:
                 rest = data
                 continue
@@ -95,6 +108,24 @@ def read_lines(
                 yield plain, helped, position
             if at_end:
                 return
+
+
+def _end_of_line(descriptor: int, position: int, size: int) -> int:
+    """Where the line that goes on at `position` ends; holes of a sparse file are not read."""
+    while position < size:
+        try:
+            position = os.lseek(descriptor, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return size
+        block = os.pread(descriptor, min(BLOCK_BYTES, max(0, size - position)), position)
+        found = block.find(b"\n")
+        if found >= 0:
+            return position + found + 1
+        if not block:
+            break
+        position += len(block)
+    return size
 
 
 def _split(
