@@ -14,6 +14,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import duckdb
 import pytest
 from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
+from analytics.warehouse.built_with import current_inputs
 from analytics.warehouse.load import load
 from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import TransformResult, transform
@@ -230,10 +232,26 @@ def test_marts_change_when_a_day_border_moves_with_the_time_zone(samples_dir: Pa
     utc = tmp_path / "utc.db"
     published = load_settings(**shared).published_path
     shutil.copyfile(published, utc)
-    run(load_settings(**shared, analytics_tz="Asia/Tokyo"))
+    tokyo = load_settings(**shared, analytics_tz="Asia/Tokyo")
+    assert "every session is built again: models, prices, ANALYTICS_TZ" in str(load(tokyo))
+    run(tokyo)
     assert "agg_hourly_activity" in differing_rows(utc, published)
     run(load_settings(**shared))
     assert differing_rows(utc, published) == {}
+    assert load(load_settings(**shared)).because == ""
+
+
+def test_an_upgrade_that_reads_documents_differently_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "projects" / "-p").mkdir(parents=True)
+    entry = {"type": "user", "uuid": "u", "sessionId": "s", "message": {"role": "user", "content": "hello"}}
+    (tmp_path / "projects" / "-p" / "s.jsonl").write_text(json.dumps(entry) + "\n")
+    settings = load_settings(source="jsonl", data_dir=tmp_path / "data", claude_projects_dir=tmp_path / "projects")
+    run(settings)
+    now = current_inputs(settings)
+    monkeypatch.setattr("analytics.warehouse.load.current_inputs", lambda _: replace(now, reading="another"))
+    result = load(settings)
+    assert result.full_refresh
+    assert "every document is loaded again: this version reads them differently" in str(result)
 
 
 def test_marts_equal_a_full_refresh_when_rows_move_to_another_day_or_get_one(tmp_path: Path) -> None:

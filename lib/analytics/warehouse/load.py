@@ -48,6 +48,7 @@ class LoadResult:
     copy_seconds: float
     copy_bytes: int
     duration_seconds: float
+    because: str = ""  # why more is built again than the new documents: an upgrade, a setting; nobody asked for it
 
     def __str__(self) -> str:
         if self.nothing_new:
@@ -56,6 +57,7 @@ class LoadResult:
         return (
             f"{self.documents:,} {kind} documents loaded from {self.files} files in {self.duration_seconds:.1f} s; "
             f"{self.documents_total:,} in all, {self.dead_letters:,} dead letters"
+            + (f"; {self.because}" if self.because else "")
         )
 
 
@@ -98,6 +100,7 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
     dead_letter_snapshot_id = dead_letters.snapshot_id if dead_letters else None
 
     published = None if full_refresh else _read_state(settings.published_path)
+    because = _why_again(published, inputs)
     if published is not None and (published.raw_version != RAW_VERSION or published.inputs.reading != inputs.reading):
         published = None
     added = store.files_added_since(published.snapshot_id if published else None)
@@ -158,6 +161,7 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
         copy_seconds=copy_seconds,
         copy_bytes=copy_bytes,
         duration_seconds=time.perf_counter() - started,
+        because=because,
     )
 
 
@@ -331,6 +335,17 @@ def _read_state(database: Path) -> _State | None:
     except duckdb.Error:
         return None
     return _State(*row[:-2], Inputs(*row[-2:])) if row else None
+
+
+def _why_again(published: _State | None, inputs: Inputs) -> str:
+    """What an upgrade or a setting makes necessary, and why; empty when nothing."""
+    if published is None or (published.inputs == inputs and published.raw_version == RAW_VERSION):
+        return ""
+    if published.raw_version != RAW_VERSION:
+        return "every document is loaded again: this version keeps them in other columns"
+    if published.inputs.reading != inputs.reading:
+        return "every document is loaded again: this version reads them differently"
+    return "every session is built again: models, prices, ANALYTICS_TZ or DBT_TARGET changed since the last run"
 
 
 def _next_load_id(settings: Settings, published: _State | None) -> int:
