@@ -38,23 +38,40 @@ demo: $(INSTALLED) ## The same on a generated history, kept apart in data/demo
 DEMO_DIR := data/demo
 DEMO_ENV = DATA_DIR=$(DEMO_DIR) DUCKDB_PATH=$(DEMO_DIR)/analytics.db CLAUDE_PROJECTS_DIR=$(DEMO_DIR)/projects SOURCE=jsonl
 
+.PHONY: demo-report
+demo-report: ## Print the demo's numbers again
+	@$(DEMO_ENV) $(MAKE) --no-print-directory report
+
+.PHONY: demo-dashboards
+demo-dashboards: ## The demo's dashboards in your browser
+	@$(DEMO_ENV) $(MAKE) --no-print-directory dashboards
+
+.PHONY: demo-lab
+demo-lab: ## JupyterLab on the demo
+	@$(DEMO_ENV) $(MAKE) --no-print-directory lab
+
+.PHONY: demo-docs
+demo-docs: ## dbt documentation of the demo
+	@$(DEMO_ENV) $(MAKE) --no-print-directory docs
+
 ##@ Look at the results
 
 .PHONY: report
 report: $(INSTALLED) ## Print the numbers of the published database again
-	@$(RUN) report
+	@$(RUN) report $(ARGS)
 
 .PHONY: lab
-lab: $(INSTALLED) ## JupyterLab on http://localhost:8888, with the pipeline's and the exploration notebooks
-	@$(VENV)/bin/jupyter lab --ip 127.0.0.1 --port 8888
+lab: $(INSTALLED) ## JupyterLab on the loopback (PORT=8888): exploration and pipeline notebooks, dashboards
+	@JUPYTER_CONFIG_PATH=$(CURDIR)/lib/analytics/web/jupyter \
+	  $(VENV)/bin/jupyter lab --ip 127.0.0.1 --port $(or $(PORT),8888) $(ARGS)
 
 .PHONY: docs
-docs: $(INSTALLED) ## dbt documentation of every table and column on http://localhost:8080
-	@$(VENV)/bin/python -c "from analytics.settings import load_settings; from analytics.warehouse.transform import docs; docs(load_settings())"
+docs: $(INSTALLED) ## dbt documentation of every table and column on the loopback (PORT=8080)
+	@$(RUN) docs --port $(or $(PORT),8080) $(ARGS)
 
 .PHONY: dashboards
-dashboards: $(INSTALLED) ## Write the dashboards as HTML (ARGS=provision: create or update them in Metabase)
-	@$(RUN) dashboards $(or $(ARGS),html)
+dashboards: $(INSTALLED) ## The dashboards in your browser (PORT=8889; ARGS=html: one file to send; ARGS=provision: in Metabase)
+	@$(RUN) dashboards $(or $(ARGS),serve --port $(or $(PORT),8889))
 
 ##@ Run it regularly
 
@@ -153,6 +170,17 @@ lock: $(INSTALLED) ## Resolve the requirements*.lock files again from pyproject.
 	@sed -i '1i # What users run, pinned with hashes, for Python 3.11 to 3.13. Made by `make lock`.' requirements.lock
 	@sed -i '1i # The same and what tests need, pinned with hashes. Made by `make lock`.' requirements-test.lock
 	@sed -i '1i # The installer. Made by `make lock`.' requirements-uv.lock
+
+VENDOR := lib/analytics/web/static/vendor
+VENDORED := htmx.org/dist/htmx.min.js vega/build/vega.min.js vega-lite/build/vega-lite.min.js vega-embed/build/vega-embed.min.js
+
+.PHONY: vendor
+vendor: ## Copy the pages' scripts from npm, as locked in the package (needs npm)
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	cp $(VENDOR)/package.json $(VENDOR)/package-lock.json $$work && (cd $$work && npm ci --silent --ignore-scripts) && \
+	for file in $(VENDORED); do cp $$work/node_modules/$$file $(VENDOR)/; done && \
+	for name in $(foreach file,$(VENDORED),$(firstword $(subst /, ,$(file)))); do \
+	  echo "== $$name"; cat $$work/node_modules/$$name/LICENSE; done > $(VENDOR)/LICENSES.txt
 
 .PHONY: clean
 clean: ## Remove .venv and what tools left behind; data/ stays

@@ -1,11 +1,10 @@
 """How long every card's SQL takes on a published database, warm, without filters and with the last 30 days chosen.
 
     python benchmarks/bench_cards.py data/analytics.db --repeat 20 --json out.json
-    python benchmarks/bench_cards.py --entries 2000000 --report      on a generated history of half a year
+    python benchmarks/bench_cards.py --entries 2000000      on a generated history of half a year
 
 Aim: the 95th percentile of every card at most 150 ms on 2M entries. One reader at a time, as one person looking at a
-dashboard; Metabase runs the cards of a dashboard side by side. `--report` also makes the HTML report and opens it in
-Chromium, and says how long until the first dashboard stands.
+dashboard; Metabase runs the cards of a dashboard side by side.
 """
 
 from __future__ import annotations
@@ -20,19 +19,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analytics.cards.model import load_dashboards
-from analytics.cards.query import Selection, filtered_sql
+from analytics.cards.query import Selection, bound
 from analytics.settings import Settings, load_settings
-from analytics.web import html
-
-CHROMIUM = "/usr/bin/chromium"
+from analytics.warehouse.marts import connect
 
 
-def milliseconds(connection: Any, sql: str, repeat: int) -> list[float]:
+def milliseconds(connection: Any, sql: str, values: dict[str, Any], repeat: int) -> list[float]:
     """Time of each of `repeat` runs, rows fetched; one run before them warms up."""
     found = []
     for _ in range(repeat + 1):
         started = time.perf_counter()
-        connection.execute(sql).fetchall()
+        connection.execute(sql, values).fetchall()
         found.append((time.perf_counter() - started) * 1000)
     return sorted(found[1:])
 
@@ -40,28 +37,6 @@ def milliseconds(connection: Any, sql: str, repeat: int) -> list[float]:
 def quantile(values: list[float], share: float) -> float:
     """The value that `share` of the sorted values do not exceed."""
     return values[min(len(values) - 1, round(share * (len(values) - 1)))]
-
-
-def report(settings: Settings) -> dict[str, float]:
-    """Make the report and open it: its size, the time to make it, and the page's own times."""
-    from playwright.sync_api import sync_playwright
-
-    with TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        path = html.render(settings, target=Path(folder) / "index.html")
-        made = time.perf_counter() - started
-        with sync_playwright() as playwright:
-            arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            started = time.perf_counter()
-            page.goto(path.as_uri())
-            page.wait_for_selector("html[data-ready=yes]", state="attached")
-            ready = time.perf_counter() - started
-            paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
-            browser.close()
-        size = path.stat().st_size / 1e6
-    return {"megabytes": size, "make_seconds": made, "first_paint_seconds": paint, "dashboard_ready_seconds": ready}
 
 
 def published(entries: int, root: Path) -> Path:
@@ -87,7 +62,6 @@ def main() -> None:
     parser.add_argument("database", type=Path, nargs="?", help="a published database; default: DUCKDB_PATH")
     parser.add_argument("--entries", type=int, help="measure on a generated history of this size instead")
     parser.add_argument("--repeat", type=int, default=20)
-    parser.add_argument("--report", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with TemporaryDirectory(prefix="bench-cards-") as folder:
@@ -100,13 +74,13 @@ def main() -> None:
 def measure(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     """Time the cards, print what was found -> the figures."""
     results: dict[str, Any] = {"entries": options.entries, "cards": {}}
-    with html.connect(settings) as connection:
+    with connect(settings) as connection:
         (last,) = connection.execute("select max(date_key) from dim_date").fetchone()
         month = Selection(last - timedelta(days=29), last) if last else Selection()
         cards = {card.key: card for board in load_dashboards() for card in board.cards}
         for key, card in cards.items():
             for name, selection in (("all", None), ("30 days", month)):
-                times = milliseconds(connection, filtered_sql(card.sql, selection), options.repeat)
+                times = milliseconds(connection, *bound(card.sql, selection), options.repeat)
                 results["cards"].setdefault(key, {})[name] = {"p50": quantile(times, 0.5), "p95": quantile(times, 0.95)}
     print(f"{'card':28} {'all p50':>9} {'p95':>9} {'30d p50':>9} {'p95':>9}  ms")
     ordered = sorted(results["cards"].items(), key=lambda item: -item[1]["all"]["p50"])
@@ -120,9 +94,6 @@ def measure(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
             f"{name}: median card {statistics.median(p50):.1f} ms, slowest p95 {max(p95):.1f} ms, "
             f"all cards {sum(p50):.0f} ms"
         )
-    if options.report:
-        results["report"] = report(settings)
-        print("report: " + ", ".join(f"{name} {value:.2f}" for name, value in results["report"].items()))
     return results
 
 

@@ -118,6 +118,16 @@ class Settings(BaseSettings):
         return self.duckdb_path or self.data_dir / "analytics.db"
 
     @property
+    def demo_marker(self) -> Path:
+        """Exists when everything under DATA_DIR is a generated history."""
+        return self.data_dir / ".demo"
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the numbers are invented: said wherever they are shown."""
+        return self.demo_marker.exists()
+
+    @property
     def versions_dir(self) -> Path:
         """Immutable published database files, newest last by name."""
         return self.data_dir / "versions"

@@ -4,7 +4,6 @@ through a join, or show a sum that is not the facts'.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +13,10 @@ import dashboard_data
 import duckdb
 import pytest
 import raw_tables
-import yaml
 from analytics.cards.check import check
 from analytics.cards.model import Card, load_dashboards, load_value_cards
-from analytics.cards.query import Selection, filtered_sql
-from analytics.settings import PROJECT_ROOT
-from analytics.web.html import connect
+from analytics.cards.query import Selection, bound
+from analytics.warehouse.marts import connect
 
 CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}
 CARDS |= {card.key: card for card in load_value_cards()}
@@ -42,7 +39,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, samples_dir: Path) -> Iterato
 
 
 def rows(connection: duckdb.DuckDBPyConnection, key: str, selection: Selection | None = None) -> list[dict[str, Any]]:
-    found = connection.execute(filtered_sql(CARDS[key].sql, selection))
+    found = connection.execute(*bound(CARDS[key].sql, selection))
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -101,19 +98,3 @@ def test_tools_equal_their_mart_when_nothing_is_filtered(real: duckdb.DuckDBPyCo
         calls, success, retries = mart[row["tool_name"]]
         assert row["call_count"] == calls
         assert (row["success_rate"], row["retry_rate"]) == (pytest.approx(success), pytest.approx(retries))
-
-
-def test_exposures_name_what_every_dashboard_reads() -> None:
-    exposures = yaml.safe_load((PROJECT_ROOT / "dbt" / "models" / "exposures.yml").read_text())["exposures"]
-    named = {
-        item["label"]: {found.split("'")[1] for found in item["depends_on"]}
-        for item in exposures
-        if item["type"] == "dashboard"
-    }
-    read = {
-        board.title: {
-            mart for card in board.cards for mart in re.findall(r"\b(?:from|join)\s+((?:dim|fct|agg)_\w+)", card.sql)
-        }
-        for board in load_dashboards()
-    }
-    assert named == read

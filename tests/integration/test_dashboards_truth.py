@@ -19,13 +19,13 @@ from typing import Any
 import duckdb
 import pytest
 from analytics.cards.model import Card, load_dashboards, load_value_cards
-from analytics.cards.query import Selection, filtered_sql
+from analytics.cards.query import Selection, bound
 from analytics.raw.extract import extract
 from analytics.settings import load_settings
 from analytics.warehouse.load import load
+from analytics.warehouse.marts import connect
 from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import transform
-from analytics.web.html import connect
 from transcript_generator import Counts, Truth, generate
 from transcript_generator.truth import SessionTruth
 
@@ -67,7 +67,7 @@ class History:
 
     def rows(self, key: str, first: date | None = None, last: date | None = None) -> list[dict[str, Any]]:
         """What a card shows."""
-        found = self.marts.execute(filtered_sql(CARDS[key].sql, Selection(first, last)))
+        found = self.marts.execute(*bound(CARDS[key].sql, Selection(first, last)))
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 

@@ -18,8 +18,9 @@ import pytest
 import raw_tables
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings, load_settings
+from analytics.warehouse.dbt_docs import write_docs
 from analytics.warehouse.dbt_project import dbt_session
-from analytics.warehouse.transform import docs, transform
+from analytics.warehouse.transform import transform
 from analytics.warehouse.working_copy import connect
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
@@ -240,12 +241,6 @@ def test_dbt_builds_when_prices_have_changed_since_it_prepared(settings: Setting
     assert rows(settings, "select cost_usd::double from marts.fct_messages where model = 'glm-5'") == [(3.0,)]
 
 
-def test_selector_is_no_way_to_options_of_dbt(tmp_path: Path) -> None:
-    for models in ("dim_date --log-path /tmp/elsewhere", "--full-refresh", "-x"):
-        with pytest.raises(ConfigError, match="no options"):
-            transform(load_settings(data_dir=tmp_path), models=models)
-
-
 def test_transform_builds_only_what_is_selected_when_models_are_given(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     result = transform(settings, models="+fct_messages", as_of=AS_OF)
@@ -392,7 +387,7 @@ def test_every_dbt_unit_test_passes(settings: Settings) -> None:
 
 
 def test_docs_are_one_page_with_lineage_from_source_to_exposure(settings: Settings) -> None:
-    page = docs(settings, serve=False)
+    page = write_docs(settings)
     text = page.read_text()
     assert "source.claude_code_analytics.raw.new_documents" in text
     assert "exposure.claude_code_analytics." in text

@@ -44,10 +44,13 @@ def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
         shutil.rmtree(target)
     target.mkdir(parents=True, exist_ok=True)
     marker.touch()
+    if directory is None:
+        settings.demo_marker.touch()
     truth = generate(target, seed=seed, entries=entries, days=days, timezone=settings.analytics_tz)
     truth_file = target.parent / "truth.json"
     truth_file.write_text(json.dumps(truth.to_json(), indent=1, sort_keys=True))
     echo(
         f"{truth.documents:,} synthetic entries of {len(truth.sessions):,} sessions in {target}; truth in {truth_file}"
     )
-    echo(f"next: CLAUDE_PROJECTS_DIR={target} claude-analytics pipeline")
+    if directory is not None:
+        echo(f"next: CLAUDE_PROJECTS_DIR={target} claude-analytics pipeline")

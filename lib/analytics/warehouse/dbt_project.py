@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import pickle
 import re
 import sys
@@ -21,6 +22,7 @@ from analytics.common.process import environment, without_url_grammar
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import PROJECT_ROOT, Settings
 from analytics.warehouse.built_with import current_inputs
+from analytics.warehouse.prices import read_overrides
 from analytics.warehouse.working_copy import MEMORY_LIMIT, chosen_memory_limit
 
 if TYPE_CHECKING:
@@ -77,6 +79,46 @@ def dbt_session(
             yield manifest, invoke
         finally:
             _close_connections()
+
+
+# Commands of dbt that write to the database.
+_WRITING = {"run", "build", "seed", "snapshot", "run-operation", "retry", "clone"}
+
+
+def run_dbt(settings: Settings, arguments: list[str]) -> None:
+    """Run a command of dbt as a user typed it, on the working copy, else read-only on the published database.
+
+    Raises:
+        AnalyticsError: there is no database that the command could work on, or the command failed (dbt said why).
+    """
+    with without_url_grammar():
+        from dbt.cli.main import dbtRunner
+    writes = arguments[0] in _WRITING or arguments[0] == "test"
+    published = settings.published_path.resolve()
+    database = settings.build_path if writes or settings.build_path.exists() else published
+    if writes and not database.exists():
+        raise AnalyticsError(f"dbt {arguments[0]} needs a working copy: run `claude-analytics load` first")
+    overrides = [row.as_strings() for row in read_overrides(settings.pricing_overrides)]
+    variables = {"analytics_tz": settings.analytics_tz, "pricing_overrides": overrides}
+    with environment(
+        {
+            **_ENVIRONMENT,
+            "ANALYTICS_BUILD_PATH": str(database),
+            "ANALYTICS_ACCESS_MODE": "automatic" if database == settings.build_path else "read_only",
+            "ANALYTICS_MEMORY_LIMIT": chosen_memory_limit() or MEMORY_LIMIT,
+        }
+    ):
+        where = ["--project-dir", str(DBT_DIR), "--profiles-dir", str(DBT_DIR), "--target", settings.dbt_target]
+        where += ["--target-path", str(target_dir(settings)), "--log-path", str(settings.data_dir / "dbt" / "logs")]
+        if "--vars" not in arguments and arguments[0] not in ("debug", "clean", "deps"):
+            where += ["--vars", json.dumps(variables)]
+        try:
+            outcome = dbtRunner().invoke([*arguments, *where])
+        finally:
+            _close_connections()
+    if not outcome.success:
+        said = f": {one_line(outcome.exception)}" if outcome.exception else ""
+        raise AnalyticsError(f"dbt {arguments[0]} failed{said}")
 
 
 def _parsed_project(settings: Settings, database: Path) -> Manifest:

@@ -24,7 +24,7 @@ from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.settings import Settings
-from analytics.warehouse.dbt_project import DBT_DIR, dbt_session, one_line, project_fingerprint, target_dir
+from analytics.warehouse.dbt_project import DBT_DIR, dbt_session, one_line, project_fingerprint
 from analytics.warehouse.plan import PreparedBuild, PreparedModel, read_prepared
 from analytics.warehouse.prices import read_overrides
 from analytics.warehouse.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_limit, connect, vacuum_tasks
@@ -36,11 +36,6 @@ if TYPE_CHECKING:
 PROJECT_NAME = "claude_code_analytics"
 
 logger = logging.getLogger(__name__)
-
-_NO_NETWORK = (
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'self' 'unsafe-inline' "
-    "'unsafe-eval' data: blob:\">"
-)
 
 # dbt selectors. A working copy holds the JSON of the documents of its load only, so staging, which keeps what
 # was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
@@ -109,8 +104,6 @@ def transform(
     """
     import duckdb
 
-    if models is not None and any(word.startswith("-") for word in models.split()):
-        raise ConfigError(f"--models {models!r}: names and selectors of dbt only, no options")
     with disk_errors("transform", settings.data_dir):
         try:
             return _transform(settings, full_refresh, models, test, as_of)
@@ -275,34 +268,6 @@ def _prepared_path(settings: Settings) -> Path:
     return settings.data_dir / "dbt" / "prepared_build.json"
 
 
-def docs(settings: Settings, *, serve: bool = True, port: int = 8080) -> Path:
-    """Write the dbt documentation as one HTML file; `serve` it on this machine until interrupted.
-
-    Returns the file, `DATA_DIR/dbt/target/static_index.html`. Column types come from the published database
-    when there is one, else from the working copy, else from nowhere.
-
-    Raises:
-        AnalyticsError: the project does not compile, or the port is taken.
-    """
-    database = next((path for path in (settings.published_path, settings.build_path) if path.exists()), None)
-    arguments = ["docs", "generate", "--static", "--no-compile"]
-    if database is None:
-        arguments.append("--empty-catalog")
-    with dbt_session(settings, database=database, read_only=True) as (manifest, invoke):
-        from dbt.parser.manifest import write_manifest
-
-        # the page is made from this file, which `--no-compile` leaves to whoever parsed
-        write_manifest(manifest, str(target_dir(settings)))
-        invoke(arguments)
-    page = target_dir(settings) / "static_index.html"
-    # dbt's page carries a usage tracker. It is off (send_anonymous_usage_stats), and now has no way out either.
-    text = page.read_text(encoding="utf-8")
-    page.write_text(text.replace("<head>", f"<head>{_NO_NETWORK}", 1), encoding="utf-8")
-    if serve:
-        _serve(page, port)
-    return page
-
-
 @dataclass(frozen=True)
 class _State:
     """What the tables of a working copy were built with; one row in `raw.transform_state`."""
@@ -435,30 +400,3 @@ def _unpriced(connection: duckdb.DuckDBPyConnection) -> list[str]:
         f"no price for model {model}: {count} responses have no cost; add it to PRICING_OVERRIDES"
         for model, count in unpriced
     ]
-
-
-def _serve(page: Path, port: int) -> None:
-    """Serve the one page on the loopback interface until Ctrl-C."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    body = page.read_bytes()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except OSError as error:
-        raise AnalyticsError(f"cannot serve the docs on port {port}: {error.strerror}; choose another port") from None
-    with server:
-        print(f"dbt docs: http://127.0.0.1:{port}/ (Ctrl-C stops)", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.serve_forever()

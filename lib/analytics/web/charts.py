@@ -1,0 +1,393 @@
+"""A card's rows as a Vega-Lite specification. Data is inlined: a chart fetches nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from analytics.cards.model import Card
+from analytics.common.text import clean
+from analytics.web import formats
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+# More series than that cannot be told apart: the smallest are one.
+MOST_SERIES = 9
+REST = "all others"
+COLORS = 10
+# Colours of the light theme, for pictures; pages take theirs from the style sheet's variables of the same names.
+PAPER = {
+    "--card": "#ffffff",
+    "--ink": "#1c2025",
+    "--ink-2": "#575f6a",
+    "--line": "#e6e6e1",
+    "--line-2": "#cfcfc8",
+    "--accent": "#a8492a",
+    "--c0": "#2f6db5",
+    "--c1": "#d9722e",
+    "--c2": "#2f8f6b",
+    "--c3": "#a8468f",
+    "--c4": "#c49a1a",
+    "--c5": "#6f58c2",
+    "--c6": "#3d9fb5",
+    "--c7": "#c2475a",
+    "--c8": "#7d8a2e",
+    "--c9": "#8f6546",
+    "--c-other": "#a7adb5",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """The days that a chart's axis covers, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def unit(self) -> str:
+        """What one bar stands for: the same steps as in the cards' SQL."""
+        days = (self.last - self.first).days + 1
+        return "month" if days > 400 else "week" if days > 93 else "day"
+
+
+def unit_end(day: date, unit: str) -> date:
+    """The first day after the unit that begins on `day`."""
+    if unit == "month":
+        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return day + timedelta(days=7 if unit == "week" else 1)
+
+
+def unit_label(day: date, unit: str) -> str:
+    """`Nov 28, 2026`, `week of Nov 23, 2026`, `November 2026`."""
+    if unit == "month":
+        return formats.month(day)
+    return f"week of {formats.day(day)}" if unit == "week" else formats.day(day)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or colour of a chart."""
+
+    name: str
+    color: str
+    total: str
+    href: str | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a page needs to draw: the specification, and the legend, which is HTML."""
+
+    spec: dict[str, Any]
+    legend: tuple[Series, ...]
+
+    def json(self) -> str:
+        """The specification as JSON."""
+        return json.dumps(self.spec, ensure_ascii=False, separators=(",", ":"))
+
+    def picture(self, kind: str) -> bytes | str:
+        """The chart as `png` (bytes) or `svg` (text), with its legend, on white."""
+        import vl_convert
+
+        spec = json.loads(json.dumps(self.spec))
+        spec |= {"width": 900, "height": 320, "background": "#ffffff", "padding": 12, "title": self.spec["usermeta"]}
+        if len(self.legend) > 1:
+            spec["encoding"]["color"]["legend"] = {"title": None, "orient": "bottom", "columns": 4, "labelLimit": 220}
+        spec.pop("usermeta")
+        spec = _on_paper(spec)
+        return vl_convert.vegalite_to_png(spec, scale=2) if kind == "png" else vl_convert.vegalite_to_svg(spec)
+
+
+def _on_paper(value: Any) -> Any:
+    """Variables of the style sheet as colours."""
+    if isinstance(value, dict):
+        return {key: _on_paper(item) for key, item in value.items() if key != "href"}
+    if isinstance(value, list):
+        return [_on_paper(item) for item in value]
+    if isinstance(value, str) and value.startswith("var(--"):
+        return PAPER[value[4:-1]]
+    return value
+
+
+Links = Callable[..., "str | None"]
+
+
+def time_chart(
+    card: Card, rows: Sequence[dict[str, Any]], span: Span, links: Links, colors: Callable[[str, int], str]
+) -> Chart | None:
+    """A bar, line or area chart over days.
+
+    Args:
+        rows: the card's rows.
+        span: the days chosen; the axis covers them also where nothing happened.
+        links: `links(day=…, series=…)` is where a click leads.
+        colors: a series' colour by its name and place.
+
+    Returns:
+        None when there is nothing to draw.
+    """
+    columns = {column.name: column for column in card.columns}
+    x, by = card.view["x"], card.view.get("series")
+    points = [
+        {
+            "day": row[x],
+            "series": clean(formats.label(str(row[by]))) if by else columns[name].title,
+            "word": str(row[by]) if by else None,
+            "y": float(row[name]),
+        }
+        for row in rows
+        for name in card.view["y"]
+        if row[x] is not None and row[name] is not None
+    ]
+    if not points:
+        return None
+    style = columns[card.view["y"][0]].format
+    bars = card.display in ("bar", "area")
+    stacked = bars and card.view.get("stack") == "stacked"
+    points, names = _grouped(points, by is not None, can_add=stacked)
+    unit = span.unit
+    totals = {name: sum(point["y"] for point in points if point["series"] == name) for name in names}
+    words = {point["series"]: point["word"] for point in points}
+    legend = tuple(
+        Series(
+            name,
+            colors(words[name] or name, place) if name != REST else "var(--c-other)",
+            formats.show(style, totals[name]) if stacked else "",
+            links(series=words[name]) if by and words[name] else None,
+        )
+        for place, name in enumerate(names)
+    )
+    values = _placed(points, names, unit, stacked=stacked, bars=bars)
+    day_totals: dict[date, float] = {}
+    for point in points:
+        day_totals[point["day"]] = day_totals.get(point["day"], 0) + point["y"]
+    for value in values:
+        day = value.pop("day")
+        value["when"] = unit_label(day, unit)
+        value["text"] = formats.show(style, value["y"])
+        if stacked and len(names) > 1:
+            value["sum"] = formats.show(style, day_totals[day])
+        value["href"] = links(day=(day, unit_end(day, unit) - timedelta(days=1)))
+    titles = {
+        "when": columns[x].title,
+        "series": columns[by].title if by else "Measure",
+        "text": columns[card.view["y"][0]].title if by or len(names) == 1 else "Value",
+        "sum": "All together",
+    }
+    shown = ["when", *(["series"] if len(names) > 1 or by else []), "text", *(["sum"] if "sum" in values[0] else [])]
+    encoding = {
+        "x": _time_axis(points, span, unit),
+        "color": {
+            "field": "series",
+            "type": "nominal",
+            "scale": {"domain": names, "range": [series.color for series in legend]},
+            "legend": None,
+        },
+        "tooltip": [{"field": field, "type": "nominal", "title": titles[field]} for field in shown],
+    }
+    y = _value_axis(card, style, values)
+    if bars:
+        mark = {
+            "type": "rect",
+            "stroke": "var(--card)",
+            "strokeWidth": 0 if len(values) > 250 else 0.5,
+            "cursor": "pointer",
+        }
+        encoding |= {
+            "x2": {"field": "x2"},
+            "y": {"field": "y0", "type": "quantitative", **y},
+            "y2": {"field": "y1"},
+        }
+    else:
+        mark = {
+            "type": "line",
+            "strokeWidth": 2,
+            "clip": True,
+            "point": {"size": 12 if len(values) > 120 else 40, "filled": True, "cursor": "pointer"},
+        }
+        encoding |= {"detail": {"field": "run", "type": "nominal"}, "y": {"field": "y", "type": "quantitative", **y}}
+    return Chart(_spec(card, values, mark, encoding), legend)
+
+
+def bar_chart(card: Card, rows: Sequence[dict[str, Any]]) -> Chart:
+    """A list of bars as a picture; pages show it as HTML."""
+    columns = {column.name: column for column in card.columns}
+    x, y = card.view["x"], card.view["y"][0]
+    values = [
+        {"name": clean(str(row[x] if row[x] is not None else "unknown"))[:60], "y": float(row[y] or 0), "place": place}
+        for place, row in enumerate(rows)
+    ]
+    encoding = {
+        "y": {
+            "field": "name",
+            "type": "nominal",
+            "sort": {"field": "place"},
+            "axis": {"title": None, "labelLimit": 260},
+        },
+        "x": {"field": "y", "type": "quantitative", "axis": {"format": formats.AXIS[columns[y].format], "title": None}},
+        "color": {"value": "var(--c0)"},
+    }
+    return Chart(_spec(card, values, {"type": "bar"}, encoding), ())
+
+
+def heat_chart(card: Card, rows: Sequence[dict[str, Any]]) -> Chart:
+    """A grid of strengths as a picture; pages show it as HTML."""
+    down, across, value = (card.view["heat"][name] for name in ("down", "across", "value"))
+    values = [
+        {"down": str(row[down]), "across": str(row[across]).zfill(2), "y": float(row[value] or 0)} for row in rows
+    ]
+    encoding = {
+        "y": {"field": "down", "type": "nominal", "sort": None, "axis": {"title": None}},
+        "x": {"field": "across", "type": "ordinal", "axis": {"title": None, "labelAngle": 0}},
+        "color": {
+            "field": "y",
+            "type": "quantitative",
+            "scale": {"type": "sqrt", "range": ["var(--line)", "var(--accent)"]},
+            "legend": None,
+        },
+    }
+    return Chart(_spec(card, values, {"type": "rect"}, encoding), ())
+
+
+def _grouped(points: list[dict[str, Any]], by_series: bool, *, can_add: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """Points with the smallest series put together, where they may be added; and the series, largest first."""
+    sums: dict[str, float] = {}
+    for point in points:
+        sums[point["series"]] = sums.get(point["series"], 0) + abs(point["y"])
+    if not by_series:
+        return points, list(sums)
+    names = sorted(sums, key=lambda name: (name == REST, -sums[name]))
+    if not can_add or len(names) <= MOST_SERIES + 1:
+        return points, names
+    kept = [name for name in names if name != REST][:MOST_SERIES]
+    grouped: dict[tuple[date, str], dict[str, Any]] = {}
+    for point in points:
+        name = point["series"] if point["series"] in kept else REST
+        key = (point["day"], name)
+        if key in grouped:
+            grouped[key]["y"] += point["y"]
+        else:
+            grouped[key] = {**point, "series": name, "word": point["word"] if name != REST else None}
+    return list(grouped.values()), [*kept, REST]
+
+
+def _placed(
+    points: list[dict[str, Any]], names: list[str], unit: str, *, stacked: bool, bars: bool
+) -> list[dict[str, Any]]:
+    """Where each point is drawn: x in milliseconds, y from y0 to y1, and the unbroken runs of lines."""
+    order = {name: place for place, name in enumerate(names)}
+    tops: dict[tuple[date, bool], float] = {}
+    last: dict[str, tuple[date, int]] = {}
+    found = []
+    for point in sorted(points, key=lambda point: (point["day"], order[point["series"]])):
+        day, end = point["day"], unit_end(point["day"], unit)
+        start_ms, span_ms = _ms(day), _ms(end) - _ms(day)
+        value: dict[str, Any] = {"day": day, "series": point["series"], "y": point["y"]}
+        if bars:
+            base = tops.get((day, point["y"] < 0), 0.0) if stacked else 0.0
+            tops[day, point["y"] < 0] = base + point["y"]
+            gap, width = span_ms * 0.08, span_ms * 0.84
+            slot = width if stacked else width / len(names)
+            begin = start_ms + gap + (0 if stacked else order[point["series"]] * slot)
+            value |= {"x": begin, "x2": begin + slot, "y0": base, "y1": base + point["y"]}
+        else:
+            before, run = last.get(point["series"], (None, 0))
+            # a line ends where nothing was measured; days may skip a weekend
+            reach = before and (before + timedelta(days=3) if unit == "day" else unit_end(before, unit))
+            run += 1 if reach and day > reach else 0
+            last[point["series"]] = (day, run)
+            value |= {"x": start_ms + span_ms / 2, "run": f"{point['series']}/{run}"}
+        found.append(value)
+    return found
+
+
+def _time_axis(points: list[dict[str, Any]], span: Span, unit: str) -> dict[str, Any]:
+    first = min(span.first, *(point["day"] for point in points)) if points else span.first
+    last = max([span.last + timedelta(days=1), *(unit_end(point["day"], unit) for point in points)])
+    days = (last - first).days
+    if days <= 120:
+        step = max(1, -(-(days + 1) // 8))
+        ticks = [_ms(first + timedelta(days=place * step)) for place in range(days // step + 1)]
+        form = "%b %-d"
+    else:
+        months = [day for day in _months(first, last) if day >= first]
+        step = max(1, -(-len(months) // 8))
+        ticks, form = [_ms(day) for day in months[::step]], "%b %Y"
+    return {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"domain": [_ms(first), _ms(last)], "nice": False, "zero": False},
+        "axis": {
+            "values": ticks,
+            "labelOverlap": "greedy",
+            "labelFlush": True,
+            "grid": False,
+            "title": None,
+            "tickSize": 4,
+            "labelExpr": f"utcFormat(datum.value, '{form}')",
+        },
+    }
+
+
+def _value_axis(card: Card, style: str, values: list[dict[str, Any]]) -> dict[str, Any]:
+    ticks = 4
+    if style == "count":  # nothing is half a session
+        highest = max(max(abs(value.get("y0", 0)), abs(value.get("y1", value["y"]))) for value in values)
+        ticks = max(1, min(4, int(highest)))
+    axis: dict[str, Any] = {
+        "axis": {
+            "format": formats.AXIS[style],
+            "tickCount": ticks,
+            "title": None,
+            "domain": False,
+            "ticks": False,
+            "labelPadding": 6,
+        }
+    }
+    if card.view.get("scale") == "log":
+        axis["scale"] = {"type": "log", "nice": True}
+    elif card.view.get("zero") is False:
+        axis["scale"] = {"zero": False, "nice": True}
+    return axis
+
+
+def _spec(card: Card, values: list[dict[str, Any]], mark: dict[str, Any], encoding: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "$schema": SCHEMA,
+        "usermeta": clean(card.title),
+        "description": clean(f"{card.title}: {card.description}"),
+        "width": "container",
+        "height": "container",
+        "autosize": {"type": "fit", "contains": "padding"},
+        "background": None,
+        "padding": 2,
+        "data": {"values": values},
+        "mark": mark,
+        "encoding": encoding,
+        "config": {
+            "font": "system-ui, sans-serif",
+            "view": {"stroke": None},
+            "axis": {
+                "labelColor": "var(--ink-2)",
+                "labelFontSize": 11,
+                "gridColor": "var(--line)",
+                "domainColor": "var(--line-2)",
+                "tickColor": "var(--line-2)",
+            },
+        },
+    }
+
+
+def _months(first: date, last: date) -> list[date]:
+    found, day = [], first.replace(day=1)
+    while day <= last:
+        found.append(day)
+        day = unit_end(day, "month")
+    return found
+
+
+def _ms(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000

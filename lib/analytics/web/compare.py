@@ -1,0 +1,217 @@
+"""Two periods side by side, measure by measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from analytics.common.clock import utc_now
+from analytics.common.text import clean
+from analytics.web import formats
+from analytics.web.choice import BadAddress, Choice, parse
+from analytics.web.pages import Pages, quoted
+from analytics.web.published import require
+from analytics.web.views import Cell
+
+MEASURES = {
+    "Cost": ("cost_usd", "usd", "down"),
+    "Sessions": ("session_count", "count", None),
+    "Prompts": ("prompt_count", "count", None),
+    "Responses": ("response_count", "count", None),
+    "Tool calls": ("tool_call_count", "count", None),
+    "Tool errors": ("error_count", "count", "down"),
+    "Active time": ("active_seconds", "duration", None),
+    "Commits": ("commits", "count", None),
+    "Lines added": ("lines_added", "count", None),
+    "Lines removed": ("lines_removed", "count", None),
+    "Input tokens": ("input_tokens", "tokens", None),
+    "Output tokens": ("output_tokens", "tokens", None),
+    "Cache writes": ("cache_write_tokens", "tokens", None),
+    "Cache reads": ("cache_read_tokens", "tokens", None),
+    "Cache hit rate": ("cache_hit_rate", "percent", "up"),
+    "Cost per prompt": ("cost_per_prompt_usd", "usd", "down"),
+}
+
+
+def compare(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """Every measure in two periods: chosen, a preset, or as many days before and after a day."""
+    facts = require(pages.published)
+    choice = parse({"range": "all", **{n: v for n, v in arguments.items() if n == "project"}}, facts)
+    last = facts.last_day or utc_now().date()
+    month = last.replace(day=1)
+    before_month = (month - timedelta(days=1)).replace(day=1)
+    same_days = min(before_month + (last - month), month - timedelta(days=1))
+    day = _day_of(arguments, "day")
+    days = _count_of(arguments, "days", 14)
+    if day:
+        now = (day, day + timedelta(days=days - 1))
+        before = (day - timedelta(days=days), day - timedelta(days=1))
+        names = [f"{days} days from {formats.day(day)}", f"{days} days before"]
+    else:
+        now = (_day_of(arguments, "from") or month, _day_of(arguments, "to") or last)
+        before = (_day_of(arguments, "before_from") or before_month, _day_of(arguments, "before_to") or same_days)
+        names = [f"{formats.day(start)} – {formats.day(end)}" for start, end in (now, before)]
+    for start, end in (now, before):
+        if start > end:
+            raise BadAddress(f"A period from {start} to {end} ends before it begins: exchange the two.")
+    found = [sums(pages, start, end, choice) for start, end in (now, before)]
+    rows = []
+    for title, (column, style, good) in MEASURES.items():
+        if column not in found[0]:
+            continue
+        change, direction = change_of(style, good, found[0][column], found[1][column])
+        shown = [bounded(values, column, formats.show(style, values[column])) for values in found]
+        rows.append(
+            [
+                Cell(title),
+                *(Cell(text, is_number=True) for text in shown),
+                Cell(change, badge=direction, is_number=True),
+            ]
+        )
+    week = (last - timedelta(days=6), last)
+    periods = {
+        "this month against the same days of the month before": ((month, last), (before_month, same_days)),
+        "the month before against the one before it": (
+            (before_month, month - timedelta(days=1)),
+            ((before_month - timedelta(days=1)).replace(day=1), before_month - timedelta(days=1)),
+        ),
+        "the last 7 days against the 7 before": (week, (week[0] - timedelta(days=7), week[0] - timedelta(days=1))),
+    }
+    project = f"&project={quoted(choice.project.project_id)}" if choice.project else ""
+    return {
+        **pages.frame("compare", "Compare two periods", facts),
+        **pages.filters(choice, facts),
+        "said": clean(choice.project.label) if choice.project else "All projects",
+        "now": now,
+        "before": before,
+        "day": day,
+        "days": days,
+        "names": names,
+        "rows": rows,
+        "lower_bound": any(values["lower_bound_response_count"] for values in found),
+        "presets": [
+            {
+                "title": title,
+                "href": f"?from={one[0]}&to={one[1]}&before_from={two[0]}&before_to={two[1]}{project}",
+            }
+            for title, (one, two) in periods.items()
+        ],
+    }
+
+
+def sums(pages: Pages, first: date, last: date, choice: Choice | None = None) -> dict[str, Any]:
+    """Sums of the measures over days; without what is not known by project where one is chosen."""
+    values: dict[str, Any] = {"first": first, "last": last}
+    ids = list(choice.project.ids) if choice and choice.project else None
+    mine = "true"
+    if ids is not None:
+        mine, values["ids"] = "list_contains($ids, project_id)", ids
+    found = pages.published.rows(_SUMS.replace("{mine}", mine), values)[0]
+    if ids is None:
+        found |= pages.published.rows(_ACTIVE, {"first": first, "last": last})[0]
+    return found
+
+
+_SUMS = """
+with
+
+usage as (
+
+    select
+        count(distinct session_id) as session_count,
+        coalesce(sum(prompt_count), 0) as prompt_count,
+        coalesce(sum(response_count), 0) as response_count,
+        coalesce(sum(input_tokens), 0) as input_tokens,
+        coalesce(sum(output_tokens), 0) as output_tokens,
+        coalesce(sum(cache_write_5m_tokens), 0) + coalesce(sum(cache_write_1h_tokens), 0) as cache_write_tokens,
+        coalesce(sum(cache_read_tokens), 0) as cache_read_tokens,
+        -- nothing was spent where nothing was answered; what responses without a price cost stays unknown
+        case when coalesce(sum(response_count), 0) = 0 then 0 else sum(cost_usd) end as cost_usd,
+        coalesce(sum(lower_bound_response_count), 0) as lower_bound_response_count
+    from agg_session_hours
+    where
+        date_key between $first and $last
+        and {mine}
+
+),
+
+calls as (
+
+    select
+        count(*) as tool_call_count,
+        count(*) filter (where is_error) as error_count,
+        count(*) filter (where is_git_commit) as commits
+    from fct_tool_calls
+    where
+        called_date_key between $first and $last
+        and {mine}
+
+),
+
+files as (
+
+    select
+        coalesce(sum(lines_added), 0) as lines_added,
+        coalesce(sum(lines_removed), 0) as lines_removed
+    from fct_file_operations
+    where
+        operated_date_key between $first and $last
+        and {mine}
+
+)
+
+select
+    *,
+    cache_read_tokens / nullif(input_tokens + cache_write_tokens + cache_read_tokens, 0) as cache_hit_rate,
+    cost_usd / nullif(prompt_count, 0) as cost_per_prompt_usd
+from usage
+cross join calls
+cross join files
+"""
+
+_ACTIVE = """
+select coalesce(sum(active_seconds), 0) as active_seconds
+from agg_daily_summary
+where date_key between $first and $last
+"""
+
+
+def change_of(style: str, good: str | None, now: Any, before: Any) -> tuple[str, str]:
+    """How a measure moved, in words, and whether that is better or worse."""
+    if now is None or before is None:
+        return "", ""
+    change = float(now) - float(before)
+    if not change:
+        return "= unchanged", ""
+    if style == "percent":
+        size = f"{abs(change) * 100:,.1f} points"
+    elif float(before):
+        size = f"{abs(change / float(before)) * 100:,.0f}%"
+    else:
+        size = ""
+    direction = "" if good is None else "better" if (good == "up") == (change > 0) else "worse"
+    return f"{'▲' if change > 0 else '▼'} {size}".strip(), direction
+
+
+def bounded(sums: dict[str, Any], column: str, text: str) -> str:
+    """`text` with ≥ where it is a lower bound."""
+    is_bound = sums["lower_bound_response_count"] and column in ("cost_usd", "output_tokens", "cost_per_prompt_usd")
+    return f"≥{text}" if is_bound and sums[column] is not None else text
+
+
+def _day_of(arguments: Mapping[str, str], name: str) -> date | None:
+    text = arguments.get(name, "")
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadAddress(f"{name}={text!r} is no day: write it like 2026-11-28.") from None
+
+
+def _count_of(arguments: Mapping[str, str], name: str, default: int) -> int:
+    text = arguments.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not 1 <= int(text) <= 366:
+        raise BadAddress(f"{name}={text!r}: use a number of days from 1 to 366.")
+    return int(text)
