@@ -66,10 +66,10 @@ class Site(http.server.SimpleHTTPRequestHandler):
 def make_dbt_pages(published: Path, folder: Path) -> None:
     """dbt's documentation of `published` as folder/index.html."""
     from analytics.settings import load_settings
-    from analytics.warehouse.transform import docs
+    from analytics.warehouse.dbt_docs import write_docs
 
     with tempfile.TemporaryDirectory() as state:
-        page = docs(load_settings(data_dir=state, duckdb_path=published), serve=False)
+        page = write_docs(load_settings(data_dir=state, duckdb_path=published))
         target = folder / "index.html"
         temporary = folder / ".index.html"
         temporary.write_bytes(page.read_bytes())
