@@ -115,7 +115,7 @@ def write_transcripts(root: Path, count: int) -> int:
 
 def drain(uri: str) -> tuple[float, int]:
     """Read the collection raw and do nothing with it -> (seconds, bytes)."""
-    from analytics.sources.mongodb import CURSOR_BATCH
+    from analytics.sources.collection import CURSOR_BATCH
     from pymongo import MongoClient
 
     started = time.perf_counter()

@@ -36,9 +36,9 @@ def _extract(settings: Settings) -> None:
 def _extract_small_commits(settings: Settings) -> None:
     """Reads, and commits, as little at once as makes a history that a test can afford a long one."""
     from analytics.raw.extract import extract
-    from analytics.sources import mongodb
+    from analytics.sources import collection
 
-    mongodb.CURSOR_BATCH = 200
+    collection.CURSOR_BATCH = 200
     extract(settings, commit_bytes=2 * 2**20)
 
 

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 from analytics.errors import SourceUnavailableError
 from analytics.raw.store import RawStore
-from analytics.sources import mongodb
+from analytics.sources import collection, mongodb
 from analytics.sources.sync import sync
 from analytics.warehouse.publish import current_version, versions
 from faults.harness import History, Space, marts, raw_rows, take
@@ -126,7 +126,7 @@ def test_a_server_that_stays_silent_is_given_up_and_asked_again(
     workspace: Any, own_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than a socket waits: the connection is dropped, the query starts again."""
-    monkeypatch.setattr(mongodb, "SOCKET_TIMEOUT_MS", 1_000)
+    monkeypatch.setattr(collection, "SOCKET_TIMEOUT_MS", 1_000)
     space: Space = workspace(source="mongodb", mongo_uri=own_server.uri)
     with own_server.client() as client:
         client["claude_logs"]["conversations"].insert_many([{"_id": n, **json.loads(entry(n))} for n in range(6_000)])
@@ -143,7 +143,7 @@ def test_a_server_that_stays_silent_is_given_up_and_asked_again(
 
     monkeypatch.setattr(mongodb, "batch_json", freeze_once)
     # so small that the cursor is asked for more when the server is silent
-    monkeypatch.setattr(mongodb, "CURSOR_BATCH", 200)
+    monkeypatch.setattr(collection, "CURSOR_BATCH", 200)
     result = take(space.settings)
     assert frozen.is_set()
     assert result.documents_stored == 6_000

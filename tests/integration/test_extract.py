@@ -21,7 +21,8 @@ from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sources.sync import ADDED_KEYS, sync
+from analytics.sources.encode import ADDED_KEYS
+from analytics.sources.sync import sync
 from pymongo import MongoClient
 
 Make = Callable[..., Settings]
@@ -259,7 +260,7 @@ class Crashed(RuntimeError):
 def test_a_run_cut_off_between_commits_is_completed_by_the_next(
     settings: Settings, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics.sources.mongodb.CURSOR_BATCH", 40)
+    monkeypatch.setattr("analytics.sources.collection.CURSOR_BATCH", 40)
     for name in range(6):
         write_transcript(f"-p/{name}.jsonl", *[entry(100 * name + n, pad="x" * 500) for n in range(50)])
     append = RawStore.append
@@ -342,7 +343,7 @@ def test_every_id_type_and_missing_or_odd_metadata(make_settings: Make, mongo_se
 def test_one_undecodable_document_does_not_stop_the_others(
     make_settings: Make, mongo_server: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from analytics.sources.mongodb import Reader
+    from analytics.sources.collection import Reader
 
     settings = make_settings(mongo_uri=mongo_server.uri, mongo_db=database)
     documents = [{"_id": f"ok{n}", "n": n} for n in range(20)]
@@ -377,9 +378,9 @@ def test_a_16_mib_document_is_stored(make_settings: Make, mongo_server: Any, dat
 def test_a_server_that_is_killed_and_returns_mid_way_costs_nothing(
     make_settings: Make, own_server: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from analytics.sources import mongodb
+    from analytics.sources import collection
 
-    monkeypatch.setattr(mongodb, "CURSOR_BATCH", 50)
+    monkeypatch.setattr(collection, "CURSOR_BATCH", 50)
     settings = make_settings(mongo_uri=own_server.uri, mongo_db=database)
     with MongoClient(own_server.uri) as client:
         client[database]["conversations"].insert_many([entry(n) for n in range(2000)])

@@ -12,7 +12,7 @@ from analytics.raw import intake
 from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sources import mongodb
+from analytics.sources import collection as collection_module
 from pymongo import MongoClient
 
 Make = Callable[..., Settings]
@@ -89,13 +89,13 @@ def test_nothing_new_reads_no_document_and_compares_no_ids(
     collection.insert_many([document(n) for n in range(50)])
     extract(settings, progress=False)
     queries: list[Any] = []
-    drain = mongodb.Reader._drain
+    drain = collection_module.Reader._drain
 
     def watched(self: Any, filters: list[dict[str, Any]], projection: Any) -> Any:
         queries.append((filters, projection))
         return drain(self, filters, projection)
 
-    monkeypatch.setattr(mongodb.Reader, "_drain", watched)
+    monkeypatch.setattr(collection_module.Reader, "_drain", watched)
     before = RawStore(settings).current_snapshot_id()
     result = extract(settings, progress=False)
     assert (result.documents_read, result.documents_stored) == (0, 0)
@@ -110,9 +110,9 @@ def test_only_missing_documents_are_read(settings: Settings, collection: Any, mo
     extract(settings, progress=False)
     collection.insert_one(document(77, NOW - timedelta(days=9)))
     read: list[Any] = []
-    documents = mongodb.Reader.documents
+    documents = collection_module.Reader.documents
     monkeypatch.setattr(
-        mongodb.Reader, "documents", lambda self, filters: (read.append(filters), documents(self, filters))[1]
+        collection_module.Reader, "documents", lambda self, filters: (read.append(filters), documents(self, filters))[1]
     )
     assert extract(settings, progress=False).documents_stored == 1
     assert read == [[{"_id": {"$in": ["d77"]}}]]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from analytics.sources import transcripts
-from analytics.sources.transcripts import FileState, PendingFile, pending, read_lines, rescue, state_after
+from analytics.sources import positions, transcripts
+from analytics.sources.positions import FileState, PendingFile, pending, state_after
+from analytics.sources.transcripts import read_lines, rescue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +117,7 @@ def test_a_folder_is_read_once_whatever_links_lead_to_it(tmp_path: Path) -> None
         (project / f"up{number}").symlink_to(project)
         (project / "sub" / f"top{number}").symlink_to(root)
     (root / "-linked").symlink_to(project)
-    found = transcripts.pending(root, {})
+    found = positions.pending(root, {})
     assert [file.source_file for file in found] == ["-p/a.jsonl"]
 
 
@@ -126,8 +127,38 @@ def test_a_link_that_leaves_the_folder_is_followed_only_where_it_is_a_project(tm
     elsewhere.mkdir()
     (elsewhere / "b.jsonl").write_text("{}\n")
     (root / "-p" / "out").symlink_to(elsewhere)
-    assert transcripts.pending(root, {}) == []
+    assert positions.pending(root, {}) == []
     (root / "-moved").symlink_to(elsewhere)
-    assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]
+    assert [file.source_file for file in positions.pending(root, {})] == ["-moved/b.jsonl"]
     (root / "-everything").symlink_to(tmp_path)  # a folder above, which holds no transcript itself
-    assert [file.source_file for file in transcripts.pending(root, {})] == ["-moved/b.jsonl"]
+    assert [file.source_file for file in positions.pending(root, {})] == ["-moved/b.jsonl"]
+
+
+def test_a_sparse_file_costs_neither_memory_nor_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcripts, "LONGEST_LINE_BYTES", 20 * 2**20)
+    path = tmp_path / "p" / "a.jsonl"
+    path.parent.mkdir()
+    with path.open("wb") as stream:
+        stream.write(b'{"a":1}\n')
+        stream.truncate(2**36)  # sixty gigabytes of nothing
+        stream.seek(2**36)
+        stream.write(b'\n{"b":2}\n')
+        stream.truncate(2**37)
+    (file,) = pending(tmp_path, {})
+    plain, odd, ends = [], [], []
+    for lines, helped, end in read_lines(file):
+        plain += [text for _, text, _ in lines]
+        odd += helped
+        ends.append(end)
+    assert plain == [b'{"a":1}', b'{"b":2}']
+    assert [line.reason for line in odd] == [f"a line of {2**36 - 8 + 1:,} bytes", f"a line of {2**36 - 9:,} bytes"]
+    assert max(len(line.original) for line in odd) < 10**5
+    assert ends[-1] == 2**37
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.jsonl")
+    (folder / "zero.jsonl").symlink_to("/dev/zero")
+    assert pending(tmp_path, {}) == []

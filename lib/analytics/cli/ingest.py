@@ -12,13 +12,17 @@ from analytics.settings import load_settings
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Keep running and copy new lines as they are written (Ctrl-C ends it).")
+@click.option("--create-index", is_flag=True, help="Create the index that hourly runs on a large collection need.")
 @click.option("--every", default=5.0, show_default=True, help="Seconds between looks, with --watch.")
-def sync(watch: bool, every: float) -> None:
+def sync(watch: bool, create_index: bool, every: float) -> None:
     """Copy new transcript lines into the MongoDB collection that MONGO_URI names."""
     from analytics.common.process import terminable
     from analytics.sources import sync as work
 
     settings = load_settings()
+    if create_index:
+        name = work.create_index(settings)
+        echo(f"index {name} of {settings.mongo_db}.{settings.mongo_collection} is there")
     echo(work.sync(settings))
     if watch:
         echo(f"watching {', '.join(map(str, settings.projects_dirs))}, Ctrl-C ends it")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -153,6 +152,10 @@ def fingerprint(*parts: bytes) -> str:
     return hashlib.blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
+# An `_id` of our own: a fingerprint, the same whatever way a line comes.
+CONTENT_ID = "^[0-9a-f]{32}$"
+
+
 class Known(Protocol):
     """What a source may know of what is stored already."""
 
@@ -207,11 +210,3 @@ class Source(Protocol):
 
     def watermark(self) -> datetime | None:
         """The newest `ingestedAt` that is stored, where the source has one."""
-
-
-_CONTENT_ID = re.compile("[0-9a-f]{32}")
-
-
-def is_content_id(text: str) -> bool:
-    """Whether an `_id` is one of ours: a `fingerprint`, the same whatever way a line comes."""
-    return _CONTENT_ID.fullmatch(text) is not None

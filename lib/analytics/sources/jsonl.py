@@ -20,16 +20,8 @@ import orjson
 
 from analytics.settings import Settings
 from analytics.sources.batch import Batch, DeadLetter, Known, fingerprint
-from analytics.sources.transcripts import (
-    FileState,
-    Line,
-    PendingFile,
-    pending,
-    position_key,
-    projects_dirs,
-    read_lines,
-    state_after,
-)
+from analytics.sources.positions import FileState, PendingFile, pending, position_key, projects_dirs, state_after
+from analytics.sources.transcripts import Line, read_lines
 
 
 class ReadPositions:

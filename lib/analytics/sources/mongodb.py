@@ -1,191 +1,24 @@
-"""`SOURCE=mongodb`: documents of one collection as JSON text, fetched ahead while the last ones are decoded.
-
-Read rights on the collection are all that is needed: no sort, no index, no other command.
-"""
+"""`SOURCE=mongodb`: documents of one collection as JSON text, fetched ahead while the last ones are decoded."""
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-from bson import decode_all
+import pyarrow.compute as pc
 from bson.objectid import ObjectId
 from pymongo import MongoClient
-from pymongo.collection import Collection
-from pymongo.errors import (
-    AutoReconnect,
-    ConfigurationError,
-    ConnectionFailure,
-    CursorNotFound,
-    ExecutionTimeout,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-)
 
-from analytics.errors import ConfigError, SourceUnavailableError
-from analytics.settings import Settings, mask_uri
-from analytics.sources.batch import Batch, DeadLetter, Known, fingerprint, is_content_id
-from analytics.sources.bson_json import CODEC, batch_json, id_text
+from analytics.settings import Settings
+from analytics.sources.batch import CONTENT_ID, Batch, DeadLetter, Known, fingerprint
+from analytics.sources.bson_json import batch_json, id_text, id_value
+from analytics.sources.collection import Poison, Reader, connect, id_filters, required_uri
 from analytics.sources.sync_state import SyncState, state_path, target_fingerprint
 
-SERVER_SELECTION_MS = 5000
-# No answer within this long counts as a dead server: the query starts again.
-SOCKET_TIMEOUT_MS = 120_000
-RETRIES = 5
-
-# Small enough that decoding one batch and fetching the next overlap, large enough that round trips do not
-# count.
-CURSOR_BATCH = 2000
-IDS_PER_QUERY = 1000
 # Reading single documents by `_id` beats reading everything while fewer than this share is missing.
 FEW_MISSING = 0.3
-
-_TRANSIENT = (AutoReconnect, CursorNotFound, ExecutionTimeout)
-
-
-def connect(uri: str, *, server_selection_ms: int = SERVER_SELECTION_MS) -> MongoClient[Any]:
-    """A client for `uri`, reachable.
-
-    Raises:
-        ConfigError: the URI is malformed.
-        SourceUnavailableError: nothing answers, or it refuses these credentials; the password is masked.
-    """
-    shown = mask_uri(uri)
-    try:
-        client: MongoClient[Any] = MongoClient(
-            uri,
-            serverSelectionTimeoutMS=server_selection_ms,
-            connectTimeoutMS=server_selection_ms,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            appname="claude-analytics",
-        )
-    except (InvalidURI, ConfigurationError, ValueError) as error:
-        raise ConfigError(f"MONGO_URI={shown}: {_one_line(error)}") from None
-    try:
-        client.admin.command("ping")
-    except PyMongoError as error:
-        client.close()
-        raise unavailable(uri, error) from None
-    return client
-
-
-def unavailable(uri: str, error: Exception) -> SourceUnavailableError:
-    """The error a user sees when the server of `uri` cannot be used."""
-    if isinstance(error, OperationFailure) and not isinstance(error, _TRANSIENT):
-        hint = "check user, password and rights in MONGO_URI"
-    else:
-        hint = "check MONGO_URI, and that the server is running"
-    return SourceUnavailableError(f"MongoDB at {mask_uri(uri)} cannot be read: {_one_line(error)}; {hint}")
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text.split(", Timeout:")[0].split(", full error:")[0][:200]
-
-
-class Reader:
-    """The documents of one collection, as they lie there."""
-
-    def __init__(self, client: MongoClient[Any], uri: str, database: str, collection: str) -> None:
-        self._uri = uri
-        self._collection: Collection[Any] = client[database][collection]
-
-    def count(self) -> int:
-        """How many documents there are, as the server's metadata say (no document is read for it).
-
-        Raises:
-            SourceUnavailableError: the server stays away, or refuses.
-        """
-        try:
-            return self._collection.estimated_document_count()
-        except PyMongoError as error:
-            raise unavailable(self._uri, error) from error
-
-    def ids(self, filters: list[dict[str, Any]]) -> Iterator[Any]:
-        """The `_id`s of the documents that match `filters`; no document is read.
-
-        Raises:
-            SourceUnavailableError: the server stays away, or refuses.
-        """
-        for raw in self._drain(filters, {"_id": 1}):
-            if raw is not None:
-                yield from (document["_id"] for document in decode_all(raw, CODEC))
-
-    def documents(self, filters: list[dict[str, Any]]) -> Iterator[bytes | None]:
-        """Raw batches of the documents that match `filters`; None: documents may come a second time from here on.
-
-        Raises:
-            SourceUnavailableError: the server stays away, or refuses.
-        """
-        yield from self._drain(filters, None)
-
-    def _drain(self, filters: list[dict[str, Any]], projection: dict[str, int] | None) -> Iterator[bytes | None]:
-        """Raw batches of all `filters`, fetched ahead by a thread; None: that filter starts again.
-
-        Raises:
-            SourceUnavailableError: the server stays away, or refuses.
-        """
-        ahead: queue.Queue[Any] = queue.Queue(maxsize=2)
-        stop = threading.Event()
-
-        def put(item: Any) -> bool:
-            while not stop.is_set():
-                try:
-                    ahead.put(item, timeout=0.2)
-                    return True
-                except queue.Full:
-                    continue
-            return False
-
-        def fetch() -> None:
-            failures = 0
-            try:
-                for query in filters:
-                    furthest = 0
-                    while True:
-                        try:
-                            cursor = self._collection.find_raw_batches(query, projection, batch_size=CURSOR_BATCH)
-                            with cursor:
-                                for number, raw in enumerate(cursor, start=1):
-                                    if raw and not put(raw):
-                                        return
-                                    # Only progress counts: a cursor that always breaks at the same place ends the run.
-                                    if number > furthest:
-                                        furthest, failures = number, 0
-                            break
-                        except _TRANSIENT as error:
-                            failures += 1
-                            if failures > RETRIES:
-                                raise
-                            if isinstance(error, ConnectionFailure):
-                                time.sleep(min(0.2 * 2**failures, 5))
-                            if not put(None):
-                                return
-                put(StopIteration)
-            except Exception as error:
-                put(error)
-
-        thread = threading.Thread(target=fetch, name="mongodb-fetch", daemon=True)
-        thread.start()
-        try:
-            while True:
-                item = ahead.get()
-                if item is StopIteration:
-                    return
-                if isinstance(item, PyMongoError):
-                    raise unavailable(self._uri, item) from item
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join(timeout=10)
 
 
 class MongoSource:
@@ -205,10 +38,8 @@ class MongoSource:
         Raises:
             ConfigError: MONGO_URI is not set.
         """
-        if settings.mongo_uri is None:
-            raise ConfigError("MONGO_URI is not set: without a server the transcript files are read (SOURCE=jsonl)")
         self._settings = settings
-        self._uri = settings.mongo_uri.get_secret_value()
+        self._uri = required_uri(settings)
         self._client = client
         self._is_ours = client is None
         self._reader: Reader
@@ -249,7 +80,7 @@ class MongoSource:
         self._recall(known)
         if self._counted is None or self._reader.count() != self._counted:
             return True
-        return len(known.missing(self._texts(self._recent(known)))) > 0
+        return len(known.missing(self._qualified(self._recent(known)))) > 0
 
     def _recall(self, known: Known) -> None:
         """What earlier runs remembered of this collection."""
@@ -260,14 +91,17 @@ class MongoSource:
         # rows from before there were two collections are those of the collection that is configured now
         self._home = found.get("mongodb.home", self._name)
 
-    def _qualified(self, text: str) -> str:
-        """The `_id` of a row. Ids of our own are those of their content; others are unique in their collection only."""
-        return text if self._home == self._name or is_content_id(text) else f"{self._name}/{text}"
+    def _qualified(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The `_id`s of rows. Ids of our own are those of their content; others are unique in their collection only."""
+        if self._home == self._name:
+            return texts
+        prefixed = pc.binary_join_element_wise(f"{self._name}/", texts, "")
+        return pc.if_else(pc.match_substring_regex(texts, CONTENT_ID), texts, prefixed)
 
-    def _texts(self, ids: Iterable[Any]) -> pa.ChunkedArray:
-        return pa.chunked_array([pa.array((self._qualified(id_text(one)) for one in ids), pa.string())])
+    def _qualified_all(self, texts: list[str]) -> list[str]:
+        return self._qualified(pa.chunked_array([texts], pa.string())).to_pylist()
 
-    def _recent(self, known: Known) -> Iterator[Any]:
+    def _recent(self, known: Known) -> pa.ChunkedArray:
         """Ids of documents that say themselves that they are new."""
         newest = self._watermark and min(self._watermark, known.now)
         filters: list[dict[str, Any]] = [{"ingestedAt": {"$gt": newest} if newest else {"$type": "date"}}]
@@ -301,7 +135,7 @@ class MongoSource:
             self._total, self._counted = before, None
             yield from self._read([{}], known.batch_bytes, counts=True)
             return
-        wanted: list[Any] = []
+        wanted = pa.chunked_array([], pa.string())
         recognised = 0
         if not known.full_backfill and remembered is not None:
             wanted, recognised = self._missing(known, self._recent(known))
@@ -316,18 +150,17 @@ class MongoSource:
         first.recognised = recognised
         yield first
         self._total = len(wanted)
-        if wanted and len(wanted) > FEW_MISSING * (len(wanted) + recognised):
+        if len(wanted) > FEW_MISSING * (len(wanted) + recognised):
             yield from self._read([{}], known.batch_bytes)
         else:
-            yield from self._read(id_filters(wanted), known.batch_bytes)
+            yield from self._read(id_filters([id_value(text) for text in wanted.to_pylist()]), known.batch_bytes)
 
-    def _missing(self, known: Known, ids: Iterator[Any]) -> tuple[list[Any], int]:
+    def _missing(self, known: Known, ids: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
         """Ids of documents that are not stored, and how many others there were."""
-        found = list(ids)
-        texts = self._texts(found)
-        missing = set(known.missing(texts).to_pylist())
-        wanted = [one for one, text in zip(found, texts.to_pylist(), strict=True) if text in missing]
-        return wanted, len(found) - len(wanted)
+        qualified = self._qualified(ids)
+        missing = known.missing(qualified)
+        wanted = ids if len(missing) == len(ids) else ids.filter(pc.is_in(qualified, missing.combine_chunks()))
+        return wanted, len(ids) - len(wanted)
 
     def _read(self, filters: list[dict[str, Any]], batch_bytes: int, *, counts: bool = False) -> Iterator[Batch]:
         """Documents that match `filters`.
@@ -344,17 +177,22 @@ class MongoSource:
                 yield batch
                 batch = Batch()
                 continue
+            if isinstance(raw, Poison):
+                handed += 1
+                batch.add_dead([self._dead_letter(id_text(raw.key), b"", "the server ends the connection on it")])
+                continue
             ids, texts, failures = batch_json(raw)
             handed += len(ids) + len(failures)
-            batch.add([self._qualified(one) for one in ids], texts)
+            batch.add(self._qualified_all(ids), texts)
             batch.add_dead([self._dead_letter(*failure) for failure in failures])
             # Not needed any more, and large: gone before the next ones are made.
             del raw, texts
             if batch.bytes >= batch_bytes:
                 yield batch
                 batch = Batch()
-        if counts and is_whole:
-            self._counted = handed
+        if counts:
+            # read twice in part, all of it was seen unless the number changed meanwhile
+            self._counted = handed if is_whole else self._total if self._total == self._reader.count() else None
         batch.is_last = True
         yield batch
 
@@ -364,7 +202,7 @@ class MongoSource:
             reason=reason,
             source="mongodb",
             original=original,
-            document_id=None if key is None else self._qualified(key),
+            document_id=None if key is None else self._qualified_all([key])[0],
         )
 
     def remember(self, bookmarks: list[Any], newest: datetime | None) -> dict[str, str]:
@@ -390,8 +228,3 @@ class MongoSource:
 
 def _instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def id_filters(ids: list[Any]) -> list[dict[str, Any]]:
-    """Queries for the documents with these `_id`s."""
-    return [{"_id": {"$in": ids[start : start + IDS_PER_QUERY]}} for start in range(0, len(ids), IDS_PER_QUERY)]

@@ -7,19 +7,15 @@ nothing else. The state file only says what need not be looked at; losing it cos
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bson
-import orjson
-from bson.decimal128 import Decimal128
+import tenacity
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
@@ -31,28 +27,17 @@ from analytics.common.progress import Progress, progress_bar
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
-from analytics.sources import mongodb as mongo
+from analytics.sources import collection as mongo
 from analytics.sources.batch import DeadLetter, fingerprint, without_secrets
+from analytics.sources.encode import encode_document, parse_line
+from analytics.sources.positions import FileState, PendingFile, pending, projects_dirs, state_after
 from analytics.sources.sync_state import SyncState, open_state
-from analytics.sources.transcripts import (
-    Constant,
-    FileState,
-    PendingFile,
-    parse,
-    pending,
-    projects_dirs,
-    read_lines,
-    state_after,
-)
+from analytics.sources.transcripts import parse, read_lines
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
     from pymongo.collection import Collection
 
-# Keys the sync adds. A line that has one of its own keeps it under `_original_<key>`.
-ADDED_KEYS = ("_id", "projectId", "sourceFile", "ingestedAt", "machine")
-
-MAX_BSON_BYTES = 16 * 2**20
 INSERT_BYTES = 4 * 2**20
 INSERT_DOCUMENTS = 1000
 
@@ -61,10 +46,6 @@ _DUPLICATE_KEY = 11000
 _NOT_THE_DOCUMENT = {13, 18, 10107, 13435}
 
 logger = logging.getLogger(__name__)
-
-# orjson reads integers beyond 64 bits as doubles; such lines take the exact way.
-_HUGE_INTEGER = re.compile(rb"[:\[,]\s*-?[0-9]{20,}")
-_INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True)
@@ -106,14 +87,11 @@ def sync(settings: Settings, *, client: MongoClient[Any] | None = None, progress
         SourceUnavailableError: the server cannot be reached.
     """
     started = time.monotonic()
-    if settings.mongo_uri is None:
-        raise ConfigError(
-            "MONGO_URI is not set: `sync` copies transcripts into your MongoDB; without one it is not needed"
-        )
+    uri = mongo.required_uri(settings)
     with disk_errors("sync", settings.data_dir), open_state(settings) as state:
         if client is not None:
             return _sync(settings, state, client, progress, started)
-        with mongo.connect(settings.mongo_uri.get_secret_value()) as connection:
+        with mongo.connect(uri) as connection:
             return _sync(settings, state, connection, progress, started)
 
 
@@ -125,40 +103,45 @@ def _sync(
     started: float,
 ) -> SyncResult:
     reached("sync.started")
-    files = pending_files(settings, state)
     copy = _Copy(settings, state, client[settings.mongo_db][settings.mongo_collection])
     probe = state.fact("probe")
     keys = [probe] if probe else []
-    looked_into = sum(len(found) for _, found in files)
-    for attempt in range(mongo.RETRIES + 1):
-        try:
-            if not copy.holds(keys):
-                # The collection was dropped, restored from a backup, or its server lost what it had acknowledged
-                # when it was killed: look at everything again, duplicate keys do the rest.
-                state.forget()
-                files = pending_files(settings, state)
-            with progress_bar(
-                "sync", sum(file.size - file.start for _, found in files for file in found), "B", progress
-            ) as bar:
+    looked_into: list[int] = []
+
+    def once() -> None:
+        nonlocal keys
+        if not copy.holds(keys):
+            # The collection was dropped, restored from a backup, or its server lost what it had acknowledged
+            # when it was killed: look at everything again, duplicate keys do the rest.
+            state.forget()
+        files = pending_files(settings, state)
+        looked_into.append(sum(len(found) for _, found in files))
+        size = sum(file.size - file.start for _, found in files for file in found)
+        with progress_bar("sync", size, "B", progress) as bar:
+            try:
                 copy.run(files, bar)
-            keys = copy.flushed
-            if copy.holds(keys):
-                break
-        except AutoReconnect as error:
-            if attempt == mongo.RETRIES:
-                raise _unavailable(settings, error) from error
-            time.sleep(min(0.2 * 2**attempt, 5))
-            keys = copy.flushed or keys
-            files = pending_files(settings, state)
-        except PyMongoError as error:
-            raise _unavailable(settings, error) from error
+            finally:
+                keys = copy.flushed or keys
+        if not copy.holds(keys):
+            raise AutoReconnect("the server lost documents that it had acknowledged")
+
+    retry = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(mongo.RETRIES + 1),
+        wait=tenacity.wait_exponential(multiplier=0.2, max=5),
+        retry=tenacity.retry_if_exception_type(AutoReconnect),
+        reraise=True,
+    )
+    try:
+        retry(once)
+    except PyMongoError as error:
+        raise _unavailable(settings, error) from error
     there = copy.read - copy.inserted - copy.refused
     seconds = time.monotonic() - started
-    return SyncResult(looked_into, copy.read, copy.inserted, there, copy.refused, copy.bytes_read, seconds)
+    return SyncResult(looked_into[0], copy.read, copy.inserted, there, copy.refused, copy.bytes_read, seconds)
 
 
 def _unavailable(settings: Settings, error: PyMongoError) -> SourceUnavailableError:
-    return mongo.unavailable(settings.mongo_uri.get_secret_value() if settings.mongo_uri else "", error)
+    return mongo.unavailable(mongo.required_uri(settings), error, "written")
 
 
 class _Copy:
@@ -204,7 +187,7 @@ class _Copy:
     def _read(self, file: PendingFile, bar: Progress) -> None:
         """Copy what is new in `file`."""
         offset = file.start
-        for plain, helped, next_offset in read_lines(file, _parse_line):
+        for plain, helped, next_offset in read_lines(file, parse_line):
             for start, text, document in plain:
                 self._add(file, start, text, document)
             for line in helped:
@@ -319,60 +302,6 @@ class _Document:
         )
 
 
-def _parse_line(text: bytes) -> Any:
-    """What the line holds, for plain lines; raises for those that need more care."""
-    if _HUGE_INTEGER.search(text):
-        raise ValueError("an integer orjson would round")
-    return orjson.loads(text)
-
-
-def encode_document(key: str, document: dict[str, Any], added: dict[str, Any]) -> tuple[bytes | None, str | None]:
-    """A line's object as BSON with what the sync adds -> (BSON, None), or (None, why it cannot be).
-
-    What BSON lacks is kept as close as it can be: integers beyond 64 bits and numbers beyond a double as
-    Decimal128 (as text if longer than 34 digits), NUL in keys as U+2400. Keys the sync writes itself move to
-    `_original_<key>`.
-    """
-    if not document.keys().isdisjoint(ADDED_KEYS):
-        document = {(f"_original_{name}" if name in ADDED_KEYS else name): item for name, item in document.items()}
-    try:
-        encoded = bson.encode({"_id": key, **document, **added})
-    except RecursionError:
-        return None, "nested too deeply for BSON"
-    except Exception:
-        try:
-            encoded = bson.encode({"_id": key, **_bson_safe(document), **added})
-        except RecursionError:
-            return None, "nested too deeply for BSON"
-        except Exception as error:
-            return None, f"not storable as BSON: {type(error).__name__}: {error}"
-    if len(encoded) > MAX_BSON_BYTES:
-        return None, f"larger than MongoDB's 16 MiB: {len(encoded)} bytes of BSON"
-    return encoded, None
-
-
-def _bson_safe(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name).replace("\0", "\u2400"): _bson_safe(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_bson_safe(item) for item in value]
-    if isinstance(value, Constant) and value.spelling[-1].isdigit():
-        return _decimal(value.spelling)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value not in _INT64:
-        return _decimal(str(value))
-    return value
-
-
-def _decimal(text: str) -> Decimal128 | str:
-    """`text` exactly, as Decimal128 if it fits."""
-    try:
-        return Decimal128(text) if Decimal(str(Decimal128(text))) == Decimal(text) else text
-    except (ArithmeticError, ValueError):
-        return text
-
-
 def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[int, list[DeadLetter]]:
     """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there."""
     try:
@@ -398,6 +327,22 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
         first, first_failed = _insert(collection, documents[:middle])
         second, second_failed = _insert(collection, documents[middle:])
         return first + second, first_failed + second_failed
+
+
+def create_index(settings: Settings) -> str:
+    """Create the index that the hourly look for new documents needs on a large collection; returns its name.
+
+    With it, the server answers from the index alone. Creating one that exists is no error.
+
+    Raises:
+        ConfigError: MONGO_URI is not set.
+        SourceUnavailableError: the server cannot be reached, or refuses.
+    """
+    with mongo.connect(mongo.required_uri(settings)) as client:
+        try:
+            return client[settings.mongo_db][settings.mongo_collection].create_index(mongo.INDEX)
+        except PyMongoError as error:
+            raise _unavailable(settings, error) from error
 
 
 def watch(settings: Settings, *, every: timedelta = timedelta(seconds=5)) -> Iterator[SyncResult]:

@@ -13,7 +13,7 @@ import orjson
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings
 from analytics.sources.batch import DeadLetter, fingerprint
-from analytics.sources.transcripts import FileState, position_key
+from analytics.sources.positions import FileState, position_key
 
 
 def target_fingerprint(settings: Settings) -> str:
