@@ -18,6 +18,7 @@ import bson
 import pyarrow.compute as pc
 import pytest
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
+from analytics.raw.dead_letters import replay
 from analytics.raw.extract import extract
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
@@ -566,3 +567,22 @@ def test_a_warehouse_filled_from_a_collection_is_continued_from_the_files(
     assert extract(collection, progress=False).documents_stored == 0
     assert extract(collection, progress=False, full_backfill=True).documents_stored == 0
     assert len(rows(files, "_id")) == 6
+
+
+def test_an_entry_glued_to_a_torn_line_is_stored_and_an_old_dead_letter_of_it_is_solved(
+    make_settings: Make, write_transcript: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings()
+    write_transcript("-p/a.jsonl", entry(1), b'{"type":"user","mess' + json.dumps(entry(2)).encode(), entry(3))
+    with monkeypatch.context() as before:
+        before.setattr("analytics.sources.transcripts._next_entry", lambda text, at: len(text))
+        assert extract(settings, progress=False).dead_letters == 1
+    done = replay(settings)
+    assert (done.solved, done.documents_stored) == (1, 1)
+    letters = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    assert [(letter["byte_offset"], letter["original"]) for letter in letters] == [
+        (len(json.dumps(entry(1))) + 1, b'{"type":"user","mess')
+    ]
+    # read anew, each piece has the same identity
+    assert not extract(settings, progress=False, full_backfill=True).is_new
+    assert sorted(row["uuid"] for row in rows(settings, "uuid")) == ["u1", "u2", "u3"]

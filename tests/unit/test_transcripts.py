@@ -28,10 +28,13 @@ def read(path: Path, start: int = 0) -> tuple[list[tuple[int, bytes]], list[tupl
     return sorted(documents), dead, offset
 
 
+ENTRY = b'{"parentUuid":null,"type":"user","sessionId":"s","text":"\xc3\xa9"}'
+
 pieces = st.lists(
     st.one_of(
         st.builds(lambda n, t: json.dumps({"n": n, "t": t}).encode(), st.integers(), st.text(max_size=20)),
         st.sampled_from([b"", b"  ", b"broken", b"[1]", b'{"a":1}{"b":2}', b'{"t":"\xff"}', b"\0\0", b"{}\r"]),
+        st.sampled_from([b'{"cut":"of' + ENTRY, ENTRY + b'{"cut', ENTRY + b'{"cut":"of' + ENTRY + ENTRY]),
         st.binary(max_size=30).map(lambda value: value.replace(b"\n", b"").replace(b"{", b"")),
     ),
     max_size=12,
@@ -82,6 +85,39 @@ def test_glued_objects_have_offsets_of_their_own() -> None:
         (100, '{"a":"é"}'.encode()),
         (111, b'{"b":2}'),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "documents", "dead"),
+    [
+        (b'{"type":"assistant","mess' + ENTRY, [25], [(0, b'{"type":"assistant","mess')]),
+        (ENTRY + b'{"type":"assi', [0], [(len(ENTRY), b'{"type":"assi')]),
+        (b'{"text":"\xc3\xa9' + ENTRY + ENTRY, [11, 11 + len(ENTRY)], [(0, b'{"text":"\xc3\xa9')]),
+        (b"\0\0" + b"[1," + ENTRY + b"\0", [5], [(2, b"[1,")]),
+        (b'{"cut' + ENTRY + b'{"cut' + ENTRY, [5, 10 + len(ENTRY)], [(0, b'{"cut'), (5 + len(ENTRY), b'{"cut')]),
+    ],
+)
+def test_a_whole_entry_glued_to_a_torn_line_is_stored(
+    line: bytes, documents: list[int], dead: list[tuple[int, bytes]]
+) -> None:
+    found = rescue(line, 1000)
+    assert [item.offset - 1000 for item in found if item.reason is None] == documents
+    assert all(item.original == ENTRY for item in found if item.reason is None)
+    assert [(item.offset - 1000, item.original) for item in found if item.reason is not None] == dead
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"user","sessionId":"s","message":{"type":"text","text":"x"}',
+        b'{"a":"x","b":{"type":"user","uuid":"u","timestamp":"t"}',
+        b'{"a":1}trailing',
+        b'{"type":' * 5000,
+    ],
+)
+def test_what_stands_inside_a_torn_line_is_no_entry(line: bytes) -> None:
+    (found,) = rescue(line, 0)
+    assert (found.original, found.reason is None) == (line, False)
 
 
 def test_appended_replaced_and_unreadable_files_are_told_apart(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from analytics.errors import AnalyticsError, ConfigError
 from analytics.raw import envelope
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.sources.batch import Batch, fingerprint
+from analytics.sources.batch import Batch, DeadLetter, fingerprint
 
 if TYPE_CHECKING:
     from analytics.sources.transcripts import Line
@@ -212,15 +212,24 @@ def _read(settings: Settings, letter: Letter, original: bytes) -> tuple[Batch | 
         batch.add(found, texts)
     else:
         lines = _lines(original, letter.byte_offset or 0)
-        failed = [line.reason for line in lines if line.reason is not None]
-        if failed or not lines:
-            return None, failed[0] if failed else letter.reason
+        failed = [line for line in lines if line.reason is not None]
+        if len(failed) == len(lines):
+            return None, (failed[0].reason if failed else None) or letter.reason
         file = letter.source_file
         project = file.split("/")[0] if file and "/" in file else None
         keys = [letter.row_id]
         if len(lines) > 1:
             keys = [fingerprint((file or "").encode(), b"%d" % line.offset, line.original) for line in lines]
-        batch.add(keys, [line.text for line in lines], project, file)
+        good = [(key, line.text) for key, line in zip(keys, lines, strict=True) if line.reason is None]
+        batch.add([key for key, _ in good], [text for _, text in good], project, file)
+        # what is torn of a line that also holds an entry
+        batch.add_dead(
+            [
+                DeadLetter(key, line.reason, letter.source, line.original, None, file, line.offset)
+                for key, line in zip(keys, lines, strict=True)
+                if line.reason is not None
+            ]
+        )
     if envelope.invalid_rows(batch.to_arrow()):
         return None, _NO_OBJECT
     return batch, ""

@@ -8,6 +8,7 @@ A line is normally one JSON object and is taken as it stands. Lines that need he
 |---|---|
 | blank                                         | nothing, not counted |
 | two objects glued together                    | two documents, each with its own offset |
+| a torn line, a whole entry glued to it        | a dead letter and a document, each with its own offset |
 | lone surrogate (`\\ud800`), invalid UTF-8     | stored, U+FFFD in place of what is not text |
 | NULs around the object (a crashed write)      | stored without them |
 | NUL inside a string or key                    | stored as it is (in MongoDB keys: U+2400) |
@@ -24,6 +25,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +41,13 @@ LONGEST_LINE_BYTES = 256 * 2**20
 _KEPT_BYTES = 2**16
 _BLANK = b" \t\r\n\x0b\x0c"
 _BOM = b"\xef\xbb\xbf"
+
+# With what an entry may begin. Looked for where a line is torn; a line with more of it is not Claude Code's.
+_ENTRY_START = re.compile(
+    r'\{\s*"(?:parentUuid|logicalParentUuid|isSidechain|userType|cwd|sessionId|type|uuid|timestamp|leafUuid|messageId)"'
+    r"\s*:"
+)
+_MOST_CANDIDATES = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -72,38 +81,40 @@ def read_lines(
         return
     with stream:
         stream.seek(position)
-        rest = b""
+        rest: list[bytes] = []  # what is held back of a line that has not ended yet
+        held = 0
         while True:
-            wanted = min(BLOCK_BYTES, max(0, file.size - position - len(rest)))
+            wanted = min(BLOCK_BYTES, max(0, file.size - position - held))
             block = stream.read(wanted) if wanted else b""
-            data = rest + block if rest else block
-            at_end = len(block) < wanted or not block or position + len(data) >= file.size
+            held += len(block)
+            at_end = len(block) < wanted or not block or position + held >= file.size
+            if b"\n" not in block and not at_end:
+                rest.append(block)
+                if held > LONGEST_LINE_BYTES:
+                    end = _end_of_line(stream.fileno(), position + held, file.size)
+                    kept = b"".join(rest[: _KEPT_BYTES // BLOCK_BYTES + 1])[:_KEPT_BYTES]
+                    yield [], [Line(position, kept, kept, f"a line of {end - position:,} bytes")], end
+                    position, rest, held = end, [], 0
+                    stream.seek(position)
+                continue
+            data = b"".join([*rest, block]) if rest else block
             cut = data.rfind(b"\n") + 1
-            if not cut and len(data) > LONGEST_LINE_BYTES:
-                end = _end_of_line(stream.fileno(), position + len(data), file.size)
-                reason = f"a line of {end - position:,} bytes"
-                yield [], [Line(position, data[:_KEPT_BYTES], data[:_KEPT_BYTES], reason)], end
-                position, rest = end, b""
-                stream.seek(position)
-                continue
-            if not cut and not at_end:
-                rest = data
-                continue
-            rest = data[cut:]
+            last_line = data[cut:]
+            rest, held = [last_line] if last_line else [], len(last_line)
             plain: list[tuple[int, bytes, Any]] = []
             helped: list[Line] = []
             if cut:
                 _split(data[:cut], position, check, plain, helped)
                 position += cut
-            if at_end and rest:
+            if at_end and last_line:
                 last: list[tuple[int, bytes, Any]] = []
                 odd: list[Line] = []
-                _split(rest, position, check, last, odd)
+                _split(last_line, position, check, last, odd)
                 # Half written lines are left for next time; so are whole ones that are no objects.
                 if not any(line.reason for line in odd):
                     plain += last
                     helped += odd
-                    position += len(rest)
+                    position += len(last_line)
             if plain or helped or at_end:
                 yield plain, helped, position
             if at_end:
@@ -151,12 +162,8 @@ def _split(
         position += len(line) + 1
 
 
-class _NotPlain(ValueError):
-    pass
-
-
 def rescue(original: bytes, offset: int) -> list[Line]:
-    """What can be made of a line that is not plainly one JSON object: documents, or one dead letter."""
+    """What can be made of a line that is not plainly one JSON object: documents, dead letters, or both."""
     body = original.strip(b"\0" + _BLANK)
     if body.startswith(_BOM):
         body = body[3:]
@@ -164,29 +171,66 @@ def rescue(original: bytes, offset: int) -> list[Line]:
         return [Line(offset, original, original, "line of NUL bytes")]
     start = original.index(body)
     text = body.decode("utf-8", "replace")
-    found = []
+    # Offsets count bytes of the file: with invalid UTF-8 the replaced text is longer, so map back.
+    in_bytes = text.isascii() or "\ufffd" not in text
+    found: list[Line] = []
+    are_entries = True
     at = 0
-    try:
-        decoder = json.JSONDecoder(parse_constant=_constant, parse_float=_number)
-        while at < len(text):
-            document, end = decoder.raw_decode(text, at)
-            if not isinstance(document, dict):
-                return [Line(offset, original, original, f"not a JSON object but {_kind(document)}")]
-            # Offsets count bytes of the file: with invalid UTF-8 the replaced text is longer, so map back.
-            first = len(text[:at].encode()) if text.isascii() or "\ufffd" not in text else at
-            piece = text[at:end]
-            found.append(Line(offset + start + first, _clean(document, piece), piece.encode("utf-8", "replace")))
-            at = end
-            while at < len(text) and text[at] in " \t\r\0":
-                at += 1
-    except RecursionError:
-        return [Line(offset, original, original, "nested too deeply")]
-    except ValueError as error:
-        return [Line(offset, original, original, f"not JSON: {error}")]
+    while at < len(text):
+        document, end, reason = _object_at(text, at)
+        if document is None:
+            # Behind a torn line, the next one may stand whole: what was cut off took its line break along.
+            end = _next_entry(text, at + 1)
+        piece = text[at:end]
+        first = len(text[:at].encode()) if in_bytes else at
+        piece_bytes = piece.encode("utf-8", "replace")
+        if document is None:
+            found.append(Line(offset + start + first, piece_bytes, piece_bytes, reason))
+        else:
+            found.append(Line(offset + start + first, _clean(document, piece), piece_bytes))
+            are_entries &= _is_entry(document)
+        at = end
+        while at < len(text) and text[at] in " \t\r\0":
+            at += 1
+    reasons = [line.reason for line in found if line.reason is not None]
+    if len(found) == len(reasons) or (reasons and not are_entries):
+        return [Line(offset, original, original, reasons[0])]
     if len(found) == 1:
         # One document in the line: the line itself decides its id.
         return [Line(offset, found[0].text, original)]
     return found
+
+
+def _object_at(text: str, at: int) -> tuple[dict[str, Any] | None, int, str]:
+    """The JSON object that begins at `at` -> (object, where it ends, ""), or (None, at, why there is none)."""
+    try:
+        document, end = _DECODER.raw_decode(text, at)
+    except RecursionError:
+        return None, at, "nested too deeply"
+    except ValueError as error:
+        return None, at, f"not JSON: {error}"
+    if not isinstance(document, dict):
+        return None, at, f"not a JSON object but {_kind(document)}"
+    return document, end, ""
+
+
+def _next_entry(text: str, at: int) -> int:
+    """Where the next whole entry begins; the end of `text` when there is none."""
+    for number, match in enumerate(_ENTRY_START.finditer(text, at)):
+        if number == _MOST_CANDIDATES:
+            break
+        document, _, _ = _object_at(text, match.start())
+        if document is not None and _is_entry(document):
+            return match.start()
+    return len(text)
+
+
+def _is_entry(document: dict[str, Any]) -> bool:
+    """Whether it is an entry of its own, and not an object inside one."""
+    kind = document.get("type")
+    return isinstance(kind, str) and (
+        "sessionId" in document or "leafUuid" in document or kind == "file-history-snapshot"
+    )
 
 
 def _kind(value: Any) -> str:
@@ -220,6 +264,9 @@ def _number(text: str) -> float:
     large = Constant(value)
     large.spelling = text
     return large
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant, parse_float=_number)
 
 
 def parse(text: bytes) -> dict[str, Any]:
