@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +16,22 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def published(samples_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The sample transcripts after one run; tests must leave it as it is."""
-    space = Workspace(tmp_path_factory.mktemp("published"), {"CLAUDE_PROJECTS_DIR": str(samples_dir / "projects")})
+    """The sample transcripts after one run, with transcripts of their own; tests must leave it as it is."""
+    root = tmp_path_factory.mktemp("published")
+    shutil.copytree(samples_dir / "projects", root / "projects", copy_function=shutil.copy)
+    for path in (root / "projects").rglob("*"):
+        path.chmod(path.stat().st_mode | 0o600)
+    space = Workspace(root, {"CLAUDE_PROJECTS_DIR": str(root / "projects")})
     space.pipeline()
+    shutil.copytree(root, root.with_name("saved"), symlinks=True)
     return space
 
 
 @pytest.fixture
-def copy_of(published: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of `published`, with transcripts of its own, to change."""
-    shutil.copytree(published.env["CLAUDE_PROJECTS_DIR"], tmp_path / "projects", copy_function=shutil.copy)
-    for path in (tmp_path / "projects").rglob("*"):
-        path.chmod(path.stat().st_mode | 0o600)
-    space = Workspace(tmp_path, {"CLAUDE_PROJECTS_DIR": str(tmp_path / "projects")})
-    space.pipeline()
-    return space
+def copy_of(published: Workspace) -> Iterator[Workspace]:
+    """`published`, to change. It stays in its place, since paths in it are absolute, and is put back afterwards."""
+    yield published
+    shutil.rmtree(published.root)
+    shutil.copytree(published.root.with_name("saved"), published.root, symlinks=True)
