@@ -144,10 +144,11 @@ test-containers: $(TEST_INSTALLED) ## Build the image, start the stack and use i
 	@$(VENV)/bin/python -m pytest tests/containers -n 0 $(ARGS)
 
 .PHONY: lint
-lint: $(TEST_INSTALLED) ## Check style of Python and SQL, and who imports whom
+lint: $(TEST_INSTALLED) ## Check style of Python and SQL, types, and who imports whom
 	@$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@$(VENV)/bin/sqlfluff lint -q dbt/models dbt/tests
+	@$(VENV)/bin/mypy
 
 .PHONY: bench
 bench: $(TEST_INSTALLED) ## Measure: benchmarks/ (takes minutes)
@@ -184,7 +185,7 @@ vendor: ## Copy the pages' scripts from npm, as locked in the package (needs npm
 
 .PHONY: clean
 clean: ## Remove .venv and what tools left behind; data/ stays
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis dbt/target dbt/logs logs gx/uncommitted
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache .hypothesis dbt/target dbt/logs logs gx/uncommitted
 	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +
 	rm -rf lib/*.egg-info
 

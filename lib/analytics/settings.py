@@ -9,7 +9,7 @@ import os
 import socket
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -199,7 +199,7 @@ def mask_uri(uri: str) -> str:
 _SECRET_FIELDS = {"mongo_uri", "metabase_admin_password", "metabase_api_key", "alert_webhook_url", "alert_urls"}
 
 
-def load_settings(**overrides: object) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment and `.env`, `overrides` (field names, None = not given) winning.
 
     Raises:

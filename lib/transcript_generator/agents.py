@@ -104,7 +104,7 @@ def embed(s: Conversation, chain: Chain, first: int, call: Call) -> None:
             kept.append(line)
             continue
         names = ("type", "message", "uuid", "timestamp", "requestId")
-        data = {
+        data: dict[str, Any] = {
             "message": {name: inner[name] for name in names if name in inner},
             "normalizedMessages": [],
             "type": "agent_progress",

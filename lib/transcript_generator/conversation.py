@@ -196,10 +196,10 @@ class Conversation(Transcript):
         if rnd() < 0.004:
             blocks.append((b'{"type":"server_tool_use","id":"srvtoolu_01","name":"web_search","input":{}}', None))
             blocks.append((b'{"type":"web_search_tool_result","tool_use_id":"srvtoolu_01","content":[]}', None))
-        for call in calls:
-            call.id = self.id_of(b"toolu").decode()
+        for made in calls:
+            made.id = self.id_of(b"toolu").decode()
             block = b'{"type":"tool_use","id":"%b","name":"%b","input":%b}'
-            blocks.append((block % (call.id.encode(), call.tool.encode(), call.input), call))
+            blocks.append((block % (made.id.encode(), made.tool.encode(), made.input), made))
         if self.era.subagents == "inline" and len(calls) < 2 and rnd() < 0.3:  # all blocks in one line
             blocks = [(b",".join(block for block, _ in blocks), calls[0] if calls else None)]
 

@@ -315,12 +315,13 @@ def failing(s: Conversation, chain: Chain) -> Call:
     tool = pick(s, tools)
     path, language = file_of(s)
     number = int(s.rnd() * 2_000)
-    tool_input: dict[str, Any] = {
+    inputs: dict[str, dict[str, Any]] = {
         "Bash": {"command": f"pytest -x tests/test_invoices.py -k case_{number}"},
         "Edit": {"file_path": path, "old_string": f"total_{number}", "new_string": "total"},
         "Write": {"file_path": path, "content": f"# {number}\n"},
         "Read": {"file_path": path, "offset": number, "limit": 7},
-    }.get(tool, {"argument": number})
+    }
+    tool_input = inputs.get(tool, {"argument": number})
     operation = {"Edit": "edit", "Write": "create", "Read": "read"}.get(tool)
 
     def complete(call: Call) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from analytics.cli import cli
 from analytics.errors import ConfigError
 from analytics.operations import purge
 from analytics.privacy import tombstones
@@ -23,6 +24,7 @@ from analytics.runs.pipeline import run
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 from analytics.sources.batch import DeadLetter
 from analytics.sources.sync_state import SyncState
+from click.testing import CliRunner
 
 CANARY = "canary" + "".join(random.Random(7).choices(string.ascii_letters + string.digits, k=20))
 
@@ -321,6 +323,20 @@ def test_purge_refuses_what_it_does_not_understand(tmp_path: Path, history: Path
         purge.resolve(settings, "before", "yesterday")
     with pytest.raises(ConfigError, match="--session"):
         purge.resolve(settings, "session", " ")
+
+
+def test_purges_are_listed_and_lifted_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+
+    def said(*arguments: str) -> str:
+        return CliRunner().invoke(cli, ["purge", *arguments], catch_exceptions=False).output.strip()
+
+    assert said("--list") == "nothing was purged"
+    assert said("--session", "abc", "--forget") == "session abc is not purged"
+    tombstones.save(load_settings(), [tombstones.Tombstone("session", "abc", "2026-01-01T00:00:00+00:00")])
+    assert said("--list").startswith("session  abc  (purged 2026-01-01")
+    assert "may come back" in said("--session", "abc", "--forget")
+    assert said("--list") == "nothing was purged"
 
 
 def test_day_of_a_purge_begins_in_the_time_zone_of_the_dashboards(tmp_path: Path) -> None:

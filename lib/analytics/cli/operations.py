@@ -150,10 +150,11 @@ def purge(
     """
     from analytics.errors import AnalyticsError, ConfigError
     from analytics.operations import purge as purging
+    from analytics.privacy import tombstones
 
     settings = load_settings()
     if show:
-        known = purging.tombstones(settings)
+        known = tombstones.tombstones(settings)
         for stone in known.stones if known else []:
             state = "purged" if stone.is_finished else "not finished, run it again; begun"
             echo(f"{stone.kind:8} {stone.value}  ({state} {stone.purged_at})")
@@ -170,7 +171,7 @@ def purge(
     kind = chosen[0][0]
     value = purging.resolve(settings, *chosen[0])
     if forget:
-        lifted = purging.forget(settings, kind, value)
+        lifted = tombstones.forget(settings, kind, value)
         echo(f"{kind} {value} {'may come back: claude-analytics worker full-backfill' if lifted else 'is not purged'}")
         return
     documents, letters = purging.count(settings, kind, value)

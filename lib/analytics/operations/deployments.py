@@ -59,8 +59,8 @@ def _retrying(policy: RetryPolicy, say: Callable[[str], None], sleep: Callable[[
     """Calls again what fails with a transient error, while attempts are left; the last error is raised."""
 
     def announce(state: RetryCallState) -> None:
-        again = f"again in {state.upcoming_sleep:.0f} s"
-        say(f"attempt {state.attempt_number} of {policy.attempts}: {state.outcome.exception()}; {again}")
+        error = state.outcome.exception() if state.outcome else None
+        say(f"attempt {state.attempt_number} of {policy.attempts}: {error}; again in {state.upcoming_sleep:.0f} s")
 
     return Retrying(
         retry=retry_if_exception_type(TRANSIENT),
@@ -89,9 +89,11 @@ def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
             store = RawStore(settings)
             compacted, expired = maintenance.compact(store), maintenance.expire(store)
     except Exception as error:
-        failure = error
-        if not isinstance(error, AnalyticsError):
-            failure = AnalyticsError(f"maintenance of the raw tables failed: {type(error).__name__}: {error}")
+        failure = (
+            error
+            if isinstance(error, AnalyticsError)
+            else AnalyticsError(f"maintenance of the raw tables failed: {type(error).__name__}: {error}")
+        )
         stage.status, stage.summary = "failed", str(failure)
         # what was published stays published, but the run did not do all of its work
         run.outcome = "failed"
@@ -142,10 +144,10 @@ def work(
         raise ConfigError(f"{SCHEDULES_PATH} schedules nothing; give a deployment a `schedule`")
     done = 0
     while stop_after is None or done < stop_after:
-        start = now()
-        at = min(item.next_time(start) for item in schedules.scheduled)
+        times = [(item, item.next_time(now())) for item in schedules.scheduled]
+        at = min(time for _, time in times if time is not None)
         # Two due at the same minute: the one that does more does the other's work too.
-        due = [item for item in schedules.scheduled if item.next_time(start) == at]
+        due = [item for item, time in times if time == at]
         chosen = max(due, key=lambda item: (item.maintenance, sum(item.parameters.values())))
         say(f"next: {chosen.name} at {at:%Y-%m-%d %H:%M}")
         while (left := (at - now()).total_seconds()) > 0:

@@ -235,13 +235,13 @@ def _left(settings: Settings, store: Any, stone: Tombstone, names: set[str]) -> 
         connection.execute("set timezone = 'UTC'")
         published = connection.execute(
             f"select count(*) from raw.conversations where {PREDICATES[stone.kind]}", {"value": stone.value}
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         column = {"project": "project_id = $value", "session": "session_id = $value"}.get(
             stone.kind, "created_at < cast($value as timestamptz)"
         )
         messages = connection.execute(
             f"select count(*) from marts.fct_messages where {column}", {"value": stone.value}
-        ).fetchone()[0]
+        ).fetchall()[0][0]
     snapshots = [len(table.metadata.snapshots) for table in (store.conversations, store.dead_letters)]
     older = places.derived(settings)
     return {

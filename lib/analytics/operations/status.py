@@ -81,10 +81,10 @@ def deployments(settings: Settings, schedules: Schedules, now: datetime | None =
 def _is_overdue(deployment: Deployment, worked_at: datetime, now: datetime) -> bool:
     if deployment.schedule is None:
         return False
-    at = worked_at.astimezone(now.tzinfo)
+    at: datetime | None = worked_at.astimezone(now.tzinfo)
     for _ in range(MISSED_TIMES):
-        at = deployment.next_time(at)
-    return at < now
+        at = deployment.next_time(at) if at else None
+    return at is not None and at < now
 
 
 def problems(settings: Settings, schedules: Schedules, now: datetime | None = None) -> list[str]:

@@ -57,11 +57,13 @@ def redact_encoded(text: str, counts: Counts) -> str:
     for found in _FORM.finditer(text):
         if found.start() < position:
             continue
-        begin = _RUN_BEFORE.search(text, max(position, found.start() - _LONGEST_RUN), found.start()).start()
+        before = _RUN_BEFORE.search(text, max(position, found.start() - _LONGEST_RUN), found.start())
+        begin = before.start() if before else found.start()
         # `\n` before the run is an escape, its n no part of it
         if begin and text[begin - 1] == "\\":
             begin += 1
-        end = _RUN_AFTER.match(text, found.end(), found.end() + _LONGEST_RUN).end()
+        after = _RUN_AFTER.match(text, found.end(), found.end() + _LONGEST_RUN)
+        end = after.end() if after else found.end()
         if end - begin >= 24 and _holds_secret(text[begin:end]):
             parts += [text[position:begin], mark("encoded_secret", counts)]
             position = end

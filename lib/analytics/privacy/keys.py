@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from analytics.privacy.values import Counts, mark
 
@@ -33,7 +34,8 @@ def redact_key_blocks(text: str, counts: Counts) -> str:
             continue
         end = _KEY_END.search(text, begin.end(), begin.end() + _KEY_BLOCK_CHARACTERS)
         stop = end.start() if end else min(len(text), begin.end() + _KEY_BLOCK_CHARACTERS)
-        in_string = _IN_ONE_STRING.match(text, begin.end(), stop).end()
+        one_string = _IN_ONE_STRING.match(text, begin.end(), stop)
+        in_string = one_string.end() if one_string else begin.end()
         if not end:
             stop = in_string
         body = text[begin.end() : stop]
@@ -45,10 +47,14 @@ def redact_key_blocks(text: str, counts: Counts) -> str:
             position = end.end()
         else:
             pieces = _LAST_LINE.sub(rf"\g<1>{replaced}", body)
-            pieces = _KEY_BODY.sub(lambda match, replaced=replaced: match.group(1) or replaced, pieces)
+            pieces = _KEY_BODY.sub(partial(_piece, replaced), pieces)
             parts += [text[position : begin.end()], pieces]
             position = stop
     return "".join((*parts, text[position:])) if parts else text
+
+
+def _piece(replaced: str, match: re.Match[str]) -> str:
+    return match[1] or replaced
 
 
 def redact_putty(text: str, counts: Counts) -> str:
@@ -58,7 +64,7 @@ def redact_putty(text: str, counts: Counts) -> str:
         if not re.search(r"[A-Za-z0-9+/]{32}", match[2]):
             return match.group()
         replaced = mark("private_key", counts)
-        return match[1] + _PUTTY_BODY.sub(lambda found: found.group(1) or replaced, match[2])
+        return match[1] + _PUTTY_BODY.sub(partial(_piece, replaced), match[2])
 
     return _PUTTY.sub(replace, text)
 

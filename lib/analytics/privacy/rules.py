@@ -142,7 +142,8 @@ def _assigned_name(match: re.Match[str]) -> str | None:
     if not last.isupper():
         word = _CODE_NAME.search(before[-20:] + last)
         return word.group() if word else None
-    prefix = _CAPITALS_BEFORE.search(before).group()
+    capitals = _CAPITALS_BEFORE.search(before)
+    prefix = capitals.group() if capitals else ""
     rest = before[: len(before) - len(prefix)]
     # `myKEY=` is no such name; `\nAPI_KEY=` is one. `MONKEY` and `COMPASS` are words, APIKEY is not.
     if rest and rest[-1].isalnum() and not _LEFT_EDGE.search(rest):

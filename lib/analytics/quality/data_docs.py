@@ -32,6 +32,9 @@ _ACTIONS = re.compile(
 _SIGNS = {"check": "✓", "times": "✗", "exclamation": "!"}
 
 
+_ESCAPES = "escapes_texts"
+
+
 def escape_texts() -> None:
     """Make Great Expectations write texts as texts, from now on: its templates take every string for HTML.
 
@@ -43,7 +46,7 @@ def escape_texts() -> None:
     from markupsafe import escape as escaped
 
     render = DefaultJinjaView.render_content_block
-    if getattr(render, "escapes_texts", False):
+    if getattr(render, _ESCAPES, False):
         return
 
     @pass_context
@@ -55,7 +58,7 @@ def escape_texts() -> None:
         rendered = render(view, context, block, *arguments, **options)
         return Markup(rendered) if isinstance(rendered, str) else rendered
 
-    render_content_block.escapes_texts = True
+    setattr(render_content_block, _ESCAPES, True)
     DefaultJinjaView.render_content_block = render_content_block
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
 
-class _BufferedExecutionContext(Dialect.execution_ctx_cls):
+class _BufferedExecutionContext(Dialect.execution_ctx_cls):  # type: ignore[misc, valid-type]
     def post_exec(self) -> None:
         super().post_exec()
         if self.cursor.description:

@@ -188,7 +188,7 @@ class Intake:
                     DeadLetter(
                         dead_letter_id=fingerprint(b"envelope", row["_id"].encode(), original),
                         reason="not a JSON object",
-                        source=self.settings.source,
+                        source=self.settings.source or "",
                         original=original,
                         document_id=row["_id"],
                         source_file=row["source_file"],

@@ -129,7 +129,7 @@ def _with_path(file: Any, path: str) -> Any:
     """The same data file at another path."""
     from pyiceberg.manifest import DataFile
 
-    names = (
+    names: tuple[str, ...] = (
         "content",
         "file_format",
         "partition",

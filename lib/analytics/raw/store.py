@@ -139,7 +139,7 @@ class RawStore:
 
         if configured := Config().get_catalog_config(CATALOG_NAME):
             try:
-                return load_catalog(CATALOG_NAME, **configured)
+                return load_catalog(CATALOG_NAME, **{key: str(value) for key, value in configured.items()})
             except Exception as error:
                 shown = mask_uri(str(configured.get("uri", configured.get("type", ""))))
                 raise ConfigError(
@@ -231,26 +231,26 @@ class RawStore:
             reached("extract.dead_letters")
         if (rows is None or not rows.num_rows) and properties is None:
             return None
-        rows = envelope.SCHEMA.empty_table() if rows is None else rows
+        new_rows: pa.Table = envelope.SCHEMA.empty_table() if rows is None else rows
         written: list[DataFile] = []
         base = self.current_snapshot_id()
 
         def commit(table: Table) -> None:
-            nonlocal rows, base
+            nonlocal new_rows, base
             if (now := self.current_snapshot_id()) != base:
                 # another writer was faster, and may have read the same source
-                there = self.stored_ids(rows["_id"], self.data_files())
+                there = self.stored_ids(new_rows["_id"], self.data_files())
                 base = now
                 if len(there):
-                    rows = rows.filter(keep_new(rows["_id"], there))
+                    new_rows = new_rows.filter(keep_new(new_rows["_id"], there))
                     written.clear()
             new = properties(own_properties(table.current_snapshot())) if callable(properties) else properties or {}
             with (
                 table.transaction() as transaction,
                 transaction.update_snapshot(snapshot_properties=carried(table, new)).fast_append() as update,
             ):
-                if not written and rows.num_rows:
-                    written.extend(write_files(table, rows))
+                if not written and new_rows.num_rows:
+                    written.extend(write_files(table, new_rows))
                     reached("extract.files")
                 for data_file in written:
                     update.append_data_file(data_file)
@@ -264,9 +264,11 @@ class RawStore:
         from pyiceberg.expressions import In
 
         if ids:
+            # its types know pydantic's constructor only
+            which = In("dead_letter_id", ids)  # type: ignore[misc, call-arg, arg-type]
             self.commit(
                 self.dead_letters,
-                lambda table: table.delete(In("dead_letter_id", ids), snapshot_properties=carried(table, {})),
+                lambda table: table.delete(which, snapshot_properties=carried(table, {})),
             )
 
     def commit(self, table: Table, action: Callable[[Table], None]) -> None:
@@ -278,19 +280,22 @@ class RawStore:
         from pyiceberg.exceptions import CommitFailedException
         from sqlalchemy.exc import OperationalError
 
+        def refresh(_: tenacity.RetryCallState) -> None:
+            table.refresh()
+
         name = ".".join(table.name())
         retry = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(COMMIT_ATTEMPTS),
             wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=5),
             retry=tenacity.retry_if_exception_type((CommitFailedException, OperationalError)),
-            before_sleep=lambda _: table.refresh(),
+            before_sleep=refresh,
         )
         try:
             retry(action, table)
         except tenacity.RetryError as error:
             reason = error.last_attempt.exception()
             raise AnalyticsError(
-                f"{name} could not be committed after {COMMIT_ATTEMPTS} attempts: {first_line(reason)}; "
+                f"{name} could not be committed after {COMMIT_ATTEMPTS} attempts: {first_line(reason or error)}; "
                 "another writer holds the catalog: try again when it is done"
             ) from reason
         except OSError as error:

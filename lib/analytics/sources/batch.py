@@ -162,7 +162,10 @@ class Known(Protocol):
     properties: dict[str, str]  # what the newest commit remembers: watermarks, read positions, counts
     now: datetime  # when this run began
     full_backfill: bool  # look at every document, not only at those that seem to be new
-    is_empty: bool  # nothing is stored at all
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is stored at all."""
 
     @property
     def batch_bytes(self) -> int:

@@ -140,7 +140,8 @@ class MongoSource:
         if not known.full_backfill and remembered is not None:
             wanted, recognised = self._missing(known, self._recent(known))
             self._counted = remembered + len(wanted)
-        if known.full_backfill or remembered is None or not before <= self._counted <= self._reader.count():
+        expected = self._counted
+        if known.full_backfill or expected is None or not before <= expected <= self._reader.count():
             wanted, recognised = self._missing(known, self._reader.ids([{}]))
             # a count that the server gets wrong in the same way every time is as good as a right one
             after = self._reader.count()

@@ -106,7 +106,7 @@ def _list_files(root: Path) -> list[tuple[int, str, int]]:
     found = []
     real_root = os.path.realpath(root)
     seen: set[tuple[int, int]] = set()
-    folders, links = [str(root)], []
+    folders, links = [str(root)], list[str]()
     while folders or links:
         # what is there itself before links to it: a file keeps its own name
         path = folders.pop() if folders else links.pop(0)
