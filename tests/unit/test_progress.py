@@ -6,7 +6,7 @@ import io
 
 import pytest
 from analytics.common import progress
-from analytics.common.progress import bars_on, progress_bar
+from analytics.common.progress import progress_bar
 
 
 def test_nobody_is_asked_for_a_total_that_is_not_shown() -> None:
@@ -39,6 +39,17 @@ class _Terminal(io.StringIO):
 @pytest.mark.parametrize("total", [10, lambda: 10])
 def test_a_bar_has_its_total(monkeypatch: pytest.MonkeyPatch, total: float) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    with bars_on(stream := _Terminal()), progress_bar("extract", total, "documents") as bar:
+    monkeypatch.setattr(progress, "_outside", stream := _Terminal())
+    with progress_bar("extract", total, "documents") as bar:
         bar.advance(10)
     assert "10/10" in stream.getvalue()
+
+
+def test_a_kernels_progress_is_in_the_notebook_and_outside_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "_outside", outside := io.StringIO())
+    with progress_bar("extract", 10, "documents") as bar:
+        bar.advance(5)
+    assert outside.getvalue() == capsys.readouterr().err == "extract: 5 documents of 10 documents\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,29 @@ from typing import Protocol, TextIO
 
 PLAIN_EVERY_SECONDS = 10.0
 
-# Where bars go while standard error is redirected, as in a notebook that runs inside the pipeline's process.
-_terminal: TextIO | None = None
+# Where a run's kernel shows progress; what it prints itself ends up in the notebook.
+_outside: TextIO | None = None
+
+
+def shown_on(stream: TextIO) -> None:
+    """From here on show progress on `stream`, and in plain lines on `sys.stderr` as well."""
+    global _outside
+    _outside = stream
+
+
+def show_status(text: str) -> bool:
+    """A line on the terminal that the next output, or `hide_status`, replaces; returns False where there is none."""
+    if not sys.stderr.isatty():
+        return False
+    # the cursor goes back: a bar that another process draws stands in its place
+    print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)
+    return True
+
+
+def hide_status() -> None:
+    """Take the line of `show_status` away."""
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 class Progress(Protocol):
@@ -23,17 +45,6 @@ class Progress(Protocol):
 
 
 @contextlib.contextmanager
-def bars_on(stream: TextIO) -> Iterator[None]:
-    """Show bars on `stream` inside the block, if it is a terminal, whatever `sys.stderr` is then."""
-    global _terminal
-    before, _terminal = _terminal, stream if stream.isatty() else None
-    try:
-        yield
-    finally:
-        _terminal = before
-
-
-@contextlib.contextmanager
 def progress_bar(
     what: str, total: float | Callable[[], float], unit: str, shown: bool | None = None
 ) -> Iterator[Progress]:
@@ -41,7 +52,7 @@ def progress_bar(
 
     A `total` that costs time to find out is a function, called once there is something to show it in.
     """
-    terminal = _terminal or sys.stderr
+    terminal = _outside or sys.stderr
     plain = _Plain(what, total, unit)
     if not (terminal.isatty() if shown is None else shown):
         yield plain
@@ -52,18 +63,25 @@ def progress_bar(
 
     amount = DownloadColumn() if unit == "B" else MofNCompleteColumn()
     columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Bar(
-        *columns, console=Console(file=terminal), transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as bar:
+    console = Console(file=terminal, width=_width(terminal))
+    with Bar(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task(what, total=plain.total or None)
 
         class _Rich:
             def advance(self, amount: float) -> None:
                 bar.advance(task, amount)
-                if terminal is not sys.stderr:  # the notebook keeps plain lines
+                if _outside:  # the notebook keeps plain lines
                     plain.advance(amount)
 
         yield _Rich()
+
+
+def _width(terminal: TextIO) -> int | None:
+    """Columns of `terminal`; None when it does not say (Rich then looks at this process's own streams)."""
+    try:
+        return os.get_terminal_size(terminal.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 class _Plain:
@@ -81,7 +99,10 @@ class _Plain:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_EVERY_SECONDS
             of = f" of {_human(self.total, self._unit)}" if self.total >= self._done else ""
-            print(f"{self._what}: {_human(self._done, self._unit)}{of}", file=sys.stderr, flush=True)
+            line = f"{self._what}: {_human(self._done, self._unit)}{of}"
+            print(line, file=sys.stderr, flush=True)
+            if _outside and not _outside.isatty():
+                print(line, file=_outside, flush=True)
 
 
 def _human(amount: float, unit: str) -> str:

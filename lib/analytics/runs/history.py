@@ -12,8 +12,8 @@
     started_at         ISO 8601, UTC
     finished_at        the same; null while it runs
     duration_seconds   null while it runs
-    outcome            running | succeeded | nothing_new | failed | interrupted
-                       (running with a pid that is no longer alive: the process was killed)
+    outcome            running | succeeded | nothing_new | failed | interrupted | killed
+                       (running with a pid that is no longer alive: killed, and no run came after it yet)
     pid, host          the process
     parameters         full_backfill, full_refresh, source, analytics_tz, dbt_target
     stages             list, in order, of
@@ -177,6 +177,34 @@ def history(settings: Settings, limit: int | None = None) -> list[Run]:
             found.append(read(folder))
         except AnalyticsError:
             continue
+    return found
+
+
+def settle_killed(settings: Settings) -> list[Run]:
+    """Runs that say they run, given the outcome `killed`, oldest first. For whoever holds the run lock.
+
+    What cannot be written stays as it is, for the next run to find.
+    """
+    found = []
+    for run in reversed(history(settings)):
+        if run.outcome != "running":
+            continue
+        stage = next((stage for stage in run.stages if stage.status == "running"), None)
+        if stage is not None:
+            stage.status = "failed"
+        run.outcome = "killed"
+        during = f" during {stage.name}" if stage else ""
+        run.error = {
+            "stage": stage.name if stage else None,
+            "type": "KilledError",
+            "message": f"was killed{during} (pid {run.pid} on {run.host}); the published data is untouched",
+            "exit_code": 1,
+        }
+        try:
+            run.save()
+        except OSError:
+            continue
+        found.append(run)
     return found
 
 

@@ -1,12 +1,7 @@
-"""A papermill engine that runs every notebook in this process, each in a fresh namespace.
+"""The papermill engine that executes every notebook of a run in one kernel.
 
-A kernel per notebook costs about 1.5 s to start and imports pandas, DuckDB and dbt again: five times. Here
-all notebooks of a run share one process that has them imported already. What a notebook leaves behind is what
-a kernel leaves: streams, tables, charts, updates of a display and errors with their traceback land in the
-executed copy.
-
-`papermill --engine analytics notebook.ipynb out.ipynb` uses it by name; `analytics.runs.pipeline` makes it the
-default for the time of a run. Everything works with papermill's own engine as well, only slower.
+A kernel of its own for each of five notebooks costs its start, and the imports in it, five times. Here each notebook
+gets an empty namespace of the same kernel. Everything works with papermill's own engine as well, only slower.
 
 Engines: https://papermill.readthedocs.io/en/latest/extending-entry-points.html
 """
@@ -14,24 +9,30 @@ Engines: https://papermill.readthedocs.io/en/latest/extending-entry-points.html
 from __future__ import annotations
 
 import contextlib
-import io
-import sys
-import tempfile
-import types
+import logging
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
-import nbformat
-from ipykernel.compiler import XCachingCompiler
-from IPython.core.displayhook import DisplayHook
-from IPython.core.displaypub import DisplayPublisher
-from IPython.core.getipython import get_ipython
-from IPython.core.interactiveshell import InteractiveShell
-from papermill.engines import Engine, NBClientEngine, NotebookExecutionManager
-from traitlets import Type
-from traitlets.config import Config
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 
-from analytics.common import progress
+from analytics.errors import first_line
+from analytics.runs.kernel import Kernel
+from analytics.settings import PROJECT_ROOT
+
+logger = logging.getLogger(__name__)
+
+# Much longer than a kernel needs: what is waited for here is a machine that has something else to do.
+STARTUP_SECONDS = 180
+OUTPUT_SECONDS = 120
+
+# The name of a failure that no cell can report.
+KERNEL_DIED = "KernelDied"
 
 
 class Observer(Protocol):
@@ -40,33 +41,90 @@ class Observer(Protocol):
     def started(self, output_path: str) -> None:
         """The notebook that will be written to `output_path` starts."""
 
-    def finished(self, output_path: str, notebook: nbformat.NotebookNode, error: BaseException | None) -> None:
+    def finished(self, output_path: str, notebook: NotebookNode, error: Failure | None) -> None:
         """It ended; `error` is what stopped it."""
 
     def scrub(self, text: str) -> str:
         """`text` fit to be stored: without secrets."""
 
 
+class Failure(Exception):
+    """What stopped a notebook: the name of the exception in its cell, or KERNEL_DIED, and what it says."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.message = message
+
+
+# A notebook must not see what the one before it left behind; what that imported stays imported.
+_EMPTY_NAMESPACE = f"get_ipython().reset(); __import__('os').chdir({str(PROJECT_ROOT)!r})"
+
+
+class _Notebook(PapermillNotebookClient):
+    """Papermill's client, storing nothing that `scrub` takes away."""
+
+    def __init__(
+        self, nb_man: NotebookExecutionManager, manager: AsyncKernelManager, observer: Observer | None
+    ) -> None:
+        super().__init__(nb_man, km=manager, timeout=None, startup_timeout=STARTUP_SECONDS, log=logger)
+        self.iopub_timeout = OUTPUT_SECONDS
+        self._scrub = observer.scrub if observer else str
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """Take in one message of the kernel."""
+        if msg["msg_type"] in ("stream", "display_data", "update_display_data", "execute_result", "error"):
+            msg["content"] = _texts(msg["content"], self._scrub)
+        output = super().process_message(msg, cell, cell_index)
+        if msg["msg_type"] == "stream":
+            for stream in cell.outputs:
+                if stream.output_type == "stream":  # a secret may have come in two pieces
+                    stream.text = self._scrub(stream.text)
+        return output
+
+    def failure(self) -> Failure | None:
+        """The first error that a cell shows, also one whose code went through, as when a chart cannot be drawn."""
+        for cell in self.nb.cells:
+            for output in cell.get("outputs", []):
+                if output.output_type == "error":
+                    return Failure(output.ename, output.evalue)
+        return None
+
+
+def _texts(value: Any, change: Callable[[str], str]) -> Any:
+    """`value` of a message with every text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_texts(item, change) for item in value]
+    return {key: _texts(item, change) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+_kernel: Kernel | None = None
 _observer: Observer | None = None
 
 
 @contextlib.contextmanager
-def observed_by(observer: Observer) -> Iterator[None]:
-    """Report notebooks to `observer` inside the block."""
-    global _observer
-    before, _observer = _observer, observer
+def one_kernel(kernel: Kernel, observer: Observer) -> Iterator[None]:
+    """Within the block papermill, and so Ploomber, runs every notebook in `kernel` and tells `observer`."""
+    global _kernel, _observer
+    # Ploomber cannot name another papermill engine in pipeline.yaml: for this time it is the default.
+    default = papermill_engines.get_engine(None)
+    papermill_engines.register(None, RunEngine)
+    _kernel, _observer = kernel, observer
     try:
         yield
     finally:
-        _observer = before
+        _kernel = _observer = None
+        papermill_engines.register(None, default)
 
 
-class InProcessEngine(Engine):
-    """Runs the cells in an IPython shell of this process."""
+class RunEngine(Engine):
+    """Runs the cells in the kernel of `one_kernel`; outside of it in one that lives as long as the notebook runs."""
 
     @classmethod
-    def execute_notebook(cls, nb: nbformat.NotebookNode, kernel_name: str, **options: Any) -> nbformat.NotebookNode:
-        """As papermill's, without its own bar when somebody else reports progress."""
+    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, **options: Any) -> NotebookNode:
+        """As papermill's, without its own bar when an observer reports progress."""
         if _observer:
             options["progress_bar"] = False
         return super().execute_notebook(nb, kernel_name, **options)
@@ -76,211 +134,49 @@ class InProcessEngine(Engine):
         """Run all cells; stop at the first that fails, its error being the cell's last output.
 
         Raises:
-            KeyboardInterrupt: the run was interrupted; the notebook is saved as far as it got.
+            Failure: the kernel died.
         """
-        if get_ipython() is not None:  # called from inside a notebook: that shell must stay what it is
-            NBClientEngine.execute_managed_notebook(nb_man, kernel_name, **options)
+        if _kernel is not None:
+            _execute(nb_man, _kernel, _observer)
             return
-        path = str(nb_man.output_path or "")
-        error: BaseException | None = None
-        if _observer:
-            _observer.started(path)
+        kernel = Kernel(Path(os.devnull))
         try:
-            with _shell() as shell:
-                error = _run_cells(shell, nb_man)
-        except BaseException as unexpected:
-            error = unexpected
+            _execute(nb_man, kernel, None)
+        finally:
+            kernel.kill()
+
+
+def _execute(nb_man: NotebookExecutionManager, kernel: Kernel, observer: Observer | None) -> None:
+    path = str(nb_man.output_path or "")
+    if observer:
+        observer.started(path)
+    failure: Failure | None = None
+    try:
+        failure = _run_cells(nb_man, kernel, observer)
+    except BaseException as error:
+        failure = Failure(type(error).__name__, first_line(error))
+        raise
+    finally:
+        if observer:
+            observer.finished(path, nb_man.nb, failure)
+    if failure is not None and failure.name == KERNEL_DIED:
+        raise failure
+
+
+def _run_cells(nb_man: NotebookExecutionManager, kernel: Kernel, observer: Observer | None) -> Failure | None:
+    """Run the cells of a notebook in an empty namespace; returns what stopped it."""
+    notebook = _Notebook(nb_man, kernel.manager, observer)
+    try:
+        notebook.kc = kernel.client = kernel.client or notebook.start_new_kernel_client()
+        notebook.wait_for_reply(notebook.kc.execute(_EMPTY_NAMESPACE, silent=True, store_history=False))
+        notebook.execute(cleanup_kc=False)
+    except (DeadKernelError, RuntimeError):
+        # what nbclient and jupyter_client raise for a kernel that ended, also while it starts
+        if not kernel.is_dead:
             raise
-        finally:
-            if _observer:
-                _observer.finished(path, nb_man.nb, error)
-        if isinstance(error, KeyboardInterrupt):
-            raise error
+        return Failure(KERNEL_DIED, kernel.how_it_died())
+    return notebook.failure()
 
 
-def _run_cells(shell: _Shell, nb_man: NotebookExecutionManager) -> BaseException | None:
-    count = 0
-    for index, cell in enumerate(nb_man.nb.cells):
-        if cell.cell_type != "code" or not cell.source.strip():
-            continue
-        count += 1
-        nb_man.cell_start(cell, index)
-        cell.execution_count = shell.execution_count = shell.outputs.count = count
-        cell.outputs = shell.outputs.cells = []
-        with contextlib.redirect_stdout(_Stream(shell.outputs, "stdout")):  # noqa: SIM117
-            with _redirected_stderr(shell.outputs):
-                outcome = shell.run_cell(cell.source, store_history=True)
-        error = outcome.error_before_exec or outcome.error_in_exec or shell.outputs.shown_error()
-        if error is not None:
-            nb_man.cell_exception(cell, index, exception=error)
-        nb_man.cell_complete(cell, index)
-        if error is not None:
-            return error
-    return None
-
-
-@contextlib.contextmanager
-def _redirected_stderr(outputs: _Outputs) -> Iterator[None]:
-    """Standard error into the notebook; progress bars still find the terminal."""
-    with progress.bars_on(sys.stderr), contextlib.redirect_stderr(_Stream(outputs, "stderr")):
-        yield
-
-
-class _Outputs:
-    """The outputs of the running cell, in the notebook format. https://nbformat.readthedocs.io"""
-
-    def __init__(self) -> None:
-        self.cells: list[Any] = []
-        self.count = 0  # the running cell's number
-        self._displays: dict[str, list[Any]] = {}
-        self._clear_at_next = False
-
-    def stream(self, name: str, text: str) -> None:
-        text = _scrub(text)
-        self._clear_if_asked()
-        last = self.cells[-1] if self.cells else None
-        if last is not None and last.output_type == "stream" and last.name == name:
-            last.text += text
-        else:
-            self.cells.append(nbformat.v4.new_output("stream", name=name, text=text))
-
-    def display(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None) -> None:
-        self._clear_if_asked()
-        output = nbformat.v4.new_output("display_data", data=_storable(data), metadata=metadata)
-        self.cells.append(output)
-        if display_id:
-            self._displays.setdefault(display_id, []).append(output)
-
-    def update(self, data: dict[str, Any], metadata: dict[str, Any], display_id: str | None) -> None:
-        for output in self._displays.get(display_id or "", []):
-            output.data, output.metadata = nbformat.from_dict(_storable(data)), nbformat.from_dict(metadata)
-
-    def result(self, data: dict[str, Any], metadata: dict[str, Any], count: int) -> None:
-        self._clear_if_asked()
-        self.cells.append(
-            nbformat.v4.new_output("execute_result", data=_storable(data), metadata=metadata, execution_count=count)
-        )
-
-    def error(self, name: str, value: str, traceback: list[str]) -> None:
-        self._clear_if_asked()
-        self.cells.append(
-            nbformat.v4.new_output(
-                "error", ename=name, evalue=_scrub(value), traceback=[_scrub(line) for line in traceback]
-            )
-        )
-
-    def shown_error(self) -> BaseException | None:
-        """The error a cell shows although its code went through, as when a chart cannot be drawn."""
-        for output in self.cells:
-            if output.output_type == "error":
-                return RuntimeError(f"{output.ename}: {output.evalue}")
-        return None
-
-    def clear(self, wait: bool) -> None:
-        self._clear_at_next = True
-        if not wait:
-            self._clear_if_asked()
-
-    def _clear_if_asked(self) -> None:
-        if self._clear_at_next:
-            self._clear_at_next = False
-            self.cells.clear()
-
-
-def _scrub(text: str) -> str:
-    return _observer.scrub(text) if _observer else text
-
-
-def _storable(data: dict[str, Any]) -> dict[str, Any]:
-    """A display's data as a kernel would send it: images in base64, text without secrets."""
-    from ipykernel.jsonutil import encode_images, json_clean
-
-    clean = json_clean(encode_images(data))
-    return {kind: _scrub(value) if isinstance(value, str) else value for kind, value in clean.items()}
-
-
-class _Stream(io.TextIOBase):
-    """`sys.stdout` or `sys.stderr` of a cell."""
-
-    encoding = "utf-8"
-
-    def __init__(self, outputs: _Outputs, name: str) -> None:
-        self._outputs, self._name = outputs, name
-
-    def write(self, text: str) -> int:
-        if text:
-            self._outputs.stream(self._name, text)
-        return len(text)
-
-    def writable(self) -> bool:
-        return True
-
-
-class _DisplayHook(DisplayHook):
-    """The value of a cell's last expression."""
-
-    def write_output_prompt(self) -> None:
-        pass
-
-    def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-        self.shell.outputs.result(format_dict, md_dict or {}, self.shell.outputs.count)
-
-    def finish_displayhook(self) -> None:
-        pass
-
-
-class _DisplayPublisher(DisplayPublisher):
-    """`display(...)`, its updates and `clear_output()`."""
-
-    def publish(
-        self,
-        data: dict[str, Any],
-        metadata: dict[str, Any] | None = None,
-        source: Any = None,
-        *,
-        transient: dict[str, Any] | None = None,
-        update: bool = False,
-        **_: Any,
-    ) -> None:
-        show: Callable[..., None] = self.shell.outputs.update if update else self.shell.outputs.display
-        show(data, metadata or {}, (transient or {}).get("display_id"))
-
-    def clear_output(self, wait: bool = False) -> None:
-        self.shell.outputs.clear(wait)
-
-
-class _Shell(InteractiveShell):
-    """IPython without a terminal: everything shown is collected."""
-
-    displayhook_class = Type(_DisplayHook)
-    display_pub_class = Type(_DisplayPublisher)
-    compiler_class = Type(XCachingCompiler)  # names cells as a kernel does, so tracebacks show them alike
-
-    def __init__(self, **options: Any) -> None:
-        self.outputs = _Outputs()
-        super().__init__(**options)
-
-    def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
-        self.outputs.error(etype.__name__, str(evalue), stb)
-
-    def enable_gui(self, gui: str | None = None) -> None:
-        """A notebook has no GUI event loop."""
-
-
-@contextlib.contextmanager
-def _shell() -> Iterator[_Shell]:
-    """A shell with an empty namespace; `__main__` and the working directory are put back afterwards."""
-    config = Config()
-    config.HistoryManager.enabled = False
-    main = sys.modules["__main__"]
-    with tempfile.TemporaryDirectory(prefix="ipython-") as folder:
-        shell = _Shell.instance(
-            config=config, user_module=types.ModuleType("__main__"), user_ns=None, ipython_dir=folder
-        )
-        try:
-            with contextlib.chdir("."):
-                yield shell
-        finally:
-            shell.reset(new_session=False)
-            _Shell.clear_instance()
-            sys.modules["__main__"] = main
+# What installations from before registered with papermill, which imports it whatever it then uses.
+InProcessEngine = RunEngine

@@ -1,7 +1,7 @@
 """All stages as one Ploomber build, with a lock, a run folder and an outcome.
 
-Ploomber decides what runs and in which order (`pipeline.yaml`), papermill executes the notebooks, and
-`analytics.runs.notebook_engine` spares a kernel for each. Where the time goes is in docs/decisions.md.
+Ploomber decides what runs and in which order (`pipeline.yaml`), papermill executes the notebooks, all in the one kernel
+of `analytics.runs.notebook_engine`. Where the time goes is in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -9,30 +9,32 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
+import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote, urlsplit
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING, Any
 
 from analytics import errors
+from analytics.common import progress
 from analytics.common.clock import utc_now
+from analytics.common.files import disk_errors
 from analytics.common.lock import run_lock
-from analytics.common.process import environment, terminable
+from analytics.common.process import terminable, without_url_grammar
 from analytics.errors import AnalyticsError, first_line
 from analytics.runs import history as runs
 from analytics.runs.history import DEFAULT_DEPLOYMENT, Run
-from analytics.runs.notebook import NO_TELEMETRY, result_of
+from analytics.runs.notebook import result_of
+from analytics.runs.surroundings import log_to, secrets, settings_environment
 from analytics.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from analytics.runs.notebook_engine import Failure
 
 logger = logging.getLogger(__name__)
 
-# Ploomber and papermill log at length what the executed notebook shows anyway.
-_QUIET = {"papermill": logging.ERROR, "ploomber": logging.CRITICAL}
+# A stage that takes longer says so, and again after twice the time.
+SILENT_SECONDS = 30
 
 
 def run(
@@ -42,6 +44,7 @@ def run(
     full_refresh: bool = False,
     deployment: str = DEFAULT_DEPLOYMENT,
     say: Callable[[str], None] = lambda line: print(line, flush=True),
+    on_killed: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Run extract, load, transform, validate and publish; only what is needed when nothing is new.
 
@@ -50,85 +53,95 @@ def run(
         full_refresh: load every document again and rebuild every model.
         deployment: the schedule's name; part of the run folder's name.
         say: takes the lines a person should see while it runs.
+        on_killed: takes each earlier run that never came to its end, once.
 
     Raises:
         BusyError: another run is active; this one left nothing behind.
         AnalyticsError: a stage failed (or one of its kinds: ConfigError, ValidationFailedError, …); one line
-            naming stage, reason and executed notebook. run.json says the same; the published data is
-            untouched.
+            naming stage, reason and executed notebook. run.json says the same, if it can be written; the published
+            data is untouched.
     """
     os.umask(0o077)
     with run_lock(settings, holder=f"pipeline ({deployment})"):
-        record = runs.begin(
-            settings,
-            deployment,
-            {
+        # nobody else is running: who says so was killed
+        for killed in runs.settle_killed(settings):
+            say(f"{killed.run_id} {killed.error['message']}")
+            on_killed(killed)
+        with disk_errors("pipeline", settings.data_dir):
+            parameters = {
                 "full_backfill": full_backfill,
                 "full_refresh": full_refresh,
                 "source": settings.source,
                 "analytics_tz": settings.analytics_tz,
                 "dbt_target": settings.dbt_target,
-            },
-        )
-        watch = _Watch(settings, record, say)
-        started = time.monotonic()
-        with _log_to(record.folder / "run.log", watch.scrub):
-            try:
-                with _environment(settings), terminable():
-                    logger.info("run %s started", record.run_id)
-                    _build(record, watch)
-                _conclude(record, watch)
-            except BaseException as error:
-                failure = _failure(error, record, watch)
-                record.outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                record.error = {
-                    "stage": watch.current,
-                    "type": type(failure).__name__,
-                    "message": str(failure),
-                    "exit_code": failure.exit_code,
-                }
-                raise failure from error
-            finally:
-                record.finished_at = utc_now().isoformat(timespec="milliseconds")
-                record.duration_seconds = round(time.monotonic() - started, 3)
-                record.save()
-                logger.info("%s", record)
+            }
+            record = runs.begin(settings, deployment, parameters)
+            _run(settings, record, say)
         runs.prune(settings)
     return record
 
 
+def _run(settings: Settings, record: Run, say: Callable[[str], None]) -> None:
+    watch = _Watch(settings, record, say)
+    started = time.monotonic()
+    with log_to(record.folder / "run.log", watch.scrub):
+        failure: AnalyticsError | None = None
+        try:
+            with settings_environment(settings), terminable(), watch:
+                logger.info("run %s started", record.run_id)
+                _build(record, watch)
+            _conclude(record, watch)
+        except BaseException as error:
+            failure = _failure(error, record, watch)
+            record.outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            record.error = {
+                "stage": watch.current,
+                "type": type(failure).__name__,
+                "message": str(failure),
+                "exit_code": failure.exit_code,
+            }
+            raise failure from error
+        finally:
+            record.finished_at = utc_now().isoformat(timespec="milliseconds")
+            record.duration_seconds = round(time.monotonic() - started, 3)
+            # on a full disk what failed is what has to be said, and the next run finds this one unfinished
+            with contextlib.suppress(OSError) if failure else contextlib.nullcontext():
+                record.save()
+            logger.info("%s", record)
+
+
 def _build(record: Run, watch: _Watch) -> None:
     """The Ploomber build of pipeline.yaml with this run's parameters."""
-    # jsonschema (through nbformat) builds a grammar for checking IRIs when this package is there: 0.9 s.
-    # Nothing here has an IRI to check, and without it jsonschema just leaves that format unchecked.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    from papermill.engines import papermill_engines
-    from ploomber.exceptions import DAGBuildError
-    from ploomber.spec import DAGSpec
+    with without_url_grammar():
+        from analytics.runs.kernel import Kernel
 
-    from analytics.runs.notebook_engine import InProcessEngine, observed_by
+        # it gets ready while Ploomber is imported
+        kernel = Kernel(record.folder / "run.log")
+        try:
+            from ploomber.exceptions import DAGBuildError
+            from ploomber.spec import DAGSpec
 
-    parameters = {
-        "run_id": record.run_id,
-        "runs": str(record.folder),
-        "full_backfill": record.parameters["full_backfill"],
-        "full_refresh": record.parameters["full_refresh"],
-    }
-    # Ploomber cannot name another papermill engine in pipeline.yaml: for this build it becomes the default.
-    default = papermill_engines.get_engine(None)
-    papermill_engines.register(None, InProcessEngine)
-    try:
-        with observed_by(watch):
-            DAGSpec(str(PROJECT_ROOT / "pipeline.yaml"), env=parameters).to_dag().build(show_progress=False)
-    except DAGBuildError as error:
-        failure = watch.failure()
-        if failure is None:
-            raise
-        raise failure from error
-    finally:
-        papermill_engines.register(None, default)
-        for leftover in record.folder.glob(".*.metadata"):  # what Ploomber compares code with; every run is a new one
-            leftover.unlink()
+            from analytics.runs.notebook_engine import one_kernel
+
+            parameters = {
+                "run_id": record.run_id,
+                "runs": str(record.folder),
+                "full_backfill": record.parameters["full_backfill"],
+                "full_refresh": record.parameters["full_refresh"],
+            }
+            try:
+                with one_kernel(kernel, watch):
+                    DAGSpec(str(PROJECT_ROOT / "pipeline.yaml"), env=parameters).to_dag().build(show_progress=False)
+            except DAGBuildError as error:
+                failure = watch.failure()
+                if failure is None:
+                    raise
+                raise failure from error
+            kernel.stop()
+        finally:
+            kernel.kill()
+            for leftover in record.folder.glob(".*.metadata"):  # what Ploomber compares code with; every run is new
+                leftover.unlink()
 
 
 class _Watch:
@@ -136,10 +149,17 @@ class _Watch:
 
     def __init__(self, settings: Settings, record: Run, say: Callable[[str], None]) -> None:
         self._record, self._say = record, say
-        self._secrets = _secrets(settings)
+        self._secrets = secrets(settings)
         self._started = 0.0
         self._current: str | None = None
-        self._error: tuple[str, str] | None = None  # type and message of what stopped the current stage
+        self._error: tuple[str, str] | None = None  # name and message of what stopped the current stage
+        self._reminder: threading.Timer | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._quiet()
 
     def started(self, output_path: str) -> None:
         stage = self._record.stage(Path(output_path).stem)
@@ -148,8 +168,11 @@ class _Watch:
         stage.started_at = utc_now().isoformat(timespec="milliseconds")
         self._record.save()
         logger.info("%s started", stage.name)
+        if not progress.show_status(f"{stage.name:10}running since {utc_now().astimezone():%H:%M:%S}"):
+            self._remind(stage.name, SILENT_SECONDS)
 
-    def finished(self, output_path: str, notebook: Any, error: BaseException | None) -> None:
+    def finished(self, output_path: str, notebook: Any, error: Failure | None) -> None:
+        self._quiet()
         stage = self._record.stage(Path(output_path).stem)
         stage.duration_seconds = round(time.monotonic() - self._started, 3)
         shown = result_of(notebook)
@@ -157,7 +180,7 @@ class _Watch:
             stage.summary, stage.result = self.scrub(shown["summary"]), shown["result"]
         if error is not None:
             stage.status = "failed"
-            self._error = (type(error).__name__, self.scrub(first_line(error)))
+            self._error = (error.name, self.scrub(first_line(error)))
             logger.error("%s failed after %.1f s: %s", stage.name, stage.duration_seconds, ": ".join(self._error))
         else:
             stage.status = "skipped" if shown and shown["skipped"] else "succeeded"
@@ -165,6 +188,21 @@ class _Watch:
             self._say(f"{stage.name:10}{stage.duration_seconds:6.1f} s  {stage.summary}")
             logger.info("%s %s in %.1f s: %s", stage.name, stage.status, stage.duration_seconds, stage.summary)
         self._record.save()
+
+    def _remind(self, name: str, seconds: float) -> None:
+        def tell() -> None:
+            self._say(f"{name:10}runs for {time.monotonic() - self._started:.0f} s")
+            self._remind(name, 2 * seconds)
+
+        self._reminder = threading.Timer(seconds, tell)
+        self._reminder.daemon = True
+        self._reminder.start()
+
+    def _quiet(self) -> None:
+        progress.hide_status()
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
 
     def scrub(self, text: str) -> str:
         """`text` without the secrets of the settings."""
@@ -182,10 +220,16 @@ class _Watch:
         """The error of the failed stage as the kind it was; None when no stage failed."""
         if self._error is None or self._current is None:
             return None
+        from analytics.runs.notebook_engine import KERNEL_DIED
+
         name, message = self._error
         kind = getattr(errors, name, AnalyticsError)
         known = isinstance(kind, type) and issubclass(kind, AnalyticsError)
-        reason = message if known and hasattr(errors, name) else f"{name}: {message}"
+        died = name == KERNEL_DIED
+        reason = message if died or (known and hasattr(errors, name)) else f"{name}: {message}"
+        if died:
+            log = self._record.folder / "run.log"
+            return AnalyticsError(f"{self._current} failed: its kernel died: {message}; log: {log}")
         notebook = self._record.folder / self._record.stage(self._current).notebook
         return (kind if known else AnalyticsError)(f"{self._current} failed: {reason}; executed notebook: {notebook}")
 
@@ -215,59 +259,3 @@ def _failure(error: BaseException, record: Run, watch: _Watch) -> AnalyticsError
     return AnalyticsError(
         f"the pipeline failed{during}: {watch.scrub(first_line(error))}; log: {record.folder / 'run.log'}"
     )
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """Every text that must not be written anywhere, longest first."""
-    found: set[str] = set()
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr) and value.get_secret_value():
-            found.add(value.get_secret_value())
-    if settings.mongo_uri:
-        password = urlsplit(settings.mongo_uri.get_secret_value()).password
-        if password:
-            found |= {password, unquote(password), quote(unquote(password), safe="")}
-    return sorted((secret for secret in found if len(secret) > 3), key=len, reverse=True)
-
-
-@contextlib.contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
-    """The settings as environment variables: what the notebooks read, here or in kernels of their own."""
-    values = dict(NO_TELEMETRY)
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is not None:
-            values[name.upper()] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    with environment(values):
-        yield
-
-
-@contextlib.contextmanager
-def _log_to(path: Path, scrub: Callable[[str], str]) -> Iterator[None]:
-    """Everything that is logged, and every warning, into the run's log."""
-
-    class Formatter(logging.Formatter):
-        converter = time.gmtime
-
-        def format(self, log: logging.LogRecord) -> str:
-            return scrub(super().format(log))
-
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
-    handler.addFilter(lambda log: log.levelno >= logging.WARNING or log.name.startswith("analytics"))
-    levels = {name: logging.getLogger(name).level for name in (*_QUIET, "analytics")}
-    for name, level in {**_QUIET, "analytics": logging.INFO}.items():
-        logging.getLogger(name).setLevel(level)
-    root = logging.getLogger()
-    root.addHandler(handler)
-    logging.captureWarnings(True)
-    try:
-        with warnings.catch_warnings():
-            yield
-    finally:
-        logging.captureWarnings(False)
-        root.removeHandler(handler)
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        handler.close()

@@ -1,0 +1,115 @@
+"""The IPython kernel of a run: a process of this Python, whatever kernel an editor has saved in a notebook.
+
+What a library does to that process, up to aborting it, never reaches the run, which still has to record and tell it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+
+from analytics.settings import PROJECT_ROOT
+
+# A Unix socket's path has at most 103 bytes (macOS), and `/kernel-ipc-5` comes after the folder.
+_LONGEST_FOLDER = 90
+
+
+class Kernel:
+    """A kernel process of this Python. Starting it returns at once: it gets ready while the caller goes on."""
+
+    def __init__(self, log: Path) -> None:
+        """`log` takes what the process prints outside of notebooks, as when it crashes.
+
+        Raises:
+            OSError: `log` or a temporary folder cannot be written, or no process can be started.
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="analytics-kernel-"))
+        self.manager = _Manager(connection_file=str(self._folder / "kernel.json"))
+        if len(str(self._folder)) < _LONGEST_FOLDER:
+            self.manager.transport = "ipc"
+        self.client: AsyncKernelClient | None = None
+        try:
+            self._start(log)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _start(self, log: Path) -> None:
+        outside = os.dup(2)
+        try:
+            with log.open("ab") as stream:
+                run_sync(self.manager.start_kernel)(
+                    extra_arguments=[str(outside)],
+                    cwd=str(PROJECT_ROOT),
+                    # nobody's own start-up files: a run depends on the repository and the settings alone
+                    env={**os.environ, "IPYTHONDIR": str(self._folder)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    pass_fds=(outside,),
+                )
+        finally:
+            os.close(outside)
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process."""
+        return int(self.manager.provisioner.process.pid)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process has ended."""
+        return not self.manager.has_kernel or self.manager.provisioner.process.poll() is not None
+
+    def how_it_died(self) -> str:
+        """A few words on what ended the process."""
+        code = self.manager.provisioner.process.returncode if self.manager.has_kernel else None
+        if code is None or code >= 0:
+            return f"its process ended by itself{f' with exit code {code}' if code else ''}"
+        name = signal.Signals(-code).name
+        reason = {
+            "SIGKILL": "somebody, or the system when memory ran out, killed it",
+            "SIGABRT": "a library aborted it",
+            "SIGSEGV": "a library crashed it",
+        }.get(name, "a signal ended it")
+        return f"{reason} ({name})"
+
+    def stop(self) -> None:
+        """End the kernel the way Jupyter does."""
+        try:
+            if self.client is not None:
+                self.client.stop_channels()
+            run_sync(self.manager.shutdown_kernel)()
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the kernel now, whatever it does; safe to call again."""
+        process = getattr(self.manager.provisioner, "process", None)
+        if process is not None:
+            process.kill()
+            process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class _Manager(AsyncKernelManager):
+    """Starts this Python with `kernel_process`, not the kernel of some name."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """How the process is started."""
+        return KernelSpec(
+            argv=[sys.executable, "-m", "analytics.runs.kernel_process", "-f", "{connection_file}"],
+            display_name="Claude Code analytics",
+            language="python",
+        )
