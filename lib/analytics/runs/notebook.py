@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.common.text import clean
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -53,8 +55,28 @@ def _prepare() -> None:
     import altair
 
     altair.renderers.enable("svg")
+    altair.renderers.register("clean svg", _of_clean_texts(altair.renderers.get()))
+    altair.renderers.enable("clean svg")
     altair.theme.register("roomy", enable=True)(_roomy)
     altair.data_transformers.disable_max_rows()  # the limit is for data kept in a notebook; a drawing holds none
+
+
+def _of_clean_texts(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """A renderer of charts that is given no character that XML does not allow, wherever in the chart it stood: the one
+    for SVG aborts the whole process."""
+
+    def drawn(spec: dict[str, Any], **options: Any) -> Any:
+        return draw(_clean_texts(spec), **options)
+
+    return drawn
+
+
+def _clean_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list | tuple):
+        return [_clean_texts(item) for item in value]
+    return {_clean_texts(key): _clean_texts(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _roomy() -> dict[str, Any]:
