@@ -241,6 +241,12 @@ def test_dbt_builds_when_prices_have_changed_since_it_prepared(settings: Setting
     assert rows(settings, "select cost_usd::double from marts.fct_messages where model = 'glm-5'") == [(3.0,)]
 
 
+def test_selector_is_no_way_to_options_of_dbt(tmp_path: Path) -> None:
+    for models in ("dim_date --log-path /tmp/elsewhere", "--full-refresh", "-x"):
+        with pytest.raises(ConfigError, match="no options"):
+            transform(load_settings(data_dir=tmp_path), models=models)
+
+
 def test_transform_builds_only_what_is_selected_when_models_are_given(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     result = transform(settings, models="+fct_messages", as_of=AS_OF)

@@ -25,8 +25,6 @@ STILL_LONG = {
     "analytics/metabase/bodies.py",
     "analytics/metabase/provision.py",
     "analytics/raw/store.py",
-    "analytics/sources/sync.py",
-    "analytics/sources/transcripts.py",
     "analytics/warehouse/publish.py",
     "analytics/warehouse/transform.py",
     "transcript_generator/conversation.py",

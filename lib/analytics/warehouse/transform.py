@@ -104,6 +104,8 @@ def transform(
     """
     import duckdb
 
+    if models is not None and any(word.startswith("-") for word in models.split()):
+        raise ConfigError(f"--models {models!r}: names and selectors of dbt only, no options")
     with disk_errors("transform", settings.data_dir):
         try:
             return _transform(settings, full_refresh, models, test, as_of)
