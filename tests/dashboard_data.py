@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ def entry(kind: str, uuid: str, at: str, message: dict[str, Any], **more: Any) -
     """A transcript line of session s1."""
     base = {"type": kind, "uuid": uuid, "sessionId": "s1", "timestamp": at, "cwd": "/w/<b>app</b>"}
     return {**base, "message": message, **more}
+
+
+def line(document: dict[str, Any]) -> str:
+    """As a transcript has it."""
+    return json.dumps(document) + "\n"
 
 
 def tiny_history() -> pa.Table:

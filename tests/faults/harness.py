@@ -241,4 +241,4 @@ class History:
 
     @property
     def marts_before(self) -> dict[str, list[Any]]:
-        return marts(next((self.before / "data" / "versions").glob("*.db")))
+        return marts(next((self.before / "data" / "versions").glob("*/analytics.db")))

@@ -308,7 +308,7 @@ def test_a_reader_keeps_what_it_opened_through_ten_publishes(files: History) -> 
                 (count,) = other.sql("select count(*) from raw.conversations where session_id = 's9'").fetchone()
             assert count == number + 1
     assert len(seen) == 11
-    assert len(list(space.settings.versions_dir.glob("*.db"))) == space.settings.keep_versions
+    assert len(list(space.settings.versions_dir.glob("*/analytics.db"))) == space.settings.keep_versions
 
 
 @pytest.mark.parametrize("source", ["jsonl", "mongodb"])

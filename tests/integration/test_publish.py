@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -78,8 +79,8 @@ def test_published_name_leads_to_the_new_version(settings: Settings) -> None:
     assert published_rows(settings) == served_rows(settings) == 5
     assert result.rows == {"agg_data_quality": 1, "dim_sessions": 5}
     assert re.fullmatch(r"\d{8}T\d{6}\.\d+", result.version)
-    assert os.readlink(settings.published_path) == f"versions/{result.version}.db"
-    assert stat.S_IMODE(result.path.stat().st_mode) == 0o600
+    assert os.readlink(settings.published_path) == f"versions/{result.version}/analytics.db"
+    assert stat.S_IMODE(result.path.stat().st_mode) == 0o400
     assert stat.S_IMODE(settings.versions_dir.stat().st_mode) == 0o700
     assert current_version(settings) == result.version
     assert not settings.build_path.exists()
@@ -134,12 +135,33 @@ def test_rollback_goes_back_one_version_at_a_time_and_publishing_goes_on_from_th
 def test_versions_rise_when_the_clock_falls(settings: Settings) -> None:
     build(settings, 1)
     first = publish(settings)
-    future = settings.versions_dir / "29991231T235959.0.db"
-    first.path.rename(future)
+    first.path.parent.rename(settings.versions_dir / "29991231T235959.0")
     settings.published_path.unlink()
-    settings.published_path.symlink_to(f"versions/{future.name}")
+    settings.published_path.symlink_to("versions/29991231T235959.0/analytics.db")
     build(settings, 2)
     assert publish(settings).version == "29991231T235959.1"
+
+
+def test_versions_of_the_layout_before_are_read_and_rolled_back_to(settings: Settings) -> None:
+    build(settings, 1)
+    first = publish(settings)
+    # as it was published before 0.2
+    former = settings.versions_dir / f"{first.version}.db"
+    first.path.rename(former)
+    first.path.parent.rmdir()
+    settings.published_path.unlink()
+    settings.published_path.symlink_to(f"versions/{former.name}")
+    assert current_version(settings) == first.version
+    build(settings, 2)
+    second = publish(settings)
+    assert versions(settings) == [second.version, first.version]
+    assert rollback(settings).version == first.version
+    assert published_rows(settings) == served_rows(settings) == 1
+    for number in range(3, 8):
+        build(settings, number)
+        publish(settings)
+    assert not former.exists()
+    assert len(list(settings.versions_dir.iterdir())) == settings.keep_versions
 
 
 def test_publish_says_nothing_new_when_there_is_no_working_copy(settings: Settings) -> None:
@@ -235,9 +257,7 @@ def test_versions_may_be_on_another_file_system(tmp_path: Path) -> None:
             assert published_rows(settings) == number
         assert not settings.build_path.exists()
     finally:
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("links", ["hard link", "copy"])

@@ -31,7 +31,9 @@ from analytics.warehouse.working_copy import connect
 if TYPE_CHECKING:
     import duckdb
 
-_VERSION = re.compile(r"(\d{8}T\d{6})\.(\d+)\.db")
+_VERSION = re.compile(r"\d{8}T\d{6}\.\d+")
+# DuckDB calls a database by its file's name, and views keep that name: every version is called the same.
+FILE_NAME = "analytics.db"
 
 # What only a build needs: the documents' text, and what dbt computes anew for the sessions of each run.
 _BUILD_ONLY = [
@@ -157,7 +159,7 @@ def rollback(settings: Settings) -> PublishResult:
                 f" (in {settings.versions_dir}: {', '.join(kept) or 'none'})"
             )
         version = older[0]
-        path = _version_path(settings, version)
+        path = version_path(settings, version)
         # a working copy was made from the version that is left
         remove_database(settings.build_path)
         update = serving.prepare(settings, path, version)
@@ -186,22 +188,24 @@ def versions(settings: Settings) -> list[str]:
         names = os.listdir(settings.versions_dir)
     except FileNotFoundError:
         return []
-    found = [name.removesuffix(".db") for name in names if _VERSION.fullmatch(name)]
-    return sorted(found, key=_order, reverse=True)
+    found = {name.removesuffix(".db") for name in names}
+    there = [name for name in found if _VERSION.fullmatch(name) and version_path(settings, name).exists()]
+    return sorted(there, key=_order, reverse=True)
 
 
 def current_version(settings: Settings) -> str | None:
     """The version that readers open; None when there is none or it cannot be told."""
     published = settings.published_path
     with contextlib.suppress(OSError):
-        target = Path(os.readlink(published)).name
-        return target.removesuffix(".db") if _VERSION.fullmatch(target) else None
+        target = Path(os.readlink(published))
+        name = target.parent.name if target.name == FILE_NAME else target.name.removesuffix(".db")
+        return name if _VERSION.fullmatch(name) else None
     try:
         there = published.stat()
     except OSError:
         return None
     for version in versions(settings):
-        file = _version_path(settings, version).stat()
+        file = version_path(settings, version).stat()
         same_file = (file.st_dev, file.st_ino) == (there.st_dev, there.st_ino)
         # a copy keeps the time of its original
         if same_file or (file.st_size, file.st_mtime_ns) == (there.st_size, there.st_mtime_ns):
@@ -373,16 +377,21 @@ def _next_version(settings: Settings) -> str:
     return f"{stamp}.{number}"
 
 
-def _version_path(settings: Settings, version: str) -> Path:
-    return settings.versions_dir / f"{version}.db"
+def version_path(settings: Settings, version: str) -> Path:
+    """The file of a version; those published before 0.2 lie beside the folders."""
+    former = settings.versions_dir / f"{version}.db"
+    return former if former.exists() else settings.versions_dir / version / FILE_NAME
 
 
 def _move_to_versions(settings: Settings, version: str) -> Path:
-    path = _version_path(settings, version)
+    path = version_path(settings, version)
     settings.versions_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     for leftover in settings.versions_dir.glob(f"*{PARTIAL}"):
         leftover.unlink()
-    settings.build_path.chmod(0o600)
+    for folder in settings.versions_dir.iterdir():
+        if folder.is_dir() and not (folder / FILE_NAME).exists():
+            shutil.rmtree(folder)  # a publish was killed before its file was in it
+    path.parent.mkdir(mode=0o700)
     flush_file(settings.build_path)
     try:
         os.rename(settings.build_path, path)
@@ -390,8 +399,10 @@ def _move_to_versions(settings: Settings, version: str) -> Path:
         if error.errno != errno.EXDEV:
             raise
         copy_database(settings.build_path, path)
-        path.chmod(0o600)
         flush_file(path)
+    # never to be changed again
+    path.chmod(0o400)
+    flush_folder(path.parent)
     flush_folder(settings.versions_dir)
     remove_database(settings.build_path)
     return path
@@ -431,5 +442,8 @@ def _prune(settings: Settings, current: str, since: str | None) -> list[str]:
     line = [v for v in kept if v not in abandoned]
     pruned = abandoned + [v for v in line[settings.keep_versions :] if v != current]
     for version in pruned:
-        remove_database(_version_path(settings, version))
+        path = version_path(settings, version)
+        remove_database(path)
+        if path.parent.name == version:
+            shutil.rmtree(path.parent)
     return pruned

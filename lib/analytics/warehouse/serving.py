@@ -304,21 +304,25 @@ def _write_views(folder: Path, marts: list[Mart]) -> bool:
         return False
     with partial_file(target, durable=True) as temporary:
         with duckdb.connect(str(temporary)) as connection:
+            connection.execute(f"create schema {MARTS_SCHEMA}")
             for mart in marts:
                 listed = ", ".join(_name(column) for column, _ in mart.columns)
-                connection.execute(
-                    f"create view {_name(mart.name)} as select {listed}"
-                    f" from read_parquet({_text(_files(folder / 'current', mart.name))})"
-                )
+                # the same SQL runs here and on the published file; `main` stays for what users wrote before 0.2
+                for schema in (MARTS_SCHEMA, "main"):
+                    connection.execute(
+                        f"create view {schema}.{_name(mart.name)} as select {listed}"
+                        f" from read_parquet({_text(_files(folder / 'current', mart.name))})"
+                    )
         temporary.chmod(mode)
     return True
 
 
-_Views = dict[str, tuple[bool, tuple[tuple[str, str], ...]]]
+# (schema, name) -> whether the view reads its file, and its columns
+_Views = dict[tuple[str, str], tuple[bool, tuple[tuple[str, str], ...]]]
 
 
 def _expected_views(marts: list[Mart]) -> _Views:
-    return {mart.name: (True, mart.columns) for mart in marts}
+    return {(schema, mart.name): (True, mart.columns) for schema in (MARTS_SCHEMA, "main") for mart in marts}
 
 
 def _stored_views(folder: Path) -> _Views | None:
@@ -331,10 +335,10 @@ def _stored_views(folder: Path) -> _Views | None:
         shutil.copyfile(folder / SERVING_FILE, copied)
         with duckdb.connect(str(copied), read_only=True) as connection:
             views = connection.execute(
-                "select view_name, sql from duckdb_views() where not internal and schema_name = 'main'"
+                "select schema_name, view_name, sql from duckdb_views() where not internal"
             ).fetchall()
             columns = connection.execute(
-                "select table_name, column_name, data_type from duckdb_columns()"
+                "select schema_name, table_name, column_name, data_type from duckdb_columns()"
                 " where database_name = current_database() and not internal order by table_name, column_index"
             ).fetchall()
     except (FileNotFoundError, duckdb.Error):  # none yet, damaged, or written by a newer DuckDB
@@ -342,11 +346,11 @@ def _stored_views(folder: Path) -> _Views | None:
     finally:
         copied.unlink(missing_ok=True)
     return {
-        view: (
+        (schema, view): (
             _text(_files(folder / "current", view)) in sql,
-            tuple((column, kind) for table, column, kind in columns if table == view),
+            tuple((column, kind) for place, table, column, kind in columns if (place, table) == (schema, view)),
         )
-        for view, sql in views
+        for schema, view, sql in views
     }
 
 
