@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from analytics.raw import envelope, maintenance
+from analytics.raw.catalog import local_path
 from analytics.raw.envelope import to_envelope
-from analytics.raw.store import RawStore, keep_new, local_path
+from analytics.raw.store import RawStore, keep_new
 from analytics.settings import Settings
 from analytics.sources.batch import BATCH_SCHEMA
 from analytics.warehouse.load import load

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("analytics.cli.config", "Print the effective settings, secrets masked."),
     "sync": ("analytics.cli.ingest", "Copy new transcript lines into MongoDB."),
     "extract": ("analytics.cli.ingest", "Read new documents from the source into Iceberg."),
+    "reconcile": ("analytics.cli.ingest", "Compare every document of the source with what is stored."),
     "iceberg": ("analytics.cli.ingest", "Inspect and maintain the raw Iceberg tables."),
     "dead-letters": ("analytics.cli.dead_letters", "List, export and replay documents that could not be stored."),
     "load": ("analytics.cli.warehouse", "Load new Iceberg snapshots into the working DuckDB copy."),

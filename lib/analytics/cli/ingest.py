@@ -1,4 +1,4 @@
-"""`claude-analytics sync`, `extract` and `iceberg`."""
+"""`claude-analytics sync`, `extract`, `reconcile` and `iceberg`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,26 @@ def extract(full_backfill: bool) -> None:
         result = work.extract(settings, full_backfill=full_backfill)
     echo(f"extract: {result}")
     echo("next: claude-analytics load, or claude-analytics iceberg info")
+
+
+@click.command()
+@click.option("--apply", is_flag=True, help="Add what is missing and replace what changed; nothing is removed.")
+def reconcile(apply: bool) -> None:
+    """Compare every document of the source with what is stored: missing, changed, deleted.
+
+    An extract compares ids only. Deleted documents are counted and kept: `purge` is what removes.
+    """
+    from analytics.common.lock import run_lock
+    from analytics.raw import reconcile as work
+
+    settings = load_settings()
+    with run_lock(settings, holder="reconcile"):
+        result = work.reconcile(settings, apply=apply)
+    echo(result)
+    if result.is_same:
+        echo("everything in the source is stored as it is there")
+    else:
+        echo(f"next: claude-analytics {'pipeline' if apply else 'reconcile --apply'}")
 
 
 @click.group()
@@ -110,3 +130,29 @@ def expire(older_than_days: float | None, grace_hours: float) -> None:
     age = None if older_than_days is None else timedelta(days=older_than_days)
     with run_lock(settings, holder="iceberg expire"):
         echo(maintenance.expire(RawStore(settings), older_than=age, grace=timedelta(hours=grace_hours)))
+
+
+@iceberg.command()
+def dedupe() -> None:
+    """Leave one row of each document, should two writers have stored it twice."""
+    from analytics.common.lock import run_lock
+    from analytics.raw import rewrite
+    from analytics.raw.store import RawStore
+
+    settings = load_settings()
+    with run_lock(settings, holder="iceberg dedupe"):
+        echo(rewrite.dedupe(RawStore(settings)))
+
+
+@iceberg.command()
+@click.argument("snapshot_id", type=int)
+def rollback(snapshot_id: int) -> None:
+    """Go back to an earlier snapshot of raw.conversations (`iceberg snapshots` lists them)."""
+    from analytics.common.lock import run_lock
+    from analytics.raw import rewrite
+    from analytics.raw.store import RawStore
+
+    settings = load_settings()
+    with run_lock(settings, holder="iceberg rollback"):
+        echo(rewrite.rollback(RawStore(settings), snapshot_id))
+    echo("next: claude-analytics pipeline, which also reads again what the source still has")

@@ -109,7 +109,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
     """
     from analytics.common.lock import run_lock
     from analytics.quality.validate import validate
-    from analytics.raw import maintenance
+    from analytics.raw import rewrite
     from analytics.raw.store import RawStore
     from analytics.warehouse import publish
     from analytics.warehouse.load import load
@@ -129,10 +129,10 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         reached("purge.remembered")
 
         say("raw tables ...")
-        documents, files = maintenance.remove(
+        documents, files = rewrite.remove(
             store, store.conversations, lambda rows: mask_rows(rows, [stone], frozenset(ids))
         )
-        letters, letter_files = maintenance.remove(store, store.dead_letters, lambda rows: mask_letters(rows, stone))
+        letters, letter_files = rewrite.remove(store, store.dead_letters, lambda rows: mask_letters(rows, stone))
         _purge_sync(settings, stone)
         reached("purge.rows")
         say("published data ...")

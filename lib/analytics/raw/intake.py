@@ -14,7 +14,8 @@ from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.privacy.tombstones import tombstones
 from analytics.raw import envelope
-from analytics.raw.store import DEAD_LETTER_SCHEMA, RawStore, keep_new
+from analytics.raw.catalog import DEAD_LETTER_SCHEMA
+from analytics.raw.store import RawStore, keep_new
 from analytics.settings import Settings
 from analytics.sources.batch import Batch, DeadLetter, fingerprint
 
@@ -116,11 +117,15 @@ class Intake:
         """Make rows of what is new in `batch`, to be committed later."""
         self.read += len(batch) + len(batch.dead) + batch.recognised
         self.skipped += batch.recognised
-        rows, dead = self._rows(batch)
+        rows, dead = self.rows_of(batch)
+        self.add(rows, dead)
+        self._pending_bytes += batch.bytes
+
+    def add(self, rows: pa.Table, dead: list[DeadLetter]) -> None:
+        """Have rows and dead letters wait for the next commit."""
         if rows.num_rows:
             self._pending.append(rows)
         self._pending_dead += dead
-        self._pending_bytes += batch.bytes
 
     def commit(self, properties: dict[str, str] | None = None, *, force: bool = False) -> bool:
         """Store what was absorbed -> whether raw.conversations got a commit.
@@ -158,7 +163,7 @@ class Intake:
 
         return merge
 
-    def _rows(self, batch: Batch) -> tuple[pa.Table, list[DeadLetter]]:
+    def rows_of(self, batch: Batch) -> tuple[pa.Table, list[DeadLetter]]:
         """New rows of `batch`, and everything in it that is a dead letter."""
         dead = list(batch.dead)
         if not len(batch):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
+from analytics.raw.catalog import local_path
 from analytics.raw.parquet import write_files
-from analytics.raw.store import COMPACTION, RawStore, carried, is_compaction, local_path, own_properties
+from analytics.raw.store import COMPACTION, RawStore, carried, is_compaction, own_properties
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
@@ -93,47 +92,6 @@ class ExpireResult:
             f"{self.snapshots_expired} snapshots expired, "
             f"{self.files_deleted} unreachable files ({self.bytes_deleted / 1e6:.1f} MB) deleted"
         )
-
-
-def remove(store: RawStore, table: Table, keep: Callable[[pa.Table], pa.ChunkedArray]) -> tuple[int, int]:
-    """Remove the rows where `keep` (rows -> mask) is false, for good: no snapshot and no file holds them any more.
-
-    A file at a time, one commit. Every older snapshot goes, and what only they referred to.
-
-    Returns: rows removed, files deleted.
-    """
-    replaced: list[DataFile] = []
-    written: list[DataFile] = []
-    removed = 0
-    for file in store.live(table):
-        rows = store.read_file(table, file)
-        mask = keep(rows)
-        if pc.all(mask).as_py():
-            continue
-        kept = rows.filter(mask)
-        removed += rows.num_rows - kept.num_rows
-        replaced.append(file)
-        if kept.num_rows:
-            written += write_files(table, kept)
-
-    def commit(current: Table) -> None:
-        with (
-            current.transaction() as transaction,
-            transaction.update_snapshot(snapshot_properties=carried(current, {})).overwrite() as update,
-        ):
-            for file in replaced:
-                update.delete_data_file(file)
-            for file in written:
-                update.append_data_file(file)
-
-    if replaced:
-        store.commit(table, commit)
-    deleted = expire(store, older_than=timedelta(0), grace=timedelta(0)).files_deleted
-    if local_path(table.location()) is None:
-        for file in replaced:
-            table.io.delete(file.file_path)
-        deleted += len(replaced)
-    return removed, deleted
 
 
 def info(store: RawStore) -> list[TableInfo]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +19,11 @@ import tenacity
 
 from analytics.common.engine import engine
 from analytics.common.faults import reached
-from analytics.errors import AnalyticsError, ConfigError, first_line
+from analytics.errors import AnalyticsError, first_line
 from analytics.raw import envelope
-from analytics.raw.parquet import COMPRESSION_LEVEL, write_files
-from analytics.settings import Settings, mask_uri
+from analytics.raw.catalog import COMMIT_ATTEMPTS, DEAD_LETTER_SCHEMA, local_path, open_catalog, open_table, retrying
+from analytics.raw.parquet import write_files
+from analytics.settings import Settings
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -32,39 +31,9 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
-NAMESPACE = "raw"
-CATALOG_NAME = "default"
-COMMIT_ATTEMPTS = 8
-
 # Snapshot properties of ours start with this and are carried from snapshot to snapshot.
 PREFIX = "claude-analytics."
 COMPACTION = "compaction"  # set on snapshots that rewrote files without changing rows; never carried on
-
-DEAD_LETTER_SCHEMA = pa.schema(
-    [
-        pa.field("dead_letter_id", pa.string(), nullable=False),
-        ("reason", pa.string()),
-        ("source", pa.string()),
-        ("document_id", pa.string()),
-        ("source_file", pa.string()),
-        ("byte_offset", pa.int64()),
-        ("byte_length", pa.int64()),
-        ("first_seen_at", pa.timestamp("us", tz="UTC")),
-        ("original", pa.large_binary()),
-    ]
-)
-
-_TABLE_PROPERTIES = {
-    "write.parquet.compression-codec": "zstd",
-    "write.parquet.compression-level": str(COMPRESSION_LEVEL),
-    # Statistics on the document text would bloat manifests and help nobody.
-    "write.metadata.metrics.column.entry": "none",
-    # Old metadata files go as new ones are written; files that nothing refers to are `expire`'s.
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "20",
-    # PyIceberg's own retry would commit the properties of the first attempt over those of whoever was faster.
-    "commit.retry.num-retries": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -74,44 +43,6 @@ class FilesAdded:
     files: list[str]
     snapshot_id: int | None  # where to continue from next time; null when the table has no snapshot
     full: bool  # True: `files` is everything and the reader must start from nothing
-
-
-def _iceberg_schema(arrow: pa.Schema) -> Any:
-    """The Iceberg schema of `arrow`, fields numbered in order."""
-    from pyiceberg.schema import Schema
-    from pyiceberg.types import (
-        BinaryType,
-        BooleanType,
-        DateType,
-        LongType,
-        NestedField,
-        StringType,
-        TimestamptzType,
-    )
-
-    kinds = {
-        pa.string(): StringType(),
-        pa.bool_(): BooleanType(),
-        pa.date32(): DateType(),
-        pa.int64(): LongType(),
-        pa.large_binary(): BinaryType(),
-        pa.timestamp("us", tz="UTC"): TimestamptzType(),
-    }
-    return Schema(
-        *(
-            NestedField(number, column.name, kinds[column.type], required=not column.nullable)
-            for number, column in enumerate(arrow, start=1)
-        )
-    )
-
-
-def local_path(location: str) -> Path | None:
-    """`location` as a path when it is on a local file system, else None."""
-    parts = urlsplit(location)
-    if parts.scheme == "file":
-        # As PyIceberg reads it: the path as it is, nothing in it encoded.
-        return Path(location.removeprefix("file:").removeprefix("//"))
-    return Path(location) if not parts.scheme or len(parts.scheme) == 1 else None
 
 
 class RawStore:
@@ -134,62 +65,17 @@ class RawStore:
         Raises:
             ConfigError: the configured catalog cannot be opened.
         """
-        from pyiceberg.catalog import load_catalog
-        from pyiceberg.utils.config import Config
-
-        if configured := Config().get_catalog_config(CATALOG_NAME):
-            try:
-                return load_catalog(CATALOG_NAME, **{key: str(value) for key, value in configured.items()})
-            except Exception as error:
-                shown = mask_uri(str(configured.get("uri", configured.get("type", ""))))
-                raise ConfigError(
-                    f"the Iceberg catalog 'default' ({shown}) cannot be opened: {type(error).__name__}"
-                ) from error
-        directory = self.settings.warehouse_dir
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            return load_catalog(
-                CATALOG_NAME,
-                type="sql",
-                uri=f"sqlite:///{directory / 'catalog.db'}",
-                warehouse=f"file://{directory}",  # PyIceberg does not decode %20
-            )
-        except Exception as error:
-            raise AnalyticsError(f"the Iceberg warehouse {directory} cannot be opened: {error}") from error
-
-    def _table(self, name: str, schema: pa.Schema, *, by_date: bool) -> Table:
-        from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
-        from pyiceberg.partitioning import PartitionField, PartitionSpec
-        from pyiceberg.transforms import IdentityTransform
-
-        identifier = (NAMESPACE, name)
-        try:
-            return _with_columns(self.catalog.load_table(identifier), schema)
-        except NoSuchTableError:
-            pass
-        spec = PartitionSpec()
-        if by_date:
-            source = schema.get_field_index("date") + 1
-            spec = PartitionSpec(PartitionField(source, 1000, IdentityTransform(), "date"))
-        try:
-            self.catalog.create_namespace_if_not_exists(NAMESPACE)
-            return self.catalog.create_table(
-                identifier, _iceberg_schema(schema), partition_spec=spec, properties=_TABLE_PROPERTIES
-            )
-        except TableAlreadyExistsError:
-            return self.catalog.load_table(identifier)
-        except OSError as error:
-            raise AnalyticsError(f"the Iceberg table {NAMESPACE}.{name} cannot be created: {error}") from error
+        return open_catalog(self.settings)
 
     @cached_property
     def conversations(self) -> Table:
         """`raw.conversations`, partitioned by day."""
-        return self._table("conversations", envelope.SCHEMA, by_date=True)
+        return open_table(self.catalog, "conversations", envelope.SCHEMA, self.settings, by_date=True)
 
     @cached_property
     def dead_letters(self) -> Table:
         """`raw.dead_letters`, unpartitioned."""
-        return self._table("dead_letters", DEAD_LETTER_SCHEMA, by_date=False)
+        return open_table(self.catalog, "dead_letters", DEAD_LETTER_SCHEMA, self.settings, by_date=False)
 
     def refresh(self) -> None:
         """See commits of other processes."""
@@ -277,19 +163,12 @@ class RawStore:
         Raises:
             AnalyticsError: that happened COMMIT_ATTEMPTS times, or the table cannot be written.
         """
-        from pyiceberg.exceptions import CommitFailedException
-        from sqlalchemy.exc import OperationalError
 
         def refresh(_: tenacity.RetryCallState) -> None:
             table.refresh()
 
         name = ".".join(table.name())
-        retry = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(COMMIT_ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(multiplier=0.05, max=5),
-            retry=tenacity.retry_if_exception_type((CommitFailedException, OperationalError)),
-            before_sleep=refresh,
-        )
+        retry = retrying(refresh)
         try:
             retry(action, table)
         except tenacity.RetryError as error:
@@ -411,16 +290,6 @@ class RawStore:
             if field.name not in rows.column_names:
                 rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
         return rows.select(schema.names).cast(schema)
-
-
-def _with_columns(table: Table, schema: pa.Schema) -> Table:
-    """`table` with the columns that a version before this one did not have; its rows have no values there."""
-    missing = set(schema.names) - {field.name for field in table.schema().fields}
-    if missing:
-        with table.update_schema() as update:
-            update.union_by_name(_iceberg_schema(schema))
-        table.refresh()
-    return table
 
 
 def own_properties(snapshot: Snapshot | None) -> dict[str, str]:

@@ -211,5 +211,8 @@ class Source(Protocol):
     def settle(self, bookmarks: list[Any], *, is_committed: bool) -> None:
         """Those batches are stored, with what was remembered if `is_committed`."""
 
+    def came_from_here(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Mask over stored rows (`_id`, `machine`): those that this source gave, as far as can be told."""
+
     def watermark(self) -> datetime | None:
         """The newest `ingestedAt` that is stored, where the source has one."""

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics.settings import Settings
-from analytics.sources.batch import Batch, DeadLetter, Known, fingerprint
+from analytics.sources.batch import CONTENT_ID, Batch, DeadLetter, Known, fingerprint
 from analytics.sources.positions import FileState, PendingFile, pending, position_key, projects_dirs, state_after
 from analytics.sources.transcripts import Line, read_lines
 
@@ -183,6 +185,11 @@ class JsonlSource:
             if item.key in self._tokens:
                 item.settle(self._tokens[item.key] if is_committed else item.token)
         self._tokens = {}
+
+    def came_from_here(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Rows of this machine whose ids are those of their content."""
+        ours = pc.fill_null(pc.equal(rows["machine"], self._settings.machine_name), False)
+        return pc.and_(ours, pc.match_substring_regex(rows["_id"], CONTENT_ID))
 
     def watermark(self) -> datetime | None:
         """Files have read positions instead."""

@@ -222,6 +222,12 @@ class MongoSource:
             if ids and self._state is not None:
                 self._state.dead_letters_stored(ids)
 
+    def came_from_here(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Rows with ids of this collection. Those of our own content may have come by way of files instead."""
+        ids = rows["_id"]
+        qualified = pc.match_substring_regex(ids, "^[^/. ]+[.][^/]+/")
+        return pc.invert(qualified) if self._home == self._name else pc.starts_with(ids, f"{self._name}/")
+
     def watermark(self) -> datetime | None:
         """The newest `ingestedAt` that is stored."""
         return self._watermark

@@ -18,7 +18,8 @@ from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import copy_database, disk_errors, remove_database
 from analytics.errors import AnalyticsError, first_line
-from analytics.raw.store import RawStore, local_path
+from analytics.raw.catalog import local_path
+from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.warehouse.built_with import Inputs, current_inputs
 from analytics.warehouse.working_copy import connect
