@@ -50,7 +50,7 @@ def _session(number: int) -> list[dict[str, Any]]:
         {"type": "summary", "summary": hostile("summary"), "leafUuid": f"{number}-u-0"},
         {"type": "ai-title", "aiTitle": hostile("title"), "sessionId": session},
         {
-            "type": hostile("type").replace("\x1b", "").replace("\x07", ""),
+            "type": hostile("type"),
             "uuid": f"{number}-x",
             "timestamp": "2026-08-03T09:00:00.000Z",
             **common,

@@ -292,6 +292,24 @@ def test_alerts_fire_on_failure_and_recovery_only(settings: Settings, webhook: s
     assert "canary" not in everything
 
 
+def test_a_run_that_was_killed_is_told(settings: Settings, webhook: str) -> None:
+    settings = load_settings(alert_webhook_url=webhook, claude_projects_dir=settings.data_dir / "missing")
+    killed = begin(settings, "hourly-analytics", {})
+    killed.pid = 2**22 + 1
+    killed.save()
+    with pytest.raises(AnalyticsError):
+        run_deployment(
+            settings,
+            load_schedules().deployment("full-backfill"),
+            RetryPolicy(1),
+            say=lambda _: None,
+            sleep=lambda _: None,
+        )
+    texts = [body["text"] for _, body in Webhook.received]
+    assert [text.split()[0] for text in texts] == ["hourly-analytics", "full-backfill"]
+    assert killed.run_id in texts[0]
+
+
 def test_alert_that_cannot_be_sent_fails_nothing(
     settings: Settings, webhook: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,7 @@ import yaml
 from analytics.cards import model, query
 from analytics.cards.check import check
 from analytics.errors import ConfigError
+from analytics.metabase.visualization import visualization_settings
 
 
 def test_every_dashboard_fits_the_described_marts() -> None:
@@ -125,7 +126,7 @@ def test_metabase_settings_name_only_columns_of_the_card() -> None:
     for board in model.load_dashboards():
         for card in board.cards:
             names = {column.name for column in card.columns}
-            settings = card.visualization_settings
+            settings = visualization_settings(card)
             used = {*settings.get("graph.dimensions", ()), *settings.get("graph.metrics", ())}
             assert used | set(settings.get("series_settings", ())) <= names, card.source
             assert set(settings["column_settings"]) == {f'["name","{name}"]' for name in names}

@@ -1,7 +1,7 @@
 """The dashboards as defined in `metabase/dashboards`: one YAML file per dashboard, the SQL of its cards beside it.
 
-A card says what it shows in a few neutral words (`x`, `y`, `series`, a format per column). Here they become
-Metabase's `visualization_settings`; `html` turns the same words into charts of its own.
+A card says what it shows in a few neutral words (`x`, `y`, `series`, a format per column). `metabase.visualization`
+says them as Metabase does, `web.charts` draws them.
 
 A filter is one column of a dimension (`FILTERS`), so a card applies it as
 `[[and date_key in (select date_key from dim_date where {{date}})]]`, whatever its own table calls its day.
@@ -9,7 +9,6 @@ A filter is one column of a dimension (`FILTERS`), so a card applies it as
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -117,14 +116,16 @@ class Card:
     source: str = ""
 
     @property
+    def at(self) -> Place:
+        """Its place; cards on a dashboard have one."""
+        if self.place is None:
+            raise ConfigError(f"{self.source}: card {self.key!r} needs a place")
+        return self.place
+
+    @property
     def tags(self) -> dict[str, tuple[str, str]]:
         """Filters that the SQL takes -> their physical (table, column)."""
         return {name: FILTERS[name].column for name in dict.fromkeys(_TAG.findall(self.sql))}
-
-    @property
-    def visualization_settings(self) -> dict[str, Any]:
-        """The card in Metabase's words."""
-        return metabase_settings(self)
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,9 @@ def _dashboard(document: dict[str, Any], path: Path, folder: Path, cards: dict[s
         else:
             placed.append(cards[item["key"]])
     headings = tuple(
-        Heading(*item["place"], text=_text(item, "text", f"{where}: heading")) for item in document.get("headings", [])
+        Heading(row, col, width, height, _text(item, "text", f"{where}: heading"))
+        for item in document.get("headings", [])
+        for row, col, width, height in [item["place"]]
     )
     dashboard = Dashboard(
         key=path.stem,
@@ -214,7 +217,7 @@ def _dashboard(document: dict[str, Any], path: Path, folder: Path, cards: dict[s
         description=_text(document, "description", where),
         position=int(document.get("position", 99)),
         filters=filters,
-        cards=tuple(sorted(placed, key=lambda card: (card.place.row, card.place.col))),
+        cards=tuple(sorted(placed, key=lambda card: (card.at.row, card.at.col))),
         headings=headings,
         source=where,
     )
@@ -317,83 +320,3 @@ def _only(item: dict[str, Any], allowed: Iterable[str], where: str) -> None:
 
 def _relative(path: Path) -> str:
     return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)
-
-
-# Metabase
-
-
-def metabase_settings(card: Card) -> dict[str, Any]:
-    """`visualization_settings` of the card: https://www.metabase.com/docs/latest/questions/visualizations"""
-    view, settings = card.view, {}
-    if card.display == "smartscalar":
-        settings["scalar.field"] = view["value"]
-        settings["scalar.comparisons"] = [{"id": "previous", "type": "previousValue"}]
-        settings["scalar.switch_positive_negative"] = view.get("good") == "down"
-    elif card.display == "scalar":
-        settings["scalar.field"] = view["value"]
-    elif card.display in CHARTS:
-        settings |= _graph_settings(card)
-    else:
-        settings |= _table_settings(card)
-    columns = {}
-    for column in card.columns:
-        style = {"column_title": column.title, **FORMATS[column.format]}
-        if column.name in view.get("bars", ()):
-            style["show_mini_bar"] = True
-        columns[json.dumps(["name", column.name], separators=(",", ":"))] = style
-    return {**settings, "column_settings": columns}
-
-
-def _graph_settings(card: Card) -> dict[str, Any]:
-    view = card.view
-    titles = {column.name: column.title for column in card.columns}
-    settings: dict[str, Any] = {
-        "graph.dimensions": [view["x"], *([view["series"]] if "series" in view else [])],
-        "graph.metrics": list(view["y"]),
-        "graph.x_axis.title_text": titles[view["x"]],
-        "graph.y_axis.title_text": titles[view["y"][0]],
-    }
-    if "stack" in view:
-        settings["stackable.stack_type"] = view["stack"]
-    if view.get("zero") is False:
-        settings["graph.y_axis.unpin_from_zero"] = True
-    if "scale" in view:
-        settings["graph.y_axis.scale"] = view["scale"]
-    if card.display != "row":
-        date = {column.name: column.format for column in card.columns}[view["x"]] == "date"
-        settings["graph.x_axis.scale"] = "timeseries" if date else "ordinal"
-    if "series" not in view:
-        settings["series_settings"] = {name: {"title": titles[name]} for name in view["y"]}
-    return settings
-
-
-def _table_settings(card: Card) -> dict[str, Any]:
-    view = card.view
-    settings: dict[str, Any] = {
-        "table.columns": [{"name": column.name, "enabled": True} for column in card.columns],
-    }
-    if view.get("strip"):
-        # As tall as two rows instead of one for each: what is well, and what is a warning.
-        what, now, _ = (column.name for column in card.columns)
-        settings |= {"table.pivot": True, "table.pivot_column": what, "table.cell_column": now}
-    marked = [column.name for column in card.columns if column.name == "status"]
-    if marked:
-        settings["table.column_formatting"] = [
-            {"columns": marked, "type": "single", "operator": "=", "value": "warn", "color": "#f0c264"}
-        ]
-    if "heat" in view:
-        settings["table.pivot"] = True
-        settings["table.pivot_column"] = view["heat"]["across"]
-        settings["table.cell_column"] = view["heat"]["value"]
-        # Pivoted, the columns are called by their values.
-        settings["table.column_formatting"] = [
-            {
-                "columns": [view["heat"]["value"]],
-                "type": "range",
-                "colors": ["#ffffff", "#9cc3e6", "#1f5f99"],
-                "min_type": "custom",
-                "min_value": 0,
-                "max_type": "all",
-            }
-        ]
-    return settings

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from analytics.cards import model
 from analytics.metabase.bodies import CardSpec, DashboardSpec, Definition, Parameter, Tag, Tile
+from analytics.metabase.visualization import visualization_settings
 
 DEFAULTS = {"date": "past30days~"}  # the last 30 days and today
 
@@ -32,7 +33,7 @@ def _card(card: model.Card) -> CardSpec:
         description=f"{card.description}\n\nHow it is counted: {card.definition}",
         display=card.display,
         sql=card.sql,
-        visualization_settings=card.visualization_settings,
+        visualization_settings=visualization_settings(card),
         tags=tuple(
             Tag(name, model.FILTERS[name].label, "dimension", model.FILTERS[name].type, column)
             for name, column in card.tags.items()
@@ -48,10 +49,10 @@ def _dashboard(dashboard: model.Dashboard) -> DashboardSpec:
     ]
     cards = [
         Tile(
-            card.place.row,
-            card.place.col,
-            card.place.width,
-            card.place.height,
+            card.at.row,
+            card.at.col,
+            card.at.width,
+            card.at.height,
             card=card.key,
             mappings=tuple((name, name) for name in dashboard.filters if name in card.tags),
         )

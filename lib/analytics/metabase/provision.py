@@ -178,7 +178,7 @@ class _Run:
         """Wait for the server; sign in, or create the first administrator on a fresh server."""
         email, password = self.settings.metabase_admin_email, self.settings.metabase_admin_password
         key = self.settings.metabase_api_key
-        if not key and not (email and password):
+        if not key and (not email or not password):
             missing = [
                 name
                 for name, value in (("METABASE_ADMIN_EMAIL", email), ("METABASE_ADMIN_PASSWORD", password))
@@ -193,7 +193,7 @@ class _Run:
         if properties["has-user-setup"]:
             if key:
                 self.client.use_api_key(key)
-            else:
+            elif email and password:
                 self.client.sign_in(email, password)
             self.signed_in = True
             return

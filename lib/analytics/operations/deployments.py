@@ -37,7 +37,17 @@ def run_deployment(
     from analytics.runs import pipeline
 
     def once() -> Run:
-        return pipeline.run(settings, deployment=deployment.name, say=say, **deployment.parameters)
+        return pipeline.run(
+            settings,
+            deployment=deployment.name,
+            say=say,
+            on_killed=told,
+            full_backfill=deployment.parameters.get("full_backfill", False),
+            full_refresh=deployment.parameters.get("full_refresh", False),
+        )
+
+    def told(killed: Run) -> None:
+        alerts.report_failure(settings, killed.deployment, AnalyticsError("the run was killed"), killed)
 
     try:
         run = _retrying(policy, say, sleep)(once)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
@@ -62,18 +63,22 @@ class Kernel:
             os.close(outside)
 
     @property
+    def _process(self) -> Any:
+        return getattr(self.manager.provisioner, "process", None)
+
+    @property
     def pid(self) -> int:
         """The kernel's process."""
-        return int(self.manager.provisioner.process.pid)
+        return int(self._process.pid)
 
     @property
     def is_dead(self) -> bool:
         """Whether the process has ended."""
-        return not self.manager.has_kernel or self.manager.provisioner.process.poll() is not None
+        return not self.manager.has_kernel or self._process.poll() is not None
 
     def how_it_died(self) -> str:
         """A few words on what ended the process."""
-        code = self.manager.provisioner.process.returncode if self.manager.has_kernel else None
+        code = self._process.returncode if self.manager.has_kernel else None
         if code is None or code >= 0:
             return f"its process ended by itself{f' with exit code {code}' if code else ''}"
         name = signal.Signals(-code).name

@@ -57,11 +57,11 @@ def _prepare() -> None:
     altair.renderers.enable("svg")
     altair.renderers.register("clean svg", _of_clean_texts(altair.renderers.get()))
     altair.renderers.enable("clean svg")
-    altair.theme.register("roomy", enable=True)(_roomy)
+    altair.theme.register("roomy", enable=True)(_roomy)  # type: ignore[arg-type]  # its type wants every key
     altair.data_transformers.disable_max_rows()  # the limit is for data kept in a notebook; a drawing holds none
 
 
-def _of_clean_texts(draw: Callable[..., Any]) -> Callable[..., Any]:
+def _of_clean_texts(draw: Any) -> Callable[..., Any]:
     """A renderer of charts that is given no character that XML does not allow, wherever in the chart it stood: the one
     for SVG aborts the whole process."""
 
@@ -113,7 +113,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     sessions, projects, first, last = connection.execute(
         "select (select count(*) from dim_sessions), (select count(*) from dim_projects), min(date_key), max(date_key) "
         "from dim_date"
-    ).fetchone()
+    ).fetchall()[0]
     if first is None:
         print(f"{settings.published_path} holds no conversations yet: run the pipeline, or look at `make demo`")
     else:

@@ -61,7 +61,7 @@ class Failure(Exception):
 _EMPTY_NAMESPACE = f"get_ipython().reset(); __import__('os').chdir({str(PROJECT_ROOT)!r})"
 
 
-class _Notebook(PapermillNotebookClient):
+class _Notebook(PapermillNotebookClient):  # type: ignore[misc]
     """Papermill's client, storing nothing that `scrub` takes away."""
 
     def __init__(
@@ -119,7 +119,7 @@ def one_kernel(kernel: Kernel, observer: Observer) -> Iterator[None]:
         papermill_engines.register(None, default)
 
 
-class RunEngine(Engine):
+class RunEngine(Engine):  # type: ignore[misc]
     """Runs the cells in the kernel of `one_kernel`; outside of it in one that lives as long as the notebook runs."""
 
     @classmethod

@@ -65,7 +65,7 @@ def run(
     with run_lock(settings, holder=f"pipeline ({deployment})"):
         # nobody else is running: who says so was killed
         for killed in runs.settle_killed(settings):
-            say(f"{killed.run_id} {killed.error['message']}")
+            say(f"{killed.run_id} {(killed.error or {}).get('message', 'was killed')}")
             on_killed(killed)
         with disk_errors("pipeline", settings.data_dir):
             parameters = {

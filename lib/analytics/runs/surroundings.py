@@ -51,7 +51,7 @@ def log_to(path: Path, scrub: Callable[[str], str]) -> Iterator[None]:
     """Everything that is logged, and every warning, into the run's log."""
 
     class Formatter(logging.Formatter):
-        converter = time.gmtime
+        converter = staticmethod(time.gmtime)
 
         def format(self, log: logging.LogRecord) -> str:
             return scrub(super().format(log))

@@ -138,14 +138,15 @@ def _parsed_project(settings: Settings, database: Path) -> Manifest:
         if pickle.load(stream) == fingerprint:
             return Manifest(**pickle.load(stream))
     parsed = dbtRunner().invoke(_options(settings, ["parse", "--no-write-json", "--no-partial-parse"]))
-    if not parsed.success:
+    manifest = parsed.result
+    if not parsed.success or not isinstance(manifest, Manifest):
         raise _parse_error(settings, parsed.exception)
     with partial_file(cache) as temporary, temporary.open("wb") as stream:
         pickle.dump(fingerprint, stream)
         # not the manifest itself: dbt's own pickling mixes up its parts
-        parts = {part.name: getattr(parsed.result, part.name) for part in fields(parsed.result)}
+        parts = {part.name: getattr(manifest, part.name) for part in fields(manifest)}
         pickle.dump({name: part for name, part in parts.items() if not name.startswith("_")}, stream)
-    return parsed.result
+    return manifest
 
 
 def project_fingerprint(settings: Settings) -> str:

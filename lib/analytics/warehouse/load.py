@@ -110,13 +110,14 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
         published, added = None, store.files_added_since(None)
     full = published is None or (added.full and added.snapshot_id is not None)
     unchanged = (
-        not full
+        published is not None
+        and not full
         and not added.files
         and published.dead_letter_snapshot_id == dead_letter_snapshot_id
         and published.inputs == inputs
     )
     remove_database(settings.build_path)
-    if unchanged and not even_if_unchanged:
+    if published is not None and unchanged and not even_if_unchanged:
         return LoadResult(
             nothing_new=True,
             full_refresh=False,
@@ -335,7 +336,11 @@ def _read_state(database: Path) -> _State | None:
             ).fetchone()
     except duckdb.Error:
         return None
-    return _State(*row[:-2], Inputs(*row[-2:])) if row else None
+    if row is None:
+        return None
+    raw_version, load_id, snapshot_id, dead_letter_snapshot_id, documents, dead_letters, reading, building = row
+    inputs = Inputs(reading, building)
+    return _State(raw_version, load_id, snapshot_id, dead_letter_snapshot_id, documents, dead_letters, inputs)
 
 
 def _why_again(published: _State | None, inputs: Inputs) -> str:

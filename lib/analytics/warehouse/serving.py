@@ -236,7 +236,8 @@ def _check_one_file_each(version: Path, marts: list[Mart]) -> None:
 
     with duckdb.connect() as connection:
         for mart in marts:
-            (found,) = connection.execute("select count(*) from glob(?)", [_files(version, mart.name)]).fetchone()
+            query = "select count(*) from glob(?)"
+            (found,) = connection.execute(query, [_files(version, mart.name)]).fetchall()[0]
             if found != 1:
                 raise AnalyticsError(
                     f"DuckDB {duckdb.__version__} finds {found} files for {_files(version, mart.name)}, not 1;"

@@ -327,7 +327,7 @@ def _fingerprint(manifest: Manifest, layers: tuple[str, ...], extra: str) -> str
 
 def _read_by_incremental_models(manifest: Manifest) -> list[Any]:
     """The incremental models and every model upstream of one."""
-    models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
+    models: dict[str, Any] = {key: node for key, node in manifest.nodes.items() if str(node.resource_type) == "model"}
     waiting = [key for key, node in models.items() if node.config.materialized == "incremental"]
     found: set[str] = set()
     while waiting:
@@ -350,7 +350,8 @@ def _read_state(connection: duckdb.DuckDBPyConnection) -> _State:
 
     built_with = row("select definitions, reading, project from raw.transform_state") or (None, None, None)
     (full,) = row("select full_refresh from raw.load_state") or (False,)
-    return _State(*built_with, load_was_full=bool(full))
+    definitions, reading, project = built_with
+    return _State(definitions, reading, project, load_was_full=bool(full))
 
 
 def _write_state(connection: duckdb.DuckDBPyConnection, state: _State) -> None:

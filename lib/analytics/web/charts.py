@@ -178,7 +178,7 @@ def time_chart(
         "sum": "All together",
     }
     shown = ["when", *(["series"] if len(names) > 1 or by else []), "text", *(["sum"] if "sum" in values[0] else [])]
-    encoding = {
+    encoding: dict[str, Any] = {
         "x": _time_axis(points, span, unit),
         "color": {
             "field": "series",
@@ -189,6 +189,7 @@ def time_chart(
         "tooltip": [{"field": field, "type": "nominal", "title": titles[field]} for field in shown],
     }
     y = _value_axis(card, style, values)
+    mark: dict[str, Any]
     if bars:
         mark = {
             "type": "rect",

@@ -167,7 +167,7 @@ class DataDocs(web.StaticFileHandler, Handler):
         return CONFINED
 
     @web.authenticated
-    async def get(self, path: str, include_body: bool = True) -> None:
+    async def get(self, path: str, include_body: bool = True) -> None:  # type: ignore[override]
         """Answer with a file of the folder."""
         await super().get(path, include_body)
 

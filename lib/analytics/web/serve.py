@@ -22,7 +22,7 @@ def serve(port: int = DEFAULT_PORT, *, open_browser: bool = True) -> None:
 
     if not 0 <= port < 65536:
         raise ConfigError(f"PORT={port}: use a number from 1 to 65535")
-    AnalyticsApp.launch_instance(
+    AnalyticsApp.launch_instance(  # type: ignore[no-untyped-call]
         argv=[
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={port}",
