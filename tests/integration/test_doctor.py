@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from analytics.errors import AnalyticsError
 from analytics.operations.doctor import examine
 from analytics.privacy.tombstones import Tombstone
 from analytics.raw.extract import extract
@@ -102,6 +101,12 @@ def test_doctor_names_the_purges_that_were_killed_as_commands(settings: Settings
     ]
 
 
-def test_doctor_says_so_when_nothing_is_published(tmp_path: Path) -> None:
-    with pytest.raises(AnalyticsError, match="no database at"):
-        examine(load_settings(data_dir=tmp_path))
+def test_doctor_looks_at_data_dir_when_nothing_is_published(tmp_path: Path) -> None:
+    """It is asked most when nothing works yet."""
+    (tmp_path / "mongo" / "storage").mkdir(parents=True)
+    found = {finding.title: finding for finding in examine(load_settings(data_dir=tmp_path))}
+    assert found.pop("published database").cases == [f"nothing is published at {tmp_path / 'analytics.db'}"]
+    assert [title for title, finding in found.items() if not finding.is_ok] == [
+        "storage of the MongoDB server that came with version 0.1"
+    ]
+    assert len(found) == 3

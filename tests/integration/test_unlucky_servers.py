@@ -115,3 +115,20 @@ def test_the_index_is_created_once_and_used(make_settings: Make, mongo_server: A
     assert indexes[name]["key"] == [("ingestedAt", 1), ("_id", 1)]
     with pytest.raises(SourceUnavailableError):
         create_index(make_settings(mongo_uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200"))
+
+
+def test_an_empty_or_absent_source_is_said_by_every_command(
+    make_settings: Make, mongo_server: Any, database: str, tmp_path: Any
+) -> None:
+    (tmp_path / "projects").mkdir()
+    server = make_settings(mongo_uri=mongo_server.uri, mongo_db=database)
+    for full in (False, True):
+        said = str(extract(server, progress=False, full_backfill=full))
+        assert f"no documents in {database}.conversations" in said
+        assert "claude-analytics sync" in said
+    for said in (str(extract(make_settings(), progress=False)), str(sync(server, progress=False))):
+        assert f"no transcripts in {tmp_path / 'projects'}" in said
+    with mongo_server.client() as client:
+        client[database]["conversations"].insert_one(document(1))
+    for _ in range(2):
+        assert "no documents" not in str(extract(server, progress=False))

@@ -1,6 +1,6 @@
 """What is wrong with the numbers, or missing from them, and what to do about it.
 
-Reads the published database only. Nothing here changes anything.
+Reads the published database, if there is one, and DATA_DIR. Nothing here changes anything.
 """
 
 from __future__ import annotations
@@ -42,16 +42,20 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """All findings, those without a case included.
+    """All findings, those without a case included. Without a published database those that need none.
 
     Raises:
-        AnalyticsError: nothing has been published yet, or the database is not one of ours.
+        AnalyticsError: the published database is not one of ours.
     """
     import duckdb
 
+    here = [_catalog_paths(settings), _unfinished_purges(settings), _former_storage(settings)]
     database = settings.published_path
     if not database.exists():
-        raise AnalyticsError(f"no database at {database}: run `claude-analytics pipeline` first")
+        return [
+            Finding("published database", "run `claude-analytics pipeline`", [f"nothing is published at {database}"]),
+            *here,
+        ]
     try:
         with duckdb.connect(str(database.resolve()), read_only=True) as connection:
             connection.execute("set timezone = 'UTC'")
@@ -61,9 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
                 _sessions_without_responses(connection),
                 _dead_letters(connection),
                 _unknown_entry_types(connection),
-                _catalog_paths(settings),
-                _unfinished_purges(settings),
-                _former_storage(settings),
+                *here,
             ]
     except duckdb.CatalogException as error:
         raise AnalyticsError(f"{database} is not a published database of this version: {first_line(error)}") from None

@@ -18,7 +18,7 @@ from analytics.common.files import disk_errors
 from analytics.common.progress import Progress, progress_bar
 from analytics.raw.intake import COMMIT_BYTES, ExtractResult, Intake
 from analytics.settings import Settings
-from analytics.sources import open_source
+from analytics.sources import nothing_there, open_source
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -53,7 +53,8 @@ def extract(
         reached("extract.started")
         with open_source(settings, client) as source:
             _take(run, source, progress)
-            result = run.result(source.name, source.watermark())
+            hint = nothing_there(settings) if source.is_empty else ""
+            result = run.result(source.name, source.watermark(), hint)
         if full_backfill:
             from analytics.raw.dead_letters import remove_solved
 

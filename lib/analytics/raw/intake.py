@@ -43,6 +43,7 @@ class ExtractResult:
     duration_seconds: float
     full_backfill: bool = False
     redacted: dict[str, int] | None = None  # secrets replaced, by kind
+    hint: str = ""  # what to do, where the source holds nothing at all
 
     @property
     def is_new(self) -> bool:
@@ -57,7 +58,7 @@ class ExtractResult:
                 text += f", {self.dead_letters} dead letters"
         if self.documents_skipped:
             text += f", {self.documents_skipped} already stored"
-        return f"{text} ({self.duration_seconds:.1f} s)"
+        return f"{text} ({self.duration_seconds:.1f} s)" + (f"; {self.hint}" if self.hint else "")
 
 
 class Intake:
@@ -280,7 +281,7 @@ class Intake:
         position = DEAD_LETTER_SCHEMA.get_field_index("original")
         return table.set_column(position, field, pa.array(originals, field.type))
 
-    def result(self, source: str, watermark: datetime | None = None) -> ExtractResult:
+    def result(self, source: str, watermark: datetime | None = None, hint: str = "") -> ExtractResult:
         """The counts so far."""
         return ExtractResult(
             source=source,
@@ -294,6 +295,7 @@ class Intake:
             duration_seconds=time.monotonic() - self.started,
             full_backfill=self.full_backfill,
             redacted=self.redacted,
+            hint=hint,
         )
 
 

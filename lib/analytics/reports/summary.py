@@ -13,6 +13,7 @@ from analytics.reports import cells
 from analytics.reports.table import Column, draw, emphasis
 from analytics.runs import history as runs
 from analytics.settings import Settings
+from analytics.sources import nothing_there
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +42,7 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         numbers = _Numbers.read(connection)
     if not numbers.documents:
-        return _no_transcripts(settings)
+        return f"{nothing_there(settings)}.\nTo see it work on a generated history: make demo"
     style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
     blocks = [_headline(numbers), _models(numbers, style), _tools(numbers)]
     notes = _notes(numbers)
@@ -201,16 +202,6 @@ def _next(settings: Settings) -> str:
         "next: make lab (notebooks/explore), make docs (every table and column), or any DuckDB client:\n"
         f'      duckdb -readonly {_short(settings.published_path)} "from marts.agg_daily_summary"'
     )
-
-
-def _no_transcripts(settings: Settings) -> str:
-    if settings.source == "mongodb":
-        found = f"no documents in {settings.mongo_db}.{settings.mongo_collection} on the server of MONGO_URI"
-        hint = "check MONGO_DB and MONGO_COLLECTION, or fill it with `claude-analytics sync`"
-    else:
-        found = f"no transcripts in {' or '.join(map(str, settings.projects_dirs))}"
-        hint = "use Claude Code first, or set CLAUDE_PROJECTS_DIR to where its projects folder is"
-    return f"{found}: {hint}.\nTo see it work on a generated history: make demo"
 
 
 def _short(path: Path) -> str:

@@ -28,3 +28,13 @@ def open_source(settings: Settings, client: MongoClient[Any] | None = None) -> S
     from analytics.sources.jsonl import JsonlSource
 
     return JsonlSource(settings)
+
+
+def nothing_there(settings: Settings) -> str:
+    """What to say where the source holds nothing at all: where was looked, and what to do."""
+    if settings.source == "mongodb":
+        found = f"no documents in {settings.mongo_db}.{settings.mongo_collection} on the server of MONGO_URI"
+        return f"{found}: check MONGO_DB and MONGO_COLLECTION, or fill it with `claude-analytics sync`"
+    from analytics.sources.positions import no_transcripts
+
+    return no_transcripts(settings)

@@ -183,6 +183,7 @@ class Source(Protocol):
 
     name: str  # as in SOURCE
     must_commit: bool  # what it remembers has to be committed even when nothing is new
+    is_empty: bool  # known once `batches` began: there is nothing in it at all
     remembers_early: bool  # also a commit before the last one may say how far was read
 
     def __enter__(self) -> Source: ...

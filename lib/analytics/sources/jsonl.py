@@ -106,6 +106,7 @@ class JsonlSource:
         self._tokens: dict[str, str | None] = {}
         self._files: list[tuple[ReadPositions, list[PendingFile]]] = []
         self.must_commit = False
+        self.is_empty = False
 
     def __enter__(self) -> JsonlSource:
         return self
@@ -117,6 +118,7 @@ class JsonlSource:
         """Which files have something new, by size and time of change."""
         self._positions = [ReadPositions(self._settings, root, known.properties) for root in self._roots]
         self._files = [(item, item.pending(everything=known.full_backfill)) for item in self._positions]
+        self.is_empty = not any(files or item.are_known for item, files in self._files)
         self.must_commit = any(item.token is None and files for item, files in self._files)
 
     def has_news(self, known: Known) -> bool:

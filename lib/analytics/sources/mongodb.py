@@ -51,6 +51,7 @@ class MongoSource:
         self._counted: int | None = None  # the server's count of what this run knows or reads
         self._total = 0
         self.must_commit = False
+        self.is_empty = False
 
     def __enter__(self) -> MongoSource:
         """Connect.
@@ -130,6 +131,7 @@ class MongoSource:
             batch.bookmark = [letter.dead_letter_id for letter in letters]
             yield batch
         before = self._reader.count()
+        self.is_empty = not before
         remembered = self._counted
         if known.is_empty:
             self._total, self._counted = before, None

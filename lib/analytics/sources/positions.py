@@ -87,6 +87,12 @@ def projects_dirs(settings: Settings) -> list[Path]:
     ]
 
 
+def no_transcripts(settings: Settings) -> str:
+    """What to say where there is no transcript in any projects folder."""
+    places = " or ".join(map(str, settings.projects_dirs))
+    return f"no transcripts in {places}: use Claude Code first, or set CLAUDE_PROJECTS_DIR to where its projects are"
+
+
 def _readable(path: Path, advice: str) -> Path:
     if not path.exists():
         raise ConfigError(f"CLAUDE_PROJECTS_DIR={path} does not exist; {advice}")

@@ -30,7 +30,7 @@ from analytics.settings import Settings
 from analytics.sources import collection as mongo
 from analytics.sources.batch import DeadLetter, fingerprint, without_secrets
 from analytics.sources.encode import encode_document, parse_line
-from analytics.sources.positions import FileState, PendingFile, pending, projects_dirs, state_after
+from analytics.sources.positions import FileState, PendingFile, no_transcripts, pending, projects_dirs, state_after
 from analytics.sources.sync_state import SyncState, open_state
 from analytics.sources.transcripts import parse, read_lines
 
@@ -59,10 +59,11 @@ class SyncResult:
     dead_letters: int  # lines that could not be stored, this time
     bytes_read: int
     duration_seconds: float
+    hint: str = ""  # what to do, where there are no transcripts at all
 
     def __str__(self) -> str:
         if not self.documents_read and not self.dead_letters:
-            return "nothing new to sync"
+            return "nothing new to sync" + (f": {self.hint}" if self.hint else "")
         return (
             f"{self.documents_inserted} documents inserted from {self.files} files, "
             f"{self.documents_already_there} already there, {self.dead_letters} dead letters, "
@@ -137,7 +138,8 @@ def _sync(
         raise _unavailable(settings, error) from error
     there = copy.read - copy.inserted - copy.refused
     seconds = time.monotonic() - started
-    return SyncResult(looked_into[0], copy.read, copy.inserted, there, copy.refused, copy.bytes_read, seconds)
+    hint = "" if looked_into[0] or probe else no_transcripts(settings)
+    return SyncResult(looked_into[0], copy.read, copy.inserted, there, copy.refused, copy.bytes_read, seconds, hint)
 
 
 def _unavailable(settings: Settings, error: PyMongoError) -> SourceUnavailableError:
