@@ -117,7 +117,7 @@ def test_no_row_changes_when_maintenance_was_killed_at(files: History, step: str
 
 def unfinished_purges(settings: Settings) -> list[str]:
     known = tombstones(settings)
-    return [stone.value for stone in known.stones if not stone.is_finished] if known else []
+    return [tombstone.value for tombstone in known.all if not tombstone.is_finished] if known else []
 
 
 def test_nothing_purged_is_left_when_the_purge_was_killed_at_each_step_and_at_random_moments(files: History) -> None:

@@ -87,12 +87,12 @@ def test_doctor_notices_a_moved_data_directory(settings: Settings, tmp_path: Pat
 
 
 def test_doctor_names_the_purges_that_were_killed_as_commands(settings: Settings) -> None:
-    stones = [
+    entries = [
         Tombstone("project", "-a", "2026-09-01T00:00:00+00:00"),
         Tombstone("session", "s1", "2026-09-02T00:00:00+00:00", is_finished=False),
         Tombstone("before", "2025-12-31T23:00:00.000Z", "2026-09-03T00:00:00+00:00", is_finished=False),
     ]
-    (settings.data_dir / "purged.json").write_text(json.dumps([asdict(stone) for stone in stones]))
+    (settings.data_dir / "purged.json").write_text(json.dumps([asdict(tombstone) for tombstone in entries]))
     berlin = settings.model_copy(update={"analytics_tz": "Europe/Berlin"})
     [finding] = [finding for finding in examine(berlin) if "purges" in finding.title]
     assert finding.cases == [

@@ -155,9 +155,9 @@ def purge(
     settings = load_settings()
     if show:
         known = tombstones.tombstones(settings)
-        for stone in known.stones if known else []:
-            state = "purged" if stone.is_finished else "not finished, run it again; begun"
-            echo(f"{stone.kind:8} {stone.value}  ({state} {stone.purged_at})")
+        for tombstone in known.all if known else []:
+            state = "purged" if tombstone.is_finished else "not finished, run it again; begun"
+            echo(f"{tombstone.kind:8} {tombstone.value}  ({state} {tombstone.purged_at})")
         if known is None:
             echo("nothing was purged")
         return

@@ -189,9 +189,9 @@ def _unfinished_purges(settings: Settings) -> Finding:
         "purges that were not finished",
         "what they were to remove may still be there: run the same command again",
         [
-            f"claude-analytics purge {stone.option(settings.tz)} (begun {stone.purged_at})"
-            for stone in (known.stones if known else [])
-            if not stone.is_finished
+            f"claude-analytics purge {tombstone.option(settings.tz)} (begun {tombstone.purged_at})"
+            for tombstone in (known.all if known else [])
+            if not tombstone.is_finished
         ],
     )
 

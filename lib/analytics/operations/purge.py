@@ -90,12 +90,12 @@ def count(settings: Settings, kind: str, value: str) -> tuple[int, int]:
     from analytics.raw.store import RawStore
 
     store = RawStore(settings)
-    stone = Tombstone(kind, value, "")
+    tombstone = Tombstone(kind, value, "")
     documents = sum(
-        rows.num_rows - _kept(mask_rows(rows, [stone], _untimed_ids(settings, store, stone)))
+        rows.num_rows - _kept(mask_rows(rows, [tombstone], _untimed_ids(settings, store, tombstone)))
         for rows in _scan(store, store.conversations)
     )
-    letters = sum(rows.num_rows - _kept(mask_letters(rows, stone)) for rows in _scan(store, store.dead_letters))
+    letters = sum(rows.num_rows - _kept(mask_letters(rows, tombstone)) for rows in _scan(store, store.dead_letters))
     return documents, letters
 
 
@@ -118,22 +118,24 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
     with run_lock(settings, holder="purge"), disk_errors("purge", settings.data_dir):
         store = RawStore(settings)
         now = utc_now().isoformat(timespec="seconds")
-        stone = Tombstone(kind, value, now, tuple(sorted(_untimed_ids(settings, store, Tombstone(kind, value, now)))))
+        tombstone = Tombstone(
+            kind, value, now, tuple(sorted(_untimed_ids(settings, store, Tombstone(kind, value, now))))
+        )
         known = tombstones(settings)
-        others = [s for s in (known.stones if known else []) if (s.kind, s.value) != (kind, value)]
-        before = [s for s in (known.stones if known else []) if (s.kind, s.value) == (kind, value)]
-        ids = sorted({one for s in (*before, stone) for one in s.ids} | _dead_letter_ids(store, stone))
-        names = _names(store, stone, frozenset(ids))
-        stone = Tombstone(kind, value, now, tuple(ids), is_finished=False)
-        save(settings, [*others, stone])
+        others = [s for s in (known.all if known else []) if (s.kind, s.value) != (kind, value)]
+        before = [s for s in (known.all if known else []) if (s.kind, s.value) == (kind, value)]
+        ids = sorted({one for s in (*before, tombstone) for one in s.ids} | _dead_letter_ids(store, tombstone))
+        names = _names(store, tombstone, frozenset(ids))
+        tombstone = Tombstone(kind, value, now, tuple(ids), is_finished=False)
+        save(settings, [*others, tombstone])
         reached("purge.remembered")
 
         say("raw tables ...")
         documents, files = rewrite.remove(
-            store, store.conversations, lambda rows: mask_rows(rows, [stone], frozenset(ids))
+            store, store.conversations, lambda rows: mask_rows(rows, [tombstone], frozenset(ids))
         )
-        letters, letter_files = rewrite.remove(store, store.dead_letters, lambda rows: mask_letters(rows, stone))
-        _purge_sync(settings, stone)
+        letters, letter_files = rewrite.remove(store, store.dead_letters, lambda rows: mask_letters(rows, tombstone))
+        _purge_sync(settings, tombstone)
         reached("purge.rows")
         say("published data ...")
         removed = {name: places.remove(paths) for name, paths in places.derived(settings).items()}
@@ -147,7 +149,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
             removed[name] += places.remove(paths) if name.startswith("older") else 0
         places.remove_broken_links(settings)
         places.clear_messages(settings)
-        save(settings, [*others, replace(stone, is_finished=True)])
+        save(settings, [*others, replace(tombstone, is_finished=True)])
         return PurgeResult(
             kind=kind,
             value=value,
@@ -155,16 +157,16 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
             dead_letters=letters,
             derived_removed=removed,
             files_deleted=files + letter_files,
-            left=_left(settings, RawStore(settings), stone, names),
-            in_source=_in_source(settings, stone),
+            left=_left(settings, RawStore(settings), tombstone, names),
+            in_source=_in_source(settings, tombstone),
         )
 
 
-def _purge_sync(settings: Settings, stone: Tombstone) -> None:
+def _purge_sync(settings: Settings, tombstone: Tombstone) -> None:
     """Dead letters of a sync that wait for an extract, whichever collection it copies to."""
     from analytics.sources.sync_state import SyncState
 
-    known = Tombstones([stone])
+    known = Tombstones([tombstone])
     for path in sorted((settings.data_dir / "sync").glob("*.db")):
         with contextlib.closing(SyncState(path)) as state:
             state.purge(lambda name: known.covers_file(name.split("/")[0], name))
@@ -183,11 +185,11 @@ def _scan(store: Any, table: Any) -> Iterator[pa.Table]:
     yield from store.read_files(table, wanted)
 
 
-def _untimed_ids(settings: Settings, store: Any, stone: Tombstone) -> set[str]:
+def _untimed_ids(settings: Settings, store: Any, tombstone: Tombstone) -> set[str]:
     """Documents without a time in transcripts whose last time is before the day."""
-    if stone.kind != "before":
+    if tombstone.kind != "before":
         return set()
-    limit = datetime.fromisoformat(stone.value.replace("Z", "+00:00"))
+    limit = datetime.fromisoformat(tombstone.value.replace("Z", "+00:00"))
     newest: dict[str, datetime] = {}
     untimed: list[tuple[str, str]] = []
     for rows in _scan(store, store.conversations):
@@ -202,10 +204,10 @@ def _untimed_ids(settings: Settings, store: Any, stone: Tombstone) -> set[str]:
     return {key for key, name in untimed if name in newest and newest[name] < limit}
 
 
-def _dead_letter_ids(store: Any, stone: Tombstone) -> set[str]:
+def _dead_letter_ids(store: Any, tombstone: Tombstone) -> set[str]:
     found: set[str] = set()
     for rows in _scan(store, store.dead_letters):
-        mask = mask_letters(rows, stone).to_pylist()
+        mask = mask_letters(rows, tombstone).to_pylist()
         ids = rows["dead_letter_id"].to_pylist()
         found.update(one for one, kept in zip(ids, mask, strict=True) if not kept)
     return found
@@ -214,33 +216,33 @@ def _dead_letter_ids(store: Any, stone: Tombstone) -> set[str]:
 # Proof
 
 
-def _names(store: Any, stone: Tombstone, ids: frozenset[str]) -> set[str]:
+def _names(store: Any, tombstone: Tombstone, ids: frozenset[str]) -> set[str]:
     """Names that stand nowhere any more once it is done: sessions of which everything goes."""
     kept: set[str] = set()
     gone: set[str] = set()
     for rows in _scan(store, store.conversations):
-        mask = mask_rows(rows, [stone], ids).to_pylist()
+        mask = mask_rows(rows, [tombstone], ids).to_pylist()
         for session, stays in zip(rows["session_id"].to_pylist(), mask, strict=True):
             (kept if stays else gone).add(session or "")
     # short ids are in every file by chance
     return {session for session in gone - kept if len(session) >= 16}
 
 
-def _left(settings: Settings, store: Any, stone: Tombstone, names: set[str]) -> dict[str, int]:
+def _left(settings: Settings, store: Any, tombstone: Tombstone, names: set[str]) -> dict[str, int]:
     """What still matches, place by place."""
     import duckdb
 
-    documents, letters = count(settings, stone.kind, stone.value)
+    documents, letters = count(settings, tombstone.kind, tombstone.value)
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         published = connection.execute(
-            f"select count(*) from raw.conversations where {PREDICATES[stone.kind]}", {"value": stone.value}
+            f"select count(*) from raw.conversations where {PREDICATES[tombstone.kind]}", {"value": tombstone.value}
         ).fetchall()[0][0]
         column = {"project": "project_id = $value", "session": "session_id = $value"}.get(
-            stone.kind, "created_at < cast($value as timestamptz)"
+            tombstone.kind, "created_at < cast($value as timestamptz)"
         )
         messages = connection.execute(
-            f"select count(*) from marts.fct_messages where {column}", {"value": stone.value}
+            f"select count(*) from marts.fct_messages where {column}", {"value": tombstone.value}
         ).fetchall()[0][0]
     snapshots = [len(table.metadata.snapshots) for table in (store.conversations, store.dead_letters)]
     older = places.derived(settings)
@@ -255,13 +257,13 @@ def _left(settings: Settings, store: Any, stone: Tombstone, names: set[str]) -> 
     }
 
 
-def _in_source(settings: Settings, stone: Tombstone) -> str:
+def _in_source(settings: Settings, tombstone: Tombstone) -> str:
     """What the source still holds: it is not ours to change."""
     parts = []
-    for root in settings.projects_dirs if stone.kind != "before" else ():
+    for root in settings.projects_dirs if tombstone.kind != "before" else ():
         if not root.is_dir():
             continue
-        known = Tombstones([stone])
+        known = Tombstones([tombstone])
         names = [path.relative_to(root).as_posix() for path in root.rglob("*.jsonl")]
         found = [name for name in names if known.covers_file(name.split("/")[0], name)]
         if found:

@@ -53,16 +53,16 @@ class Tombstone:
 class Tombstones:
     """Everything that was purged, as extract and sync ask for it."""
 
-    def __init__(self, stones: list[Tombstone]) -> None:
-        self.stones = stones
-        self.ids = frozenset(one for stone in stones for one in stone.ids)
-        self._projects = {stone.value for stone in stones if stone.kind == "project"}
-        self._sessions = {stone.value for stone in stones if stone.kind == "session"}
-        self._before = max((stone.value for stone in stones if stone.kind == "before"), default="")
+    def __init__(self, listed: list[Tombstone]) -> None:
+        self.all = listed
+        self.ids = frozenset(one for tombstone in listed for one in tombstone.ids)
+        self._projects = {tombstone.value for tombstone in listed if tombstone.kind == "project"}
+        self._sessions = {tombstone.value for tombstone in listed if tombstone.kind == "session"}
+        self._before = max((tombstone.value for tombstone in listed if tombstone.kind == "before"), default="")
 
     def keep(self, rows: pa.Table) -> pa.ChunkedArray:
         """Mask over `rows` (columns of raw.conversations): True where nothing of it was purged."""
-        return mask_rows(rows, self.stones, self.ids)
+        return mask_rows(rows, self.all, self.ids)
 
     def covers_document(self, document: dict[str, Any], project_id: str | None, source_file: str | None) -> bool:
         """Whether a transcript's line was purged."""
@@ -87,7 +87,7 @@ def tombstones(settings: Settings) -> Tombstones | None:
     """
     path = _path(settings)
     try:
-        stones = [Tombstone(**{**item, "ids": tuple(item.get("ids", ()))}) for item in json.loads(path.read_text())]
+        listed = [Tombstone(**{**item, "ids": tuple(item.get("ids", ()))}) for item in json.loads(path.read_text())]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
@@ -95,32 +95,32 @@ def tombstones(settings: Settings) -> Tombstones | None:
             f"{path} cannot be read ({error}); it says what was purged. Restore it, or remove it to let all of that "
             "come back"
         ) from None
-    return Tombstones(stones) if stones else None
+    return Tombstones(listed) if listed else None
 
 
 def forget(settings: Settings, kind: str, value: str) -> bool:
     """Let what was purged come back with the next full backfill; returns whether there was such a tombstone."""
     known = tombstones(settings)
-    stones = known.stones if known else []
-    kept = [stone for stone in stones if (stone.kind, stone.value) != (kind, value)]
-    if len(kept) != len(stones):
+    listed = known.all if known else []
+    kept = [tombstone for tombstone in listed if (tombstone.kind, tombstone.value) != (kind, value)]
+    if len(kept) != len(listed):
         save(settings, kept)
-    return len(kept) != len(stones)
+    return len(kept) != len(listed)
 
 
 def _path(settings: Settings) -> Path:
     return settings.data_dir / TOMBSTONES_FILE
 
 
-def save(settings: Settings, stones: list[Tombstone]) -> None:
+def save(settings: Settings, listed: list[Tombstone]) -> None:
     """Remember exactly these."""
     path = _path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with partial_file(path, durable=True) as temporary:
-        temporary.write_text(json.dumps([asdict(stone) for stone in stones], indent=1) + "\n")
+        temporary.write_text(json.dumps([asdict(tombstone) for tombstone in listed], indent=1) + "\n")
 
 
-def mask_rows(rows: pa.Table, stones: list[Tombstone], ids: frozenset[str] | set[str]) -> pa.ChunkedArray:
+def mask_rows(rows: pa.Table, listed: list[Tombstone], ids: frozenset[str] | set[str]) -> pa.ChunkedArray:
     """True where no tombstone covers the row."""
     keys = rows.select(["_id", "session_id", "project_id", "source_file", "cwd", "timestamp"])
     with engine().cursor() as cursor:
@@ -128,9 +128,9 @@ def mask_rows(rows: pa.Table, stones: list[Tombstone], ids: frozenset[str] | set
         numbered = keys.append_column("position", pa.array(range(keys.num_rows), pa.int64()))
         cursor.register("purge_rows", numbered)
         dropped = pa.array([], pa.int64())
-        for stone in stones:
+        for tombstone in listed:
             found = cursor.execute(
-                f"select position from purge_rows where {PREDICATES[stone.kind]}", {"value": stone.value}
+                f"select position from purge_rows where {PREDICATES[tombstone.kind]}", {"value": tombstone.value}
             ).to_arrow_table()["position"]
             dropped = pa.concat_arrays([dropped, *found.chunks])
         cursor.unregister("purge_rows")
@@ -142,13 +142,13 @@ def mask_rows(rows: pa.Table, stones: list[Tombstone], ids: frozenset[str] | set
     return pa.chunked_array([pa.array(mask, pa.bool_())])
 
 
-def mask_letters(rows: pa.Table, stone: Tombstone) -> pa.ChunkedArray:
+def mask_letters(rows: pa.Table, tombstone: Tombstone) -> pa.ChunkedArray:
     """True where a dead letter stays. They have no time of their own: what was first seen before the day goes."""
-    if stone.kind == "before":
-        limit = datetime.fromisoformat(stone.value.replace("Z", "+00:00"))
+    if tombstone.kind == "before":
+        limit = datetime.fromisoformat(tombstone.value.replace("Z", "+00:00"))
         mask = [seen is None or seen >= limit for seen in rows["first_seen_at"].to_pylist()]
     else:
-        known = Tombstones([stone])
+        known = Tombstones([tombstone])
         mask = [
             not known.covers_file((name or "").split("/")[0] or None, name) for name in rows["source_file"].to_pylist()
         ]

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from analytics.common.text import for_csv
 from analytics.web import views
 from analytics.web.choice import BadAddress, parse
 from analytics.web.published import require
@@ -62,13 +63,9 @@ def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:
 
 
 def _field(value: Any) -> str:
-    """A value that a spreadsheet takes for what it is: text that begins like a formula stays text."""
-    text = "" if value is None else value.isoformat() if isinstance(value, date | datetime) else str(value)
     if isinstance(value, str):
-        text = text.replace("\r", " ")
-        if text[:1] in ("=", "+", "-", "@", "\t"):
-            return f"'{text}"
-    return text
+        return for_csv(value)
+    return "" if value is None else value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
 def _plain(value: Any) -> Any:
