@@ -5,14 +5,26 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 import threading
 
 
 class Proxy:
     """Forwards to the server on `port`; `with Proxy(...) as proxy` gives `proxy.uri`."""
 
-    def __init__(self, port: int, *, to_server: bytes = b"\0never\0", to_client: bytes = b"\0never\0") -> None:
-        """A connection ends when `to_server` is sent to the server, or `to_client` to the client."""
+    def __init__(
+        self,
+        port: int,
+        *,
+        to_server: bytes = b"\0never\0",
+        to_client: bytes = b"\0never\0",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """A connection ends when `to_server` is sent to the server, or `to_client` to the client.
+
+        `tls`: what the client has to speak.
+        """
+        self._tls = tls
         self._port = port
         self._to_server = to_server
         self._to_client = to_client
@@ -36,13 +48,22 @@ class Proxy:
                 client, _ = self._listener.accept()
                 threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
-    def _forward(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self._port)) as server:
+    def _spoken(self, plain: socket.socket) -> socket.socket:
+        return plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True)
+
+    def _forward(self, plain: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            self._spoken(plain) as client,
+            socket.create_connection(("127.0.0.1", self._port)) as server,
+        ):
             ways = {client: (server, self._to_server), server: (client, self._to_client)}
             before = {client: b"", server: b""}
             while True:
                 for source in select.select(list(ways), [], [])[0]:
                     data = source.recv(65536)
+                    while isinstance(source, ssl.SSLSocket) and source.pending():
+                        data += source.recv(65536)
                     if not data:
                         return
                     target, poison = ways[source]
