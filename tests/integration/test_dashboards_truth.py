@@ -23,7 +23,6 @@ from analytics.cards.query import Selection, bound
 from analytics.raw.extract import extract
 from analytics.settings import load_settings
 from analytics.warehouse.load import load
-from analytics.warehouse.marts import connect
 from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import transform
 from transcript_generator import Counts, Truth, generate
@@ -71,6 +70,14 @@ class History:
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
+    def built_at(self, at: datetime) -> None:
+        """Let the numbers say that they were built then."""
+        self.marts.execute("use memory.marts")
+        self.marts.execute("create or replace table agg_data_quality as select * from published.marts.agg_data_quality")
+        self.marts.execute(
+            "update agg_data_quality set check_value = ? where check_name = 'published_at'", [at.timestamp()]
+        )
+
     def sessions(self, first: date, last: date, **equal: Any) -> list[SessionTruth]:
         """Sessions begun in these days."""
         return [
@@ -101,8 +108,20 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     load(settings)
     transform(settings, as_of=END)
     publish(settings)
-    with connect(settings) as connection:
-        yield History(truth, connection)
+    # the marts by the names that cards use, and a table of its own for the time at which they were built
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{settings.published_path.resolve()}' as published (read_only)")
+        connection.execute("create schema memory.marts")
+        names = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'marts'"
+        ).fetchall()
+        for (name,) in names:
+            connection.execute(f"create view memory.marts.{name} as select * from published.marts.{name}")
+        connection.execute("drop view memory.marts.agg_data_quality")
+        connection.execute("set timezone = 'UTC'")
+        found = History(truth, connection)
+        found.built_at(END)
+        yield found
 
 
 # Small arithmetic
@@ -289,13 +308,19 @@ def test_month_to_date_and_its_projection(history: History) -> None:
         [{"period": end, "cost_usd": cost(history.usage(before, end))}, {"period": last, "cost_usd": spent}],
     )
     whole = month - timedelta(days=1)
+    days = calendar.monthrange(last.year, last.month)[1]
     assert_shows(
         history.rows("projected_month", last, last),
         [
             {"period": whole, "cost_usd": cost(history.usage(before, whole))},
-            {"period": last, "cost_usd": spent * calendar.monthrange(last.year, last.month)[1] / last.day},
+            {"period": last, "cost_usd": spent * days / last.day},
         ],
     )
+    # the same numbers, built when the month was over: nothing is to be projected any more
+    over = datetime(last.year, last.month, days, tzinfo=UTC) + timedelta(days=2)
+    history.built_at(over)
+    assert history.rows("projected_month", last, last)[-1] == {"period": last, "cost_usd": float(spent)}
+    history.built_at(END)
 
 
 # Charts and tables
@@ -779,7 +804,11 @@ def check_code(history: History) -> None:
         lines[date.fromisoformat(day), name, False] += code.lines_removed
     assert sorted(
         (r["period_start"], r["language"], int(r["lines"])) for r in history.rows("lines_by_language")
-    ) == sorted((day, name, count if added else -count) for (day, name, added), count in lines.items() if count)
+    ) == sorted(
+        (day, f"{name}, {'added' if added else 'removed'}", count if added else -count)
+        for (day, name, added), count in lines.items()
+        if count
+    )
 
 
 def check_files(history: History) -> None:

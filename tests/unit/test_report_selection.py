@@ -4,7 +4,7 @@ select nothing in silence."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -35,7 +35,7 @@ def test_days_are_read_as_people_write_them(value: str, day: date) -> None:
     ["", "2026-02-29", "2026-2-3", "202602-28", "2026-W09-1", "28.02.2026", "0d", "-7d", "9999999d", "7", "now"],
 )
 def test_anything_else_is_named_with_what_is_allowed(value: str) -> None:
-    with pytest.raises(ConfigError, match="YYYY-MM-DD, today, yesterday, or 7d") as caught:
+    with pytest.raises(ConfigError, match="YYYY-MM-DD, YYYY-MM, today, yesterday, a weekday, or 7d") as caught:
         parse_day("--until", value, TODAY)
     assert str(caught.value).startswith(f"--until {value!r}")
 
@@ -112,3 +112,23 @@ def test_no_machine_is_said_when_none_is_recorded(projects: duckdb.DuckDBPyConne
     projects.execute("delete from dim_sessions where machine is not null")
     with pytest.raises(ConfigError, match="--machine 'x': no such machine; none is recorded"):
         select(projects, ZoneInfo("UTC"), machines=["x"])
+
+
+@pytest.mark.parametrize(
+    ("value", "first", "last"),
+    [
+        ("2026-02", date(2026, 2, 1), date(2026, 2, 28)),
+        ("2025", date(2025, 1, 1), date(2025, 12, 31)),
+        ("2w", TODAY - timedelta(days=13), TODAY - timedelta(days=13)),
+    ],
+)
+def test_a_month_and_a_year_begin_and_end(value: str, first: date, last: date) -> None:
+    assert parse_day("--since", value, TODAY) == first
+    assert parse_day("--until", value, TODAY, is_end=True) == last
+
+
+@pytest.mark.parametrize("word", ["monday", "tue", "Sunday"])
+def test_a_weekday_is_the_last_one_of_its_name(word: str) -> None:
+    found = parse_day("--since", word, TODAY)
+    assert found.strftime("%A").lower().startswith(word.lower())
+    assert TODAY - timedelta(days=6) <= found <= TODAY

@@ -255,6 +255,8 @@ def _card(item: dict[str, Any], path: Path, folder: Path) -> Card:
             raise ConfigError(f"{_relative(sql_path)}: unknown filter {{{{{name}}}}}; one of {', '.join(FILTERS)}")
     view = {name: item[name] for name in item.keys() - {"key", "title", "description", "display", "place", "columns"}}
     view.pop("definition", None)
+    if display == "smartscalar":
+        sql = _current_or_nothing(sql, _text(item, "value", where), _text(item, "date", where))
     return Card(
         key=key,
         title=_text(item, "title", where),
@@ -267,6 +269,23 @@ def _card(item: dict[str, Any], path: Path, folder: Path) -> Card:
         view=view,
         source=_relative(sql_path),
     )
+
+
+def _current_or_nothing(sql: str, value: str, date: str) -> str:
+    """The SQL of a trend, without rows when the newest period has no value.
+
+    Metabase takes the last row that has a number for the current period, whatever its date, and shows an error when no
+    row has one; no rows at all are a plain "No results".
+    """
+    return f"""select *
+from (
+{sql.rstrip()}
+) as periods_of_the_card
+qualify last_value({value}) over (
+    order by {date} rows between unbounded preceding and unbounded following
+) is not null
+order by {date}
+"""
 
 
 def _columns(columns: dict[str, Any], where: str) -> tuple[Column, ...]:

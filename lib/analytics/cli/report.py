@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from analytics.reports.report import Report
 
 OPTIONS = (
-    click.option("--since", metavar="DAY", help="First day: YYYY-MM-DD, today, yesterday, or 7d: the last seven days."),
+    click.option("--since", metavar="DAY", help="First day: YYYY-MM-DD, YYYY-MM, today, tuesday, 7d …"),
     click.option("--until", metavar="DAY", help="Last day, itself included."),
-    click.option("--project", "projects", metavar="X", multiple=True, help="Its id, name or path; repeatable."),
+    click.option(
+        "--project",
+        "projects",
+        metavar="X",
+        multiple=True,
+        help="Its id, name, path or printed label; repeatable.",
+    ),
     click.option("--machine", "machines", metavar="HOST", multiple=True, help="Where sessions ran; repeatable."),
     click.option("--json", "to_json", is_flag=True, help="One JSON object with rows and totals."),
     click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header."),
@@ -188,7 +194,7 @@ def _print(
 ) -> None:
     from analytics.errors import ConfigError
     from analytics.reports import render
-    from analytics.reports.report import published_at, zone_note
+    from analytics.reports.report import days_of_history, published_at, zone_note
     from analytics.reports.selection import select
     from analytics.warehouse import marts
 
@@ -201,7 +207,7 @@ def _print(
         )
         selection.apply(connection)
         result = build(connection, selection, settings.tz)
-        result.as_of = published_at(connection)
+        result.as_of, result.days = published_at(connection), days_of_history(connection)
         result.notes += [*notes, *zone_note(connection, settings.tz)]
     if to_json:
         echo(render.as_json(result, selection, settings.tz))

@@ -26,6 +26,8 @@ def visualization_settings(card: Card) -> dict[str, Any]:
         style = {"column_title": column.title, **FORMATS[column.format]}
         if column.name in view.get("bars", ()):
             style["show_mini_bar"] = True
+        if view.get("wrap") and column.format == "text":
+            style["text_wrapping"] = True
         columns[json.dumps(["name", column.name], separators=(",", ":"))] = style
     return {**settings, "column_settings": columns}
 
@@ -37,7 +39,9 @@ def _graph_settings(card: Card) -> dict[str, Any]:
         "graph.dimensions": [view["x"], *([view["series"]] if "series" in view else [])],
         "graph.metrics": list(view["y"]),
         "graph.x_axis.title_text": titles[view["x"]],
-        "graph.y_axis.title_text": titles[view["y"][0]],
+        # several measures share one axis: its title is that of none of them, and none gets an axis of its own
+        "graph.y_axis.title_text": titles[view["y"][0]] if len(view["y"]) == 1 else "",
+        "graph.y_axis.auto_split": False,
     }
     if "stack" in view:
         settings["stackable.stack_type"] = view["stack"]

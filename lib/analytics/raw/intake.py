@@ -55,7 +55,7 @@ class ExtractResult:
         if self.is_new:
             text = f"{self.documents_stored} documents stored from {self.source}"
             if self.dead_letters:
-                text += f", {self.dead_letters} dead letters"
+                text += f", {self.dead_letters} lines could not be read"
         if self.documents_skipped:
             text += f", {self.documents_skipped} already stored"
         return f"{text} ({self.duration_seconds:.1f} s)" + (f"; {self.hint}" if self.hint else "")

@@ -29,7 +29,9 @@ def as_text(
     """
     chosen = str(selection)
     if not report.rows:
-        return f"nothing to report{f': {chosen}' if chosen else ', the published history is empty'}"
+        days = report.days
+        there = f"; there are data from {days[0]} to {days[1]}" if days else "; the published history is empty"
+        return f"nothing to report{f': {chosen}' if chosen else ''}{there}"
     style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
     columns = shutil.get_terminal_size().columns if width is None else width
     age = f"as of {report.as_of.astimezone(zone):%Y-%m-%d %H:%M}, " if report.as_of else ""

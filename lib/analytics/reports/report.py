@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -45,6 +45,7 @@ class Report:
         notes: what has to be known beside the numbers, a line each.
         more: further parts of the JSON, by name.
         as_of: the instant that the numbers are of.
+        days: the first and the last day of everything that is published; None when nothing is.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
     as_of: datetime | None = None
+    days: tuple[date, date] | None = None
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
@@ -109,6 +111,12 @@ def published_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
     """The instant that the published numbers are of."""
     row = connection.sql("select check_value from agg_data_quality where check_name = 'published_at'").fetchone()
     return None if row is None or row[0] is None else datetime.fromtimestamp(row[0], UTC)
+
+
+def days_of_history(connection: duckdb.DuckDBPyConnection) -> tuple[date, date] | None:
+    """The first and the last day with data."""
+    first, last = connection.sql("select min(date_key), max(date_key) from agg_daily_summary").fetchall()[0]
+    return None if first is None else (first, last)
 
 
 def zone_note(connection: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> list[str]:

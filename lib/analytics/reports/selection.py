@@ -7,6 +7,7 @@ Projects and machines belong to sessions, days to single facts: every report rea
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -20,6 +21,7 @@ from analytics.errors import ConfigError
 if TYPE_CHECKING:
     import duckdb
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 NAMES_SUGGESTED = 3
 NAMES_LISTED = 10
 
@@ -126,7 +128,7 @@ def select(
     """
     today = utc_now().astimezone(timezone).date()
     first = None if since is None else parse_day("--since", since, today)
-    last = None if until is None else parse_day("--until", until, today)
+    last = None if until is None else parse_day("--until", until, today, is_end=True)
     if first and last and first > last:
         raise ConfigError(f"--since {since!r} is after --until {until!r}: nothing can be between them")
     ids, notes = _projects(connection, projects)
@@ -140,8 +142,11 @@ def select(
     return chosen, notes
 
 
-def parse_day(option: str, value: str, today: date) -> date:
-    """`2026-01-31`, `20260131`, `today`, `yesterday`, or `7d`: the first of the last seven days.
+def parse_day(option: str, value: str, today: date, *, is_end: bool = False) -> date:
+    """A day in words.
+
+    `2026-01-31`, `20260131`, `today`, `yesterday`, `tuesday` (the last one), `7d` and `4w` (the first of so many last
+    days), `2026-08` and `2026` (their first day, or their last with `is_end`).
 
     Raises:
         ConfigError: `value` is none of these.
@@ -152,11 +157,19 @@ def parse_day(option: str, value: str, today: date) -> date:
     try:
         if re.fullmatch(r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}", word):
             return date.fromisoformat(word)
-        if re.fullmatch(r"[1-9][0-9]*d", word):
-            return today - timedelta(days=int(word[:-1]) - 1)
+        if re.fullmatch(r"[1-9][0-9]*[dw]", word):
+            return today - timedelta(days=int(word[:-1]) * (7 if word[-1] == "w" else 1) - 1)
+        if re.fullmatch(r"[0-9]{4}(-[0-9]{2})?", word):
+            year, month = int(word[:4]), int(word[5:] or (12 if is_end else 1))
+            return date(year, month, monthrange(year, month)[1] if is_end else 1)
+        if len(word) >= 3 and (found := [place for place, name in enumerate(WEEKDAYS) if name.startswith(word)]):
+            return today - timedelta(days=(today.weekday() - found[0]) % 7)
     except (ValueError, OverflowError):
         pass
-    raise ConfigError(f"{option} {value!r} is no day: give YYYY-MM-DD, today, yesterday, or 7d for the last seven days")
+    raise ConfigError(
+        f"{option} {value!r} is no day: give YYYY-MM-DD, YYYY-MM, today, yesterday, a weekday, "
+        "or 7d for the last seven days"
+    )
 
 
 def _projects(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[tuple[str, ...] | None, list[str]]:
@@ -171,7 +184,10 @@ def _projects(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tu
     ).fetchall()
     for project_id, name, path, group in rows:
         repository = re.split(r"[/\\]", group.rstrip("/\\"))[-1] if group else None
-        for text in filter(None, (project_id, name, path, group, repository)):
+        # what reports print for projects of one name: as much of the path's end as tells them apart
+        parts = [part for part in re.split(r"[/\\]", path or "") if part]
+        endings = ["/".join(parts[-length:]) for length in range(2, len(parts) + 1)]
+        for text in filter(None, (project_id, name, path, group, repository, *endings)):
             known.setdefault(text, set()).add(project_id)
         shown[name or project_id] = None
     found: list[str] = []

@@ -22,6 +22,8 @@ MODELS_SHOWN = 12
 TOOLS_SHOWN = 5
 # A tool that was called a few times says nothing about how often it fails.
 CALLS_FOR_A_RATE = 10
+# How many responses of a row never got their final output count: its output and cost are at least these.
+_BOUND = "lower bound"
 
 
 def summary(settings: Settings, *, terminal: bool | None = None) -> str:
@@ -44,7 +46,8 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
     if not numbers.documents:
         return f"{nothing_there(settings)}.\nTo see it work on a generated history: make demo"
     style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
-    blocks = [_headline(numbers), _models(numbers, style), _tools(numbers)]
+    demo = "demo data: a generated history, nobody's own\n" if settings.is_demo else ""
+    blocks = [demo + _headline(numbers), _models(numbers, style), _tools(numbers)]
     notes = _notes(numbers)
     return "\n\n".join(filter(None, [*blocks, notes, _places(settings), _next(settings)]))
 
@@ -58,7 +61,7 @@ class _Numbers:
     first_day: str
     last_day: str
     totals: dict[str, Any]
-    models: list[tuple[Any, ...]]  # model, responses, the four kinds of tokens, cost, is_priced
+    models: list[tuple[Any, ...]]  # model, responses, the four kinds of tokens, cost, lower-bound responses
     tools: list[tuple[str, int, int, int]]  # tool, finished calls, errors, rejected
     unpriced: list[tuple[str, int]]
 
@@ -94,7 +97,8 @@ class _Numbers:
                     sum(output_tokens),
                     sum(cache_write_5m_tokens + cache_write_1h_tokens),
                     sum(cache_read_tokens),
-                    sum(cost_usd)
+                    sum(cost_usd),
+                    sum(lower_bound_response_count)
                 from marts.agg_daily_usage
                 group by model
                 order by sum(cost_usd) desc nulls last, sum(response_count) desc, model
@@ -118,12 +122,17 @@ def _headline(numbers: _Numbers) -> str:
     totals = numbers.totals
     queued = f" ({totals['queued_prompts']:,} queued)" if totals["queued_prompts"] else ""
     return (
-        f"{numbers.documents:,} documents, {_count(numbers.dead_letters, 'dead letter')}, "
+        f"{numbers.documents:,} documents{_unreadable(numbers.dead_letters)}, "
         f"{numbers.first_day} to {numbers.last_day}\n"
         f"{_count(totals['sessions'], 'session')} in {_count(totals['projects'], 'project')}, "
         f"{_count(totals['prompts'], 'prompt')}{queued}, {_count(totals['responses'], 'response')}, "
-        f"{_count(totals['tool_calls'], 'tool call')}, ${totals['cost_usd']:,.2f} at list prices"
+        f"{_count(totals['tool_calls'], 'tool call')}, "
+        f"{'≥' if totals['lower_bound_responses'] else ''}${totals['cost_usd']:,.2f} at list prices"
     )
+
+
+def _unreadable(count: int) -> str:
+    return f", another {count:,} that could not be read" if count else ""
 
 
 def _models(numbers: _Numbers, style: Callable[[str], str] | None) -> str:
@@ -135,18 +144,21 @@ def _models(numbers: _Numbers, style: Callable[[str], str] | None) -> str:
     header = ("model", "responses", "input", "output", "cache writes", "cache reads", "cost $")
     columns = [
         cells.text("model", "model"),
-        *(cells.count(name, name) for name in header[1:-1]),
-        Column("cost $", lambda row, number: _dollars(row["cost $"])),
+        *(cells.count(name, name) for name in ("responses", "input")),
+        Column("output", lambda row, number: cells.at_least(row, _BOUND) + number(row["output"])),
+        *(cells.count(name, name) for name in ("cache writes", "cache reads")),
+        Column("cost $", lambda row, number: _dollars(row["cost $"], cells.at_least(row, _BOUND))),
     ]
-    rows = [dict(zip(header, line, strict=True)) for line in lines]
-    totals = dict(zip(header[1:], _sums(numbers.models), strict=True))
+    rows = [dict(zip((*header, _BOUND), line, strict=True)) for line in lines]
+    totals = dict(zip((*header[1:], _BOUND), _sums(numbers.models), strict=True))
     # a narrow terminal wraps lines: here every column matters
     return draw(columns, rows, totals, width=sys.maxsize, style=style)
 
 
 def _sums(rows: list[tuple[Any, ...]]) -> list[Any]:
     costs = [row[6] for row in rows if row[6] is not None]
-    return [sum(row[column] for row in rows) for column in range(1, 6)] + [sum(costs) if costs else None]
+    counts = [sum(row[column] for row in rows) for column in range(1, 6)]
+    return [*counts, sum(costs) if costs else None, sum(row[7] for row in rows)]
 
 
 def _tools(numbers: _Numbers) -> str:
@@ -177,11 +189,11 @@ def _notes(numbers: _Numbers) -> str:
     if lower_bound:
         lines.append(
             f"note: {_count(lower_bound, 'response')} never got a final output count in the transcript: "
-            "output tokens and cost are at least these"
+            "output tokens and cost are at least these (≥)"
         )
     if numbers.dead_letters:
         lines.append(
-            f"note: {_count(numbers.dead_letters, 'document')} could not be stored, for the reasons in raw.dead_letters"
+            f"note: {_count(numbers.dead_letters, 'line')} could not be read; why: claude-analytics dead-letters list"
         )
     return "\n".join(lines)
 
@@ -199,9 +211,14 @@ def _places(settings: Settings) -> str:
 
 def _next(settings: Settings) -> str:
     return (
-        "next: make lab (notebooks/explore), make docs (every table and column), or any DuckDB client:\n"
+        f"next: {_target(settings, 'dashboards')} (in your browser), {_target(settings, 'lab')} (notebooks), "
+        f"{_target(settings, 'docs')} (every table and column), or any DuckDB client:\n"
         f'      duckdb -readonly {_short(settings.published_path)} "from marts.agg_daily_summary"'
     )
+
+
+def _target(settings: Settings, name: str) -> str:
+    return f"make {'demo-' if settings.is_demo else ''}{name}"
 
 
 def _short(path: Path) -> str:
@@ -213,5 +230,5 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _dollars(value: Any) -> str:
-    return "no price" if value is None else f"{value:,.2f}"
+def _dollars(value: Any, sign: str) -> str:
+    return "no price" if value is None else f"{sign}{value:,.2f}"

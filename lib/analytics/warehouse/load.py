@@ -57,7 +57,7 @@ class LoadResult:
         kind = "all" if self.full_refresh else "new"
         return (
             f"{self.documents:,} {kind} documents loaded from {self.files} files in {self.duration_seconds:.1f} s; "
-            f"{self.documents_total:,} in all, {self.dead_letters:,} dead letters"
+            f"{self.documents_total:,} in all, {self.dead_letters:,} could not be read"
             + (f"; {self.because}" if self.because else "")
         )
 

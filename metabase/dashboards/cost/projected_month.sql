@@ -32,6 +32,14 @@ months as (
 
 ),
 
+built as (
+
+    select to_timestamp(check_value)::date as built_day
+    from agg_data_quality
+    where check_name = 'published_at'
+
+),
+
 compared_months as (
 
     select
@@ -57,8 +65,14 @@ periods as (
         through_day,
         month_start,
         through_day,
-        (through_day - month_start + 1) / day(last_day(through_day))
+        -- a month that is over is complete, however early its last entry was
+        case
+            when built.built_day > last_day(compared_months.through_day) then 1.0
+            else (through_day - month_start + 1) / day(last_day(through_day))
+        end
     from compared_months
+    left join built
+        on true
 
 )
 

@@ -74,9 +74,10 @@ dated as (
 
 signed as (
 
+    -- a series for each sign: charts add up rows of one series and day, and would show net lines
     select
         period_start,
-        language,
+        language || ', added' as language,
         sum(lines_added) as lines
     from dated
     group by
@@ -85,7 +86,7 @@ signed as (
     union all
     select
         period_start,
-        language,
+        language || ', removed',
         - sum(lines_removed)
     from dated
     group by
