@@ -26,6 +26,10 @@ class SourceUnavailableError(AnalyticsError):
     """The source (MongoDB server, projects directory) cannot be reached; trying again may help."""
 
 
+class KilledError(AnalyticsError):
+    """A run was killed before its end; the run after it says so."""
+
+
 class ValidationFailedError(AnalyticsError):
     """The data did not pass validation: names expectation, table and number of rows. Nothing was published."""
 

@@ -112,7 +112,9 @@ def test_nothing_changes_when_nothing_is_new(published: Workspace) -> None:
     assert marts(published.published) == rows
     run = published.runs()[-1]
     assert run["outcome"] == "nothing_new"
-    assert [stage["status"] for stage in run["stages"]][1:] == ["skipped"] * 4
+    assert [stage["status"] for stage in run["stages"]] == ["skipped"] * 5
+    assert not list((published.data_dir / "runs" / run["run_id"]).glob("*.ipynb"))
+    assert run["snapshot_id"] == published.runs()[0]["snapshot_id"]
 
 
 def test_exactly_their_effect_shows_when_three_lines_are_appended(copy_of: Workspace) -> None:

@@ -81,7 +81,7 @@ def test_run_stops_when_mongodb_cannot_be_reached(unharmed: Workspace) -> None:
     assert run["outcome"] == "failed"
     assert run["error"]["stage"] == "extract"
     assert [stage["status"] for stage in run["stages"]] == ["failed", *["pending"] * 4]
-    assert (unharmed.data_dir / "runs" / run["run_id"] / "extract.ipynb").exists()
+    assert "run.log" in message  # it never came to a notebook
     assert CANARY not in done.stdout + done.stderr
     leaks = [path for path in unharmed.data_dir.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
     assert leaks == []
@@ -181,6 +181,90 @@ def test_run_says_where_it_was_when_it_is_terminated(unharmed: Workspace) -> Non
     assert process.returncode == 1
     assert "interrupted during transform" in errors
     assert unharmed.runs()[-1]["outcome"] == "interrupted"
+
+
+def kernel_of(process: subprocess.Popen[str]) -> int | None:
+    """The kernel's process while it works on a stage."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        if b"kernel_process" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return int(child)
+    return None
+
+
+def start(space: Workspace, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    """`claude-analytics ARGUMENTS`, to be disturbed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "analytics.cli", *arguments],
+        cwd=space.root,
+        env={**os.environ, "DATA_DIR": str(space.data_dir), **space.env, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kernel_at(space: Workspace, process: subprocess.Popen[str], stage: str) -> int:
+    """Wait until the run works on `stage` -> its kernel's process."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        runs = space.runs()
+        if runs and any(item["name"] == stage and item["status"] == "running" for item in runs[-1]["stages"]):
+            kernel = kernel_of(process)
+            assert kernel is not None
+            return kernel
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+def alerts_into(space: Workspace) -> tuple[Path, dict[str, str]]:
+    """A file that alerts are appended to, and the setting that does it."""
+    file = space.root / "alerts.txt"
+    file.unlink(missing_ok=True)
+    return file, {"ALERT_COMMAND": f"cat >>{file}"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_run_ends_recorded_and_alerted_when_a_library_crashes(unharmed: Workspace) -> None:
+    file, alert = alerts_into(unharmed)
+    process = start(unharmed, "worker", "full-backfill", **alert)
+    os.kill(kernel_at(unharmed, process, "extract"), signal.SIGABRT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (line,) = errors.strip().splitlines()
+    assert "extract failed: its kernel died: a library aborted it (SIGABRT); log: " in line
+    run = unharmed.runs()[-1]
+    assert (run["outcome"], run["error"]["stage"]) == ("failed", "extract")
+    assert "full-backfill fails in extract" in file.read_text()
+    assert "Fatal Python error: Aborted" in (unharmed.data_dir / "runs" / run["run_id"] / "run.log").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_next_run_tells_of_one_that_was_killed(unharmed: Workspace) -> None:
+    process = start(unharmed, "pipeline", "--full-refresh", "--deployment", "hourly-analytics")
+    kernel = kernel_at(unharmed, process, "transform")
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 1
+    while Path(f"/proc/{kernel}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{kernel}").exists()
+    killed = unharmed.runs()[-1]
+    assert killed["outcome"] == "running"
+    check = unharmed.run("status", "--check")
+    assert check.returncode == 1
+    assert "hourly-analytics was killed" in check.stdout + check.stderr
+
+    file, alert = alerts_into(unharmed)
+    done = unharmed.pipeline(**alert)
+    assert f"{killed['run_id']} was killed during transform" in done.stdout
+    assert "hourly-analytics fails in transform" in file.read_text()
+    assert next(run for run in unharmed.runs() if run["run_id"] == killed["run_id"])["outcome"] == "killed"
+    assert unharmed.run("status", "--check").returncode == 1  # until that deployment has worked again
+    again = unharmed.run("worker", "hourly-analytics", **alert)
+    assert again.returncode == 0, again.stderr
+    assert "hourly-analytics works again" in file.read_text()
+    assert unharmed.run("status", "--check").returncode == 0
 
 
 @pytest.mark.parametrize("command", [("report",), ("load", "--stats"), ("doctor",)], ids=" ".join)

@@ -368,6 +368,7 @@ def test_status_names_what_is_overdue_and_what_was_killed(settings: Settings) ->
     run.pid = 2**22 + 1
     run.save()
     assert status.outcome_of(run) == "killed"
+    assert "was killed" in status.problems(settings, schedules)[0]
     run.outcome = "nothing_new"
     run.save()
     now = datetime.fromisoformat(run.started_at).astimezone()
@@ -379,6 +380,19 @@ def test_status_names_what_is_overdue_and_what_was_killed(settings: Settings) ->
         status.detail(settings, "20200101T000000Z-x")
     with pytest.raises(AnalyticsError, match="name of a folder"):
         status.detail(settings, "../x")
+
+
+def test_status_names_a_schedule_that_never_worked(settings: Settings, crontab: Path) -> None:
+    schedules = load_schedules()
+    now = datetime.now().astimezone()
+    assert status.problems(settings, schedules, now + timedelta(days=10)) == []  # nothing is deployed
+    deploy.deploy(settings, schedules)
+    assert status.problems(settings, schedules, now + timedelta(hours=2)) == []
+    assert "hourly-analytics has never run" in status.problems(settings, schedules, now + timedelta(hours=4))[0]
+    run = begin(settings, "hourly-analytics", {})
+    run.outcome = "interrupted"
+    run.save()
+    assert "none has ever worked" in status.problems(settings, schedules, now + timedelta(hours=5))[0]
 
 
 def test_run_pages_escape_and_load_nothing_from_outside(settings: Settings) -> None:

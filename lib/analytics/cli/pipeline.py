@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from analytics.cli.output import echo
 from analytics.settings import load_settings
+
+if TYPE_CHECKING:
+    from analytics.runs.history import Run
 
 
 @click.command()
@@ -28,6 +33,11 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
     from analytics.reports.summary import summary
     from analytics.runs.pipeline import run
 
+    def tell(killed: Run) -> None:
+        from analytics.operations.deployments import alert_killed
+
+        alert_killed(settings, killed)
+
     settings = load_settings()
     outcome = run(
         settings,
@@ -35,6 +45,7 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
         full_refresh=full_refresh,
         deployment=deployment,
         say=echo,
+        on_killed=tell,
     )
     echo(f"{outcome}\n")
     echo(summary(settings))

@@ -9,7 +9,7 @@ from datetime import datetime
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from analytics.common.clock import utc_now
-from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
+from analytics.errors import AnalyticsError, BusyError, ConfigError, KilledError, SourceUnavailableError
 from analytics.operations import alerts, pages
 from analytics.operations.schedules import SCHEDULES_PATH, Deployment, RetryPolicy, Schedules
 from analytics.runs import history as runs
@@ -41,13 +41,10 @@ def run_deployment(
             settings,
             deployment=deployment.name,
             say=say,
-            on_killed=told,
+            on_killed=lambda killed: alert_killed(settings, killed),
             full_backfill=deployment.parameters.get("full_backfill", False),
             full_refresh=deployment.parameters.get("full_refresh", False),
         )
-
-    def told(killed: Run) -> None:
-        alerts.report_failure(settings, killed.deployment, AnalyticsError("the run was killed"), killed)
 
     try:
         run = _retrying(policy, say, sleep)(once)
@@ -63,6 +60,11 @@ def run_deployment(
         pages.write_index(settings)
     alerts.report_success(settings, deployment.name, run)
     return run
+
+
+def alert_killed(settings: Settings, run: Run) -> None:
+    """Tell of a run that never came to its end, which it could not do itself."""
+    alerts.report_failure(settings, run.deployment, KilledError(run.error["message"] if run.error else ""), run)
 
 
 def _retrying(policy: RetryPolicy, say: Callable[[str], None], sleep: Callable[[float], None]) -> Retrying:

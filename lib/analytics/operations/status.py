@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from analytics.common.clock import utc_now
@@ -32,6 +32,7 @@ class DeploymentStatus:
 
     deployment: Deployment
     is_deployed: bool
+    has_worked: bool
     last: Run | None
     next_at: datetime | None  # local time
     failing_since: str | None
@@ -65,23 +66,35 @@ def deployments(settings: Settings, schedules: Schedules, now: datetime | None =
     for item in schedules.deployments:
         own = [run for run in past if run.deployment == item.name]
         worked = next((run for run in own if run.outcome in ("succeeded", "nothing_new")), None)
+        is_deployed = item.name in in_crontab
         found.append(
             DeploymentStatus(
                 deployment=item,
-                is_deployed=item.name in in_crontab,
+                is_deployed=is_deployed,
                 last=own[0] if own else None,
                 next_at=item.next_time(now),
                 failing_since=failing.get(item.name),
-                is_overdue=worked is not None and _is_overdue(item, datetime.fromisoformat(worked.started_at), now),
+                has_worked=worked is not None,
+                is_overdue=_is_overdue(item, _waits_since(settings, worked, own, is_deployed=is_deployed), now),
             )
         )
     return found
 
 
-def _is_overdue(deployment: Deployment, worked_at: datetime, now: datetime) -> bool:
-    if deployment.schedule is None:
+def _waits_since(settings: Settings, worked: Run | None, own: list[Run], *, is_deployed: bool) -> datetime | None:
+    """Since when runs of a deployment are waited for: the last that worked, the first that did not, or `deploy`."""
+    if worked or own:
+        return datetime.fromisoformat((worked or own[-1]).started_at)
+    script = deploy.script_path(settings)
+    if not is_deployed or not script.exists():
+        return None
+    return datetime.fromtimestamp(script.stat().st_mtime, UTC)
+
+
+def _is_overdue(deployment: Deployment, since: datetime | None, now: datetime) -> bool:
+    if deployment.schedule is None or since is None:
         return False
-    at: datetime | None = worked_at.astimezone(now.tzinfo)
+    at: datetime | None = since.astimezone(now.tzinfo)
     for _ in range(MISSED_TIMES):
         at = deployment.next_time(at) if at else None
     return at is not None and at < now
@@ -93,8 +106,15 @@ def problems(settings: Settings, schedules: Schedules, now: datetime | None = No
     for item in deployments(settings, schedules, now):
         if item.failing_since:
             found.append(f"{item.deployment.name} fails since {item.failing_since}")
+        elif item.last and outcome_of(item.last) == "killed":
+            found.append(f"{item.deployment.name} was killed: the run that began {item.last.started_at} has no end")
         elif item.is_overdue and item.last:
-            found.append(f"{item.deployment.name} is overdue: the last run began {item.last.started_at}")
+            never = "" if item.has_worked else "; none has ever worked"
+            found.append(f"{item.deployment.name} is overdue: the last run began {item.last.started_at}{never}")
+        elif item.is_overdue:
+            found.append(
+                f"{item.deployment.name} has never run although it was due: is cron running? (docs/runbook.md)"
+            )
     return found
 
 

@@ -25,6 +25,7 @@ from analytics.errors import AnalyticsError, first_line
 from analytics.runs import history as runs
 from analytics.runs.history import DEFAULT_DEPLOYMENT, Run
 from analytics.runs.notebook import result_of
+from analytics.runs.quick_look import nothing_to_do
 from analytics.runs.surroundings import log_to, secrets, settings_environment
 from analytics.settings import PROJECT_ROOT, Settings
 
@@ -75,13 +76,14 @@ def run(
                 "analytics_tz": settings.analytics_tz,
                 "dbt_target": settings.dbt_target,
             }
+            last = next(iter(runs.history(settings, limit=1)), None)
             record = runs.begin(settings, deployment, parameters)
-            _run(settings, record, say)
+            _run(settings, record, last, say)
         runs.prune(settings)
     return record
 
 
-def _run(settings: Settings, record: Run, say: Callable[[str], None]) -> None:
+def _run(settings: Settings, record: Run, last: Run | None, say: Callable[[str], None]) -> None:
     watch = _Watch(settings, record, say)
     started = time.monotonic()
     with log_to(record.folder / "run.log", watch.scrub):
@@ -89,7 +91,9 @@ def _run(settings: Settings, record: Run, say: Callable[[str], None]) -> None:
         try:
             with settings_environment(settings), terminable(), watch:
                 logger.info("run %s started", record.run_id)
-                _build(record, watch)
+                everything = record.parameters["full_backfill"] or record.parameters["full_refresh"]
+                if everything or not watch.looks_done(lambda: nothing_to_do(settings, last)):
+                    _build(record, watch)
             _conclude(record, watch)
         except BaseException as error:
             failure = _failure(error, record, watch)
@@ -161,6 +165,24 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._quiet()
 
+    def looks_done(self, nothing_to_do: Callable[[], int | None]) -> bool:
+        """Ask whether there is anything to do; if not, every stage is through with that."""
+        first = self._record.stages[0]
+        try:
+            snapshot_id = nothing_to_do()
+        except AnalyticsError as error:
+            first.status, self._current = "failed", first.name
+            self._error = (type(error).__name__, self.scrub(first_line(error)))
+            raise self.failure() or error from error
+        if snapshot_id is not None:
+            first.result = {"snapshot_id": snapshot_id}
+            first.summary = f"nothing new from {self._record.parameters['source']}"
+            for stage in self._record.stages:
+                stage.status, stage.notebook, stage.duration_seconds = "skipped", "", 0.0
+            self._say(f"{first.summary}, and nothing else to do")
+            logger.info("nothing to do")
+        return snapshot_id is not None
+
     def started(self, output_path: str) -> None:
         stage = self._record.stage(Path(output_path).stem)
         self._current, self._started = stage.name, time.monotonic()
@@ -231,7 +253,8 @@ class _Watch:
             log = self._record.folder / "run.log"
             return AnalyticsError(f"{self._current} failed: its kernel died: {message}; log: {log}")
         notebook = self._record.folder / self._record.stage(self._current).notebook
-        return (kind if known else AnalyticsError)(f"{self._current} failed: {reason}; executed notebook: {notebook}")
+        look = f"executed notebook: {notebook}" if notebook.exists() else f"log: {self._record.folder / 'run.log'}"
+        return (kind if known else AnalyticsError)(f"{self._current} failed: {reason}; {look}")
 
 
 def _conclude(record: Run, watch: _Watch) -> None:

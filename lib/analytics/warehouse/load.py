@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,25 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
     """
     with disk_errors("load", settings.data_dir):
         return _load(settings, full_refresh, even_if_unchanged)
+
+
+def is_loaded(
+    settings: Settings, has_rows_since: Callable[[int | None], bool], dead_letter_snapshot_id: int | None
+) -> bool:
+    """Whether the published database holds everything, built as it would be built now: `load` would do nothing.
+
+    Args:
+        has_rows_since: whether raw.conversations got rows after that snapshot.
+        dead_letter_snapshot_id: the newest snapshot of raw.dead_letters.
+    """
+    published = _read_state(settings.published_path)
+    return (
+        published is not None
+        and published.raw_version == RAW_VERSION
+        and published.dead_letter_snapshot_id == dead_letter_snapshot_id
+        and not has_rows_since(published.snapshot_id)
+        and published.inputs == current_inputs(settings)
+    )
 
 
 def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> LoadResult:
