@@ -70,6 +70,14 @@ class Workspace:
         return [json.loads(path.read_text()) for path in sorted(self.data_dir.glob("runs/*/run.json"))]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether that process runs; one that only waits to be noticed by its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def marts(database: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all marts in a fixed order, without what only says when the build was made."""
     with duckdb.connect(str(database.resolve()), read_only=True) as connection:

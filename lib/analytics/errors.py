@@ -30,6 +30,10 @@ class KilledError(AnalyticsError):
     """A run was killed before its end; the run after it says so."""
 
 
+class KernelDiedError(AnalyticsError):
+    """The process that runs the notebooks ended in the middle of one, as when a library aborts it."""
+
+
 class ValidationFailedError(AnalyticsError):
     """The data did not pass validation: names expectation, table and number of rows. Nothing was published."""
 

@@ -80,13 +80,13 @@ class Kernel:
         """A few words on what ended the process."""
         code = self._process.returncode if self.manager.has_kernel else None
         if code is None or code >= 0:
-            return f"its process ended by itself{f' with exit code {code}' if code else ''}"
+            return f"the kernel ended by itself{f' with exit code {code}' if code else ''}"
         name = signal.Signals(-code).name
         reason = {
-            "SIGKILL": "somebody, or the system when memory ran out, killed it",
-            "SIGABRT": "a library aborted it",
-            "SIGSEGV": "a library crashed it",
-        }.get(name, "a signal ended it")
+            "SIGKILL": "somebody, or the system when memory ran out, killed the kernel",
+            "SIGABRT": "a library aborted the kernel",
+            "SIGSEGV": "a library crashed the kernel",
+        }.get(name, "a signal ended the kernel")
         return f"{reason} ({name})"
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ go to the run's terminal (`OUTSIDE` is the number of a file descriptor).
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def main() -> None:
     """Run the kernel until it is told to stop, or until its parent is gone."""
     outside = int(sys.argv.pop())
     _die_with_parent()
+    # the stack of a crash goes to the run's log: standard error is soon the notebook's
+    faulthandler.enable(file=os.fdopen(os.dup(2), "w"))
     progress.shown_on(os.fdopen(outside, "w", buffering=1))
     from ipykernel.kernelapp import IPKernelApp
 

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 
-from analytics.errors import first_line
+from analytics.errors import KernelDiedError, first_line
 from analytics.runs.kernel import Kernel
 from analytics.settings import PROJECT_ROOT
 
@@ -32,7 +32,7 @@ STARTUP_SECONDS = 180
 OUTPUT_SECONDS = 120
 
 # The name of a failure that no cell can report.
-KERNEL_DIED = "KernelDied"
+KERNEL_DIED = KernelDiedError.__name__
 
 
 class Observer(Protocol):

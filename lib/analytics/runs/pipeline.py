@@ -242,18 +242,13 @@ class _Watch:
         """The error of the failed stage as the kind it was; None when no stage failed."""
         if self._error is None or self._current is None:
             return None
-        from analytics.runs.notebook_engine import KERNEL_DIED
-
         name, message = self._error
-        kind = getattr(errors, name, AnalyticsError)
+        kind = getattr(errors, name, None)
         known = isinstance(kind, type) and issubclass(kind, AnalyticsError)
-        died = name == KERNEL_DIED
-        reason = message if died or (known and hasattr(errors, name)) else f"{name}: {message}"
-        if died:
-            log = self._record.folder / "run.log"
-            return AnalyticsError(f"{self._current} failed: its kernel died: {message}; log: {log}")
+        reason = message if known else f"{name}: {message}"
         notebook = self._record.folder / self._record.stage(self._current).notebook
-        look = f"executed notebook: {notebook}" if notebook.exists() else f"log: {self._record.folder / 'run.log'}"
+        has_error = notebook.exists() and kind is not errors.KernelDiedError
+        look = f"executed notebook: {notebook}" if has_error else f"log: {self._record.folder / 'run.log'}"
         return (kind if known else AnalyticsError)(f"{self._current} failed: {reason}; {look}")
 
 

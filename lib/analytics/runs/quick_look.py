@@ -7,7 +7,7 @@ from analytics.settings import Settings
 
 
 def nothing_to_do(settings: Settings, last: Run | None) -> int | None:
-    """The newest snapshot of raw.conversations if all stages would say that nothing is new; else, and when in doubt, None.
+    """The newest snapshot of raw.conversations, when all stages would say that nothing is new; None when in doubt.
 
     Args:
         last: the run before this one.
