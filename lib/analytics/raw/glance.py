@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from analytics.common.clock import utc_now
-from analytics.raw.store import CATALOG_NAME, COMPACTION, NAMESPACE, PREFIX, RawStore, local_path
+from analytics.raw.catalog import CATALOG_NAME, NAMESPACE, local_path
+from analytics.raw.store import COMPACTION, PREFIX, RawStore
 from analytics.settings import Settings
 
 if TYPE_CHECKING:

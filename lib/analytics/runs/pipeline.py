@@ -244,12 +244,12 @@ class _Watch:
             return None
         name, message = self._error
         kind = getattr(errors, name, None)
-        known = isinstance(kind, type) and issubclass(kind, AnalyticsError)
-        reason = message if known else f"{name}: {message}"
+        if not (isinstance(kind, type) and issubclass(kind, AnalyticsError)):
+            kind, message = AnalyticsError, f"{name}: {message}"
         notebook = self._record.folder / self._record.stage(self._current).notebook
         has_error = notebook.exists() and kind is not errors.KernelDiedError
         look = f"executed notebook: {notebook}" if has_error else f"log: {self._record.folder / 'run.log'}"
-        return (kind if known else AnalyticsError)(f"{self._current} failed: {reason}; {look}")
+        return kind(f"{self._current} failed: {message}; {look}")
 
 
 def _conclude(record: Run, watch: _Watch) -> None:
