@@ -1,16 +1,19 @@
 """One settings object, read from the environment and `.env`.
 
-Precedence: explicit keyword > environment variable > `.env` in the working directory > default.
+Precedence: explicit keyword > environment variable > the checkout's `.env` > default. Relative paths are the
+checkout's, wherever a command or a notebook is started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import socket
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -25,16 +28,20 @@ PROJECT_ROOT = Path(os.environ.get("ANALYTICS_PROJECT_ROOT") or Path(__file__).r
 class Settings(BaseSettings):
     """Effective configuration. Field `x_y` is read from the variable `X_Y`."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=PROJECT_ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     # Source
     mongo_uri: SecretStr | None = Field(None, description="MongoDB server")
     source: Literal["mongodb", "jsonl"] | None = Field(
         None, validate_default=True, description="where documents come from; default: MongoDB if MONGO_URI is set"
     )
-    mongo_db: str = Field("claude_logs", min_length=1, description="database")
+    mongo_db: str = Field("", validate_default=True, description="database; default: the URI's, else claude_logs")
     mongo_collection: str = Field("conversations", min_length=1, description="collection")
     claude_projects_dir: str | None = Field(None, description="Claude Code's transcripts: one or several folders")
+    claude_config_dir: Path | None = Field(None, description="Claude Code's own: its projects folder is looked into")
+    xdg_config_home: Path = Field(Path("~/.config"), validate_default=True, description="the desktop's own: the same")
     machine_name: str = Field(default_factory=socket.gethostname, min_length=1, description="written by sync")
 
     # State
@@ -50,6 +57,7 @@ class Settings(BaseSettings):
 
     # Transform
     dbt_target: str = Field("dev", min_length=1, description="dbt target")
+    analytics_memory_limit: str | None = Field(None, description="what DuckDB may use while it builds, such as 1GB")
     analytics_tz: str = Field("UTC", description="IANA time zone that decides days and hours")
     pricing_overrides: Path | None = Field(None, description="CSV of your own prices, same columns as the seed")
 
@@ -80,10 +88,46 @@ class Settings(BaseSettings):
             raise ValueError("set MONGO_URI too; without a server the transcript files are read (SOURCE=jsonl)")
         return value or ("jsonl" if uri is None else "mongodb")
 
-    @field_validator("data_dir", "duckdb_path", "pricing_overrides")
+    @field_validator("data_dir", "duckdb_path", "pricing_overrides", "claude_config_dir", "xdg_config_home")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else Path(os.path.abspath(value.expanduser()))
+        return None if value is None else _in_checkout(value)
+
+    @field_validator("data_dir", "duckdb_path")
+    @classmethod
+    def _usable(cls, value: Path | None) -> Path | None:
+        # they end in addresses of SQLite and Iceberg, in papermill's format strings, in lines of a crontab
+        if found := re.search(r"[#?{}\x00-\x1f\x7f]", str(value or "")):
+            raise ValueError(f"a path with {found.group()!r} in it cannot work; choose another folder")
+        return value
+
+    @field_validator("mongo_db")
+    @classmethod
+    def _database(cls, value: str, info: ValidationInfo) -> str:
+        uri = info.data.get("mongo_uri")
+        named = _database_of(uri.get_secret_value()) if uri else ""
+        if value and named not in ("", "admin", value):  # admin: where the user is known, not what is read
+            raise ValueError(f"the database in MONGO_URI is {named!r}; name one, or the same in both")
+        value = value or ("" if named == "admin" else named) or "claude_logs"
+        if found := re.search(r'[/\\. "$*<>:|?\x00]', value):
+            raise ValueError(f"a database's name cannot have {found.group()!r} in it")
+        if len(value.encode()) > 63:
+            raise ValueError("a database's name has at most 63 bytes")
+        return value
+
+    @field_validator("mongo_collection")
+    @classmethod
+    def _collection(cls, value: str) -> str:
+        if "$" in value or "\0" in value or value.startswith((".", "system.")) or value.endswith("."):
+            raise ValueError("a collection's name has no $, no NUL, no dot at an end, and no system. at its start")
+        return value
+
+    @field_validator("analytics_memory_limit")
+    @classmethod
+    def _amount(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?B|%)", value, re.IGNORECASE):
+            raise ValueError("an amount of memory such as 512MB or 2GB")
+        return value
 
     @field_validator("analytics_tz")
     @classmethod
@@ -97,6 +141,11 @@ class Settings(BaseSettings):
     def _mongo_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must start with mongodb:// or mongodb+srv://")
+        if value and not _is_readable(value.get_secret_value()):
+            raise ValueError(
+                "cannot be read: it is mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, and in a user name or "
+                "password / is written %2F, ? %3F, # %23, @ %40, : %3A, % %25"
+            )
         return value
 
     @property
@@ -105,11 +154,10 @@ class Settings(BaseSettings):
         if self.claude_projects_dir is not None:
             parts = [part for part in self.claude_projects_dir.split(os.pathsep) if part]
         else:
-            config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-            parts = ["~/.claude/projects", f"{config}/claude/projects"]
-            if own := os.environ.get("CLAUDE_CONFIG_DIR"):
-                parts.insert(0, f"{own}/projects")
-        return tuple(dict.fromkeys(Path(os.path.abspath(Path(part).expanduser())) for part in parts))
+            parts = ["~/.claude/projects", f"{self.xdg_config_home}/claude/projects"]
+            if self.claude_config_dir is not None:
+                parts.insert(0, f"{self.claude_config_dir}/projects")
+        return tuple(dict.fromkeys(_in_checkout(Path(part)) for part in parts))
 
     # Paths: everything the workspace writes, in one place.
     @property
@@ -186,14 +234,51 @@ class Settings(BaseSettings):
 
 
 def mask_uri(uri: str) -> str:
-    """`uri` with its password (and any query values) replaced, fit for logs and messages."""
-    parts = urlsplit(uri)
-    netloc = parts.netloc
-    if "@" in netloc:
-        credentials, _, hosts = netloc.rpartition("@")
-        user = credentials.partition(":")[0]
-        netloc = f"{user}:***@{hosts}" if ":" in credentials else f"{user}@{hosts}"
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+    """`uri` with its password (and any query values) replaced, fit for logs and messages.
+
+    Of one that is badly written nothing is shown that may belong to a password.
+    """
+    scheme, colon, rest = uri.partition("://")
+    if not colon:
+        return uri if "@" not in uri else "***"
+    if _is_readable(uri):
+        before, asked, _ = rest.partition("?")
+        credentials, at, place = before.rpartition("@")
+    else:
+        credentials, at, place = rest.rpartition("@")
+        place, asked, _ = place.partition("?")
+    place = place.partition("#")[0]
+    if not at:
+        return f"{scheme}://{place}{'?***' if asked else ''}"
+    user, has_password, _ = credentials.partition(":")
+    shown = user if re.fullmatch(r"[\w.%+~-]*", user) else "***"
+    return f"{scheme}://{shown}{':***' if has_password else ''}@{place}{'?***' if asked else ''}"
+
+
+def _is_readable(uri: str) -> bool:
+    """Whether nothing of the credentials can be taken for something else: no reserved character stands in them."""
+    rest = uri.partition("://")[2]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    credentials, _, hosts = authority.rpartition("@")
+    path = rest[len(authority) :].partition("?")[0]
+    return (
+        "#" not in rest
+        and "@" not in credentials + path
+        and credentials.count(":") <= 1
+        and all(re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+)(:\d{1,5})?", host) for host in hosts.split(","))
+    )
+
+
+def _database_of(uri: str) -> str:
+    """The database that a MongoDB URI names, or nothing."""
+    return unquote(uri.partition("://")[2].partition("?")[0].partition("/")[2])
+
+
+def _in_checkout(path: Path) -> Path:
+    """`path` as an absolute one: `~` is the home folder, and a relative one stands in the checkout."""
+    with contextlib.suppress(RuntimeError):  # no such user: a folder whose name begins like that
+        path = path.expanduser()
+    return Path(os.path.abspath(PROJECT_ROOT / path))
 
 
 _SECRET_FIELDS = {"mongo_uri", "metabase_admin_password", "metabase_api_key", "alert_webhook_url", "alert_urls"}

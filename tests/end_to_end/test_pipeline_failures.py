@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from analytics.common.lock import run_lock
-from analytics.settings import load_settings
+from analytics.settings import PROJECT_ROOT, load_settings
 from command_line import Workspace, is_alive, marts
 
 pytestmark = pytest.mark.slow
@@ -107,15 +107,16 @@ def test_run_stops_when_a_setting_is_wrong(unharmed: Workspace, setting: str, va
         assert value in message
 
 
-def test_run_stops_when_the_env_file_is_wrong(unharmed: Workspace) -> None:
-    file = unharmed.root / ".env"
-    file.write_text("KEEP_VERSIONS=none\n")
-    try:
-        done = unharmed.run("pipeline")
-    finally:
-        file.unlink()
+def test_run_stops_when_the_env_file_of_the_checkout_is_wrong(unharmed: Workspace, tmp_path: Path) -> None:
+    for path in PROJECT_ROOT.iterdir():
+        if path.name not in (".env", "data"):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / ".env").write_text("KEEP_VERSIONS=none\n")
+    (unharmed.root / ".env").write_text("KEEP_RUNS=none\n")  # of another folder: not read
+    done = unharmed.run("pipeline", ANALYTICS_PROJECT_ROOT=str(tmp_path))
     assert done.returncode == 2
     assert "KEEP_VERSIONS='none'" in one_line(done)
+    assert "KEEP_RUNS" not in done.stderr
 
 
 def test_run_stops_when_prices_are_wrong(unharmed: Workspace, tmp_path: Path) -> None:

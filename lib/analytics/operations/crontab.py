@@ -61,8 +61,6 @@ def log_path(settings: Settings) -> Path:
 def block(settings: Settings, schedules: Schedules) -> str:
     """The lines between the markers, markers included, each ending with a newline."""
     path = script_path(settings)
-    if any(char < " " or char == "\x7f" for char in str(path)):
-        raise ConfigError(f"DATA_DIR={str(settings.data_dir)!r}: a crontab cannot hold a path with control characters")
     begin, end = _markers()
     # In a crontab % is a newline; \% is a percent sign.
     script = shlex.quote(str(path)).replace("%", r"\%")

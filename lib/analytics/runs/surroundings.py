@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
@@ -28,7 +28,8 @@ def secrets(settings: Settings) -> list[str]:
         if isinstance(value, SecretStr) and value.get_secret_value():
             found.add(value.get_secret_value())
     if settings.mongo_uri:
-        password = urlsplit(settings.mongo_uri.get_secret_value()).password
+        credentials = settings.mongo_uri.get_secret_value().partition("://")[2].rpartition("@")[0]
+        password = credentials.partition(":")[2]
         if password:
             found |= {password, unquote(password), quote(unquote(password), safe="")}
     return sorted((secret for secret in found if len(secret) > 3), key=len, reverse=True)

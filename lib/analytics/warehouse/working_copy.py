@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from analytics.settings import load_settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,7 +23,7 @@ RUNS_PER_MERGE = 24
 
 def chosen_memory_limit() -> str | None:
     """ANALYTICS_MEMORY_LIMIT; None when the user leaves it to us."""
-    return os.environ.get("ANALYTICS_MEMORY_LIMIT")
+    return load_settings().analytics_memory_limit
 
 
 def connect(database: Path, *, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
