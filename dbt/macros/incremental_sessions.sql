@@ -69,11 +69,20 @@
     exists (select 1 from {{ ref('int_touched_days') }} where date_key is null)
 {%- endmacro %}
 
+{% macro get_incremental_touched_sessions_sql(arg_dict) -%}
+    {#- What dbt's incremental materialization runs for this strategy: the rows in `temp_relation` replace the old. -#}
+    {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name')) -%}
+    {{ delete_touched_sessions() }};
+    insert into {{ this }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
 {% macro delete_touched_sessions() -%}
     {#-
         What strategy `touched_sessions` does before it adds the model's rows; see touched_rows() for what `cluster_by`
         is good for. The model itself must read int_touched_sessions, and int_touched_days if it is clustered, or name
-        them in a `depends_on` comment.
+        them in a `depends_on` comment. analytics.warehouse.plan writes the same.
     -#}
     {%- set touched = 'select session_id from ' ~ ref('int_touched_sessions') ~ ' where is_touched' -%}
     {%- set day = config.get('cluster_by') -%}

@@ -5,12 +5,15 @@ that nobody described, or a table without a key could multiply rows in a join.
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from analytics.settings import load_settings
-from analytics.warehouse.dbt_project import DBT_DIR, dbt_session
-from analytics.warehouse.transform import _State
+from analytics.warehouse import built_with
+from analytics.warehouse.built_with import DBT_DIR, Stale
+from analytics.warehouse.dbt_project import dbt_session
 
 
 @pytest.fixture(scope="module")
@@ -111,30 +114,40 @@ def test_no_model_asks_for_the_time(manifest: Any) -> None:
     assert [name for name, text in texts.items() if any(word in _without_comments(text) for word in words)] == []
 
 
-def test_old_sessions_are_rebuilt_when_any_model_their_rows_come_from_changes(manifest: Any) -> None:
-    """int_messages is a view and int_model_prices a table: what they say is kept in the rows of fct_messages."""
-    settings = load_settings()
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("models/staging/stg_entries.sql", Stale.DOCUMENTS),
+        ("macros/text_rules.sql", Stale.DOCUMENTS),
+        # a view and a table: what they say is kept in the rows of fct_messages
+        ("models/intermediate/int_messages.sql", Stale.SESSIONS),
+        ("models/intermediate/int_model_prices.sql", Stale.SESSIONS),
+        ("models/marts/fct_messages.sql", Stale.SESSIONS),
+        ("seeds/tool_catalogue.csv", Stale.SESSIONS),
+        ("dbt_project.yml", Stale.SESSIONS),
+        ("models/marts/fct_messages.yml", Stale.PLAN),
+    ],
+)
+def test_a_changed_file_says_what_is_built_again(
+    changed: str, stale: Stale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(built_with, "DBT_DIR", Path(shutil.copytree(DBT_DIR, tmp_path / "dbt")))
+    settings = load_settings(data_dir=tmp_path / "data")
+    before = built_with.current(settings)
+    assert before.stale(built_with.current(settings)) == Stale.NOTHING
+    with (tmp_path / "dbt" / changed).open("a") as file:
+        file.write("\n")
+    assert before.stale(built_with.current(settings)) == stale
 
-    def state() -> tuple[str | None, str | None]:
-        built_with = _State.of(settings, manifest, {})
-        return built_with.definitions, built_with.reading
 
-    before = state()
-    for name in (
-        "stg_entries",
-        "int_related_entries",
-        "int_later_copies",
-        "int_entries",
-        "int_messages",
-        "int_model_prices",
-        "fct_messages",
-    ):
-        [node] = [node for node in models(manifest) if node.name == name]
-        code = node.raw_code
-        node.raw_code = code + "\nlimit 1"
-        assert state() != before, name
-        node.raw_code = code
-    assert state() == before
+@pytest.mark.parametrize("setting", ["analytics_tz", "dbt_target", "pricing_overrides"])
+def test_a_changed_setting_builds_sessions_again(setting: str, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.csv"
+    prices.write_text("model_prefix\n")
+    value = {"analytics_tz": "Asia/Tokyo", "dbt_target": "prod", "pricing_overrides": prices}[setting]
+    before = built_with.current(load_settings(data_dir=tmp_path))
+    now = built_with.current(load_settings(data_dir=tmp_path, **{setting: value}))
+    assert before.stale(now) == Stale.SESSIONS
 
 
 def test_dbt_writes_nothing_into_the_checkout(manifest: Any) -> None:

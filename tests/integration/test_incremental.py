@@ -23,7 +23,7 @@ import duckdb
 import pytest
 from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
-from analytics.warehouse.built_with import current_inputs
+from analytics.warehouse import built_with
 from analytics.warehouse.load import load
 from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import TransformResult, transform
@@ -117,8 +117,8 @@ def assert_incremental_equals_full(root: Path, batches: list[list[Line]]) -> Non
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("ab") as file:
                 file.write(line + b"\n")
-        # dbt builds the first batch, what it prepared then the others
-        assert run(settings).prepared == (number > 0)
+        # dbt builds the first batch, its plan then the others
+        assert run(settings).by_plan == (number > 0)
     incremental = root / "incremental.db"
     shutil.copyfile(settings.published_path, incremental)
     run(settings, full_refresh=True)
@@ -247,8 +247,8 @@ def test_an_upgrade_that_reads_documents_differently_says_so(tmp_path: Path, mon
     (tmp_path / "projects" / "-p" / "s.jsonl").write_text(json.dumps(entry) + "\n")
     settings = load_settings(source="jsonl", data_dir=tmp_path / "data", claude_projects_dir=tmp_path / "projects")
     run(settings)
-    now = current_inputs(settings)
-    monkeypatch.setattr("analytics.warehouse.load.current_inputs", lambda _: replace(now, reading="another"))
+    now = built_with.current(settings)
+    monkeypatch.setattr(built_with, "current", lambda _: replace(now, reading="another"))
     result = load(settings)
     assert result.full_refresh
     assert "every document is loaded again: this version reads them differently" in str(result)

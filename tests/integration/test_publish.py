@@ -28,6 +28,8 @@ create schema raw;
 create schema marts;
 create table raw.load_state as select 1::bigint as load_id;
 create view raw.new_documents as select 'text' as entry;
+create table raw.built_with as
+    select 'r' as reading, 'b' as building, 'p' as project, ['intermediate.int_entries'] as build_only;
 create table marts.dim_sessions as
     select 's' || i as session_id, i as prompt_count from range({rows}) as r(i);
 create table marts.agg_data_quality as
@@ -93,7 +95,7 @@ def test_build_only_relations_are_dropped_and_the_time_is_noted(settings: Settin
     with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
         names = {row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()}
         seconds, text = connection.execute("select check_value, check_text from marts.agg_data_quality").fetchone()
-    assert names == {"load_state", "dim_sessions", "agg_data_quality"}
+    assert names == {"load_state", "built_with", "dim_sessions", "agg_data_quality"}
     assert abs(seconds - time.time()) < 60
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", text)
 

@@ -20,6 +20,7 @@ from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.dbt_docs import write_docs
 from analytics.warehouse.dbt_project import dbt_session
+from analytics.warehouse.plan import NotPlainError, Plan, PlannedModel, plan_of, statements
 from analytics.warehouse.transform import transform
 from analytics.warehouse.working_copy import connect
 
@@ -88,13 +89,13 @@ def test_transform_builds_every_mart_when_history_is_empty(settings: Settings) -
 
 def test_only_a_whole_build_may_be_published(settings: Settings) -> None:
     is_built = "select is_built from raw.load_state"
-    for prepared in (False, True):
+    for by_plan in (False, True):
         raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
         assert rows(settings, is_built) == [(False,)]
-        if prepared:  # models after staging, without the documents that have just come
+        if by_plan:  # models after staging, without the documents that have just come
             transform(settings, models="dim_date", as_of=AS_OF)
             assert rows(settings, is_built) == [(False,)]
-        assert transform(settings, as_of=AS_OF).prepared is prepared
+        assert transform(settings, as_of=AS_OF).by_plan is by_plan
         assert rows(settings, is_built) == [(True,)]
 
 
@@ -180,64 +181,112 @@ def test_transform_keeps_old_documents_when_rebuilding_after_an_increment(settin
     assert rows(settings, "select response_count from marts.dim_sessions") == [(2,)]
 
 
-def test_an_increment_runs_what_dbt_prepared_and_gives_what_dbt_gives(settings: Settings, tmp_path: Path) -> None:
+def test_an_increment_runs_what_dbt_compiled_and_gives_what_dbt_gives(settings: Settings, tmp_path: Path) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
-    assert not transform(settings, as_of=AS_OF).prepared
+    assert not transform(settings, as_of=AS_OF).by_plan
     _add(settings, HISTORY[2:])
     later = AS_OF + timedelta(days=40)
     copy = tmp_path / "copy.db"
     shutil.copy(settings.build_path, copy)
     quick = transform(settings, as_of=later)
     marts = _marts(settings)
-    _prepared(settings).unlink()
+    _plan(settings).unlink()
     shutil.copy(copy, settings.build_path)
     thorough = transform(settings, as_of=later)
-    assert (quick.prepared, thorough.prepared) == (True, False)
+    assert (quick.by_plan, thorough.by_plan) == (True, False)
     assert _marts(settings) == marts
     assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
     ran = {run.name: run.rows for run in quick.models}
-    # the views on raw tables stand already
-    assert {run.name for run in thorough.models} - ran.keys() == {
-        "stg_dead_letters",
-        "stg_redactions",
-        "model_pricing",
-        "tool_catalogue",
-    }
+    assert {run.name for run in thorough.models} - ran.keys() == {"model_pricing", "tool_catalogue"}
     assert ran["fct_messages"] == 4
     assert quick.warnings == thorough.warnings
 
 
+def test_dbt_and_the_plan_run_the_same_sql_to_the_letter(settings: Settings) -> None:
+    """Two engines of one plan must not come to differ: neither in a model's SQL nor in which rows give way."""
+    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
+    _plan(settings).unlink(missing_ok=True)  # of another instant
+    transform(settings, as_of=AS_OF)
+    content = json.loads(_plan(settings).read_text())
+    models = [PlannedModel(**model) for model in content["models"]]
+    plan = Plan(content["fingerprint"], content["as_of"], models)
+    _plan(settings).unlink()
+    _add(settings, HISTORY[2:])
+    assert not transform(settings, as_of=AS_OF).by_plan
+    compiled, ran = _of_words(settings, "compiled"), _of_words(settings, "run")
+    assert len(models) > 35
+    for model in models:
+        assert _words(model.sql) == compiled[model.name]
+        if model.materialized == "incremental":
+            *deletions, insertion = statements(plan, model)
+            assert len(deletions) == (0 if model.strategy == "append" else 1 + bool(model.day_column))
+            assert insertion.startswith(f"insert into {model.relation} by name (")
+            for deletion in deletions:
+                assert _words(deletion) in ran[model.name]
+        else:
+            [statement] = statements(plan, model)
+            assert _words(model.sql) in _words(statement)
+            assert _words(model.sql) in ran[model.name]
+            # a contract's columns in its order
+            select = f"select {', '.join(model.columns)} from ("
+            assert not model.columns or (select in _words(statement) and select in ran[model.name])
+
+
 @pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"fingerprint": "another", "as_of": "", "models": []}'])
-def test_dbt_builds_when_what_it_prepared_cannot_be_used(settings: Settings, damage: str) -> None:
+def test_dbt_builds_when_its_plan_cannot_be_used(settings: Settings, damage: str) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
     transform(settings, as_of=AS_OF)
     _add(settings, HISTORY[2:])
-    _prepared(settings).write_text(damage)
-    assert not transform(settings, as_of=AS_OF).prepared
+    _plan(settings).write_text(damage)
+    assert not transform(settings, as_of=AS_OF).by_plan
     assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
-    assert '"fct_messages"' in _prepared(settings).read_text()
+    assert '"fct_messages"' in _plan(settings).read_text()
 
 
-def test_dbt_builds_anew_when_a_prepared_statement_fails(settings: Settings) -> None:
+def test_dbt_builds_anew_when_the_plan_fails(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
     transform(settings, as_of=AS_OF)
     _add(settings, HISTORY[2:])
-    content = json.loads(_prepared(settings).read_text())
+    content = json.loads(_plan(settings).read_text())
     content["models"][-1]["sql"] = "select error('late')"
-    _prepared(settings).write_text(json.dumps(content))
-    assert not transform(settings, as_of=AS_OF).prepared
+    _plan(settings).write_text(json.dumps(content))
+    assert not transform(settings, as_of=AS_OF).by_plan
     assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
-    _prepared(settings).unlink()
+    _plan(settings).unlink()
 
 
-def test_dbt_builds_when_prices_have_changed_since_it_prepared(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "value"),
+    [
+        ("post_hook", ["select 1"]),
+        ("unique_key", "session_id"),
+        ("grants", {"select": ["me"]}),
+        ("persist_docs", {"relation": True}),
+        ("materialized", "external"),
+        ("incremental_strategy", "merge"),
+        ("indexes", [{"columns": ["session_id"]}]),
+    ],
+)
+def test_what_a_plan_does_not_do_makes_no_plan(settings: Settings, config: str, value: Any) -> None:
+    """A setting of dbt works as dbt says, also for an hour's documents: then dbt builds them."""
+    with dbt_session(settings) as (manifest, _):
+        nodes = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
+    sql = dict.fromkeys(nodes, "select 1")
+    assert len(plan_of("", "", nodes.values(), sql, sql).models) == len(nodes)
+    [node] = [node for node in nodes.values() if node.name == "dim_sessions"]
+    node.config[config] = value
+    with pytest.raises(NotPlainError, match=f"dim_sessions: .*{config}"):
+        plan_of("", "", nodes.values(), sql, sql)
+
+
+def test_dbt_builds_when_prices_have_changed_since_its_plan(settings: Settings, tmp_path: Path) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
     transform(settings, as_of=AS_OF)
     _add(settings, HISTORY[2:])
     prices = tmp_path / "prices.csv"
     prices.write_text("model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nglm-5,1,2,0,0,0\n")
     result = transform(load_settings(data_dir=settings.data_dir, pricing_overrides=prices), as_of=AS_OF)
-    assert (result.prepared, result.full_refresh) == (False, True)
+    assert (result.by_plan, result.full_refresh) == (False, True)
     assert rows(settings, "select cost_usd::double from marts.fct_messages where model = 'glm-5'") == [(3.0,)]
 
 
@@ -401,8 +450,18 @@ def test_docs_are_one_page_with_lineage_from_source_to_exposure(settings: Settin
     assert "Content-Security-Policy" in text.partition("<script")[0]
 
 
-def _prepared(settings: Settings) -> Path:
-    return settings.data_dir / "dbt" / "prepared_build.json"
+def _plan(settings: Settings) -> Path:
+    return settings.data_dir / "dbt" / "plan.json"
+
+
+def _of_words(settings: Settings, kind: str) -> dict[str, str]:
+    """What dbt wrote of each model in target/compiled or target/run."""
+    folder = settings.data_dir / "dbt" / "target" / kind / "claude_code_analytics" / "models"
+    return {path.stem: _words(path.read_text()) for path in folder.rglob("*.sql")}
+
+
+def _words(sql: str) -> str:
+    return " ".join(sql.split())
 
 
 def _add(settings: Settings, entries: list[dict[str, Any]]) -> None:

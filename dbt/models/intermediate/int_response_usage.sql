@@ -111,3 +111,4 @@ final as (
 
 select * from final
 where {{ touched_sessions_filter() }}
+order by created_date_key

@@ -175,3 +175,4 @@ final as (
 )
 
 select * from final
+order by called_date_key

@@ -37,6 +37,35 @@ def hide_status() -> None:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def steps(what: str, after_seconds: float = 2.0) -> Iterator[Callable[[str], None]]:
+    """A function that is told the name of each step of `what` as it begins, and shows it.
+
+    On a terminal one line says the step at hand, once `what` takes longer than `after_seconds`. Elsewhere a plain line
+    says it now and then.
+    """
+    terminal = _outside or sys.stderr
+    shows = terminal.isatty()
+    first, last_line = time.monotonic() + after_seconds, time.monotonic()
+    count = 0
+
+    def begin(step: str) -> None:
+        nonlocal count, last_line
+        count += 1
+        now = time.monotonic()
+        if shows and now >= first:
+            print(f"\r\x1b[K{what}: {step}\r", end="", file=terminal, flush=True)
+        elif not shows and now - last_line >= PLAIN_EVERY_SECONDS:
+            last_line = now
+            print(f"{what}: {step} ({count:,} begun)", file=sys.stderr, flush=True)
+
+    try:
+        yield begin
+    finally:
+        if shows and count:
+            print("\r\x1b[K", end="", file=terminal, flush=True)
+
+
 class Progress(Protocol):
     """Something that is told how far the work is."""
 

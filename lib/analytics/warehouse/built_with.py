@@ -1,61 +1,126 @@
-"""What the tables are made with besides documents: models, prices, time zone.
+"""What the tables of a database were built with besides documents: the one answer to "is it stale".
 
-A fingerprint of it is kept in the database (`raw.load_state`), so that a run knows without starting dbt whether
-there is something to rebuild although no document is new.
+Hashes of it stand in the database (`raw.built_with`), so that a run knows without starting dbt what there is to do
+although no document is new.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analytics.errors import ConfigError
 from analytics.settings import PROJECT_ROOT, Settings
 
-_DBT = PROJECT_ROOT / "dbt"
+if TYPE_CHECKING:
+    import duckdb
+
+DBT_DIR = PROJECT_ROOT / "dbt"
+
+_ENGINES = ("dbt-core", "dbt-duckdb", "duckdb")
+
+
+class Stale(IntEnum):
+    """What has to be made again; each includes those before it."""
+
+    NOTHING = 0
+    PLAN = 1  # dbt compiles the models again: a type, a description or a test has changed
+    SESSIONS = 2  # every session is computed again: models, prices, time zone or engine have changed
+    DOCUMENTS = 3  # every document is loaded again: they are parsed in another way
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Fingerprints; equal when nothing changed."""
+class BuiltWith:
+    """Hashes; each covers what the one before it covers."""
 
-    reading: str  # how documents are parsed: when it changes, every document is loaded again
-    building: str  # everything else that decides numbers: when it changes, every session is rebuilt
+    reading: str  # how documents are parsed
+    building: str  # everything that decides numbers
+    project: str  # everything dbt reads
+
+    def stale(self, now: BuiltWith) -> Stale:
+        """What of tables that were built with this has to be made again for `now`."""
+        if self.reading != now.reading:
+            return Stale.DOCUMENTS
+        if self.building != now.building:
+            return Stale.SESSIONS
+        return Stale.NOTHING if self.project == now.project else Stale.PLAN
 
 
-def current_inputs(settings: Settings) -> Inputs:
-    """The fingerprints of what a build would use now.
+# What a database was built with that does not say so.
+UNKNOWN = BuiltWith("", "", "")
+
+
+def current(settings: Settings) -> BuiltWith:
+    """What a build would use now.
 
     Raises:
         ConfigError: PRICING_OVERRIDES names a file that cannot be read.
     """
-    reading = _hash(_files("models/staging", "macros"))
-    # the seeds' types stand in their yml
-    others = [
-        *_files("models/intermediate", "models/marts", "seeds"),
-        _DBT / "seeds/_seeds.yml",
-        _DBT / "dbt_project.yml",
-    ]
     prices = settings.pricing_overrides
     try:
         own_prices = prices.read_bytes() if prices else b""
     except OSError as error:
         raise ConfigError(f"PRICING_OVERRIDES={prices}: {error.strerror}") from None
-    building = _hash(others, reading, settings.analytics_tz, settings.dbt_target, own_prices.hex())
-    return Inputs(reading, building)
+    reading = _hash(_files(("models/staging", "macros"), {".sql"}))
+    # the seeds' types stand in their yml; what is written to other models' yml decides no number
+    deciding = [
+        *_files(("models", "seeds"), {".sql", ".csv"}),
+        DBT_DIR / "seeds/_seeds.yml",
+        DBT_DIR / "dbt_project.yml",
+    ]
+    engines = [f"{name} {version(name)}" for name in _ENGINES]
+    chosen = (settings.analytics_tz, settings.dbt_target, own_prices.hex())
+    building = _hash(deciding, reading, *chosen, *engines)
+    project = _hash(_files((".",), {".sql", ".csv", ".yml", ".md"}), building, str(DBT_DIR), sys.version)
+    return BuiltWith(reading, building, project)
 
 
-def _files(*folders: str) -> list[Path]:
-    """The SQL and CSV files of the dbt project's folders; descriptions and tests decide no number."""
-    return sorted(path for folder in folders for path in (_DBT / folder).rglob("*") if path.suffix in (".sql", ".csv"))
+def read(connection: duckdb.DuckDBPyConnection) -> BuiltWith:
+    """What the tables of a database were built with; UNKNOWN before their first build."""
+    import duckdb
+
+    try:
+        row = connection.execute("select reading, building, project from raw.built_with").fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return UNKNOWN
+    return BuiltWith(*row) if row else UNKNOWN
+
+
+def write(connection: duckdb.DuckDBPyConnection, built_with: BuiltWith, build_only: Iterable[str]) -> None:
+    """Say what the tables are built with now, and which of them (`schema.name`) only a build needs."""
+    connection.execute(
+        "create or replace table raw.built_with as select"
+        " ?::varchar as reading, ?::varchar as building, ?::varchar as project, ?::varchar[] as build_only",
+        [*astuple(built_with), sorted(build_only)],
+    )
+
+
+def build_only(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The models (`schema.name`) that only a build needs and a published database does not have."""
+    import duckdb
+
+    try:
+        row = connection.execute("select build_only from raw.built_with").fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return []
+    return row[0] if row else []
+
+
+def _files(folders: Iterable[str], endings: set[str]) -> list[Path]:
+    found = {path for folder in folders for path in (DBT_DIR / folder).rglob("*") if path.suffix in endings}
+    return sorted(path for path in found if "target" not in path.relative_to(DBT_DIR).parts)
 
 
 def _hash(files: Iterable[Path], *texts: str) -> str:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(_DBT)}\0".encode())
+        digest.update(f"{file.relative_to(DBT_DIR)}\0".encode())
         digest.update(file.read_bytes())
     for text in texts:
         digest.update(f"\0{text}".encode())

@@ -6,29 +6,22 @@ What dbt parsed, compiled and logged lies under `DATA_DIR/dbt`, so the checkout 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import pickle
 import re
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analytics.common.files import partial_file
 from analytics.common.process import environment, without_url_grammar
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.settings import PROJECT_ROOT, Settings
-from analytics.warehouse.built_with import current_inputs
+from analytics.settings import Settings
+from analytics.warehouse import built_with
+from analytics.warehouse.built_with import DBT_DIR
 from analytics.warehouse.prices import read_overrides
 from analytics.warehouse.working_copy import MEMORY_LIMIT, chosen_memory_limit
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
-
-DBT_DIR = PROJECT_ROOT / "dbt"
 
 # Transcripts are private: dbt's own switch, and the one other tools agree on.
 _ENVIRONMENT = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
@@ -42,15 +35,17 @@ def dbt_session(
     read_only: bool = False,
     vacuum_tasks: int = 0,
     memory_limit: str | None = None,
+    starting: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Manifest, Callable[[list[str]], Any]]]:
     """The parsed project and a function that runs a dbt command (a list of arguments) and returns its result.
 
-    The project is parsed without variables: what was parsed stays valid from run to run although `as_of` changes each
-    time. When the block ends, no connection to the database is left open.
+    The project is parsed without variables: what was parsed stays valid although `as_of` changes each time. When the
+    block ends, no connection to the database is left open.
 
     Args:
         database: the DuckDB file to work on; default the working copy.
         vacuum_tasks, memory_limit: see `analytics.warehouse.working_copy`.
+        starting: told the name of each model, seed and test before it runs.
 
     Raises:
         AnalyticsError: from the function, when the command failed; one line naming the model or test and what
@@ -70,8 +65,12 @@ def dbt_session(
         try:
             manifest = _parsed_project(settings, database)
 
+            def tell(event: Any) -> None:
+                if starting is not None and event.info.name == "NodeStart":
+                    starting(event.data.node_info.node_name)
+
             def invoke(arguments: list[str]) -> Any:
-                outcome = dbtRunner(manifest=manifest).invoke(_options(settings, arguments))
+                outcome = dbtRunner(manifest=manifest, callbacks=[tell]).invoke(_options(settings, arguments))
                 if not outcome.success:
                     raise AnalyticsError(_failure(outcome))
                 return outcome.result
@@ -122,44 +121,26 @@ def run_dbt(settings: Settings, arguments: list[str]) -> None:
 
 
 def _parsed_project(settings: Settings, database: Path) -> Manifest:
-    """The project as dbt parsed it, from `DATA_DIR/dbt` when nothing that decides it has changed since.
+    """The project as dbt parses it, with dbt's own partial parsing as long as no file of it has changed.
 
-    dbt's own partial parsing takes forty times as long to find that out, and misses some changes (a model added
-    beside its older yml).
+    Partial parsing notices the path of the database and misses some changes (a model added beside its older yml).
     """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
-    cache = target_dir(settings) / "parsed_project.pickle"
-    # the parsed project names the database in every model
-    fingerprint = f"{project_fingerprint(settings)} {database.stem}"
-    # a cache that cannot be read, for whatever reason, is none
-    with contextlib.suppress(Exception), cache.open("rb") as stream:
-        if pickle.load(stream) == fingerprint:
-            return Manifest(**pickle.load(stream))
-    parsed = dbtRunner().invoke(_options(settings, ["parse", "--no-write-json", "--no-partial-parse"]))
+    parsed_with = target_dir(settings) / "parsed_with"
+    now = built_with.current(settings).project
+    arguments = ["parse", "--no-write-json"]
+    if not parsed_with.exists() or parsed_with.read_text(encoding="utf-8") != now:
+        arguments.append("--no-partial-parse")
+    # only the name of the database stands in what was parsed
+    with environment({"ANALYTICS_BUILD_PATH": database.name}):
+        parsed = dbtRunner().invoke(_options(settings, arguments))
     manifest = parsed.result
     if not parsed.success or not isinstance(manifest, Manifest):
         raise _parse_error(settings, parsed.exception)
-    with partial_file(cache) as temporary, temporary.open("wb") as stream:
-        pickle.dump(fingerprint, stream)
-        # not the manifest itself: dbt's own pickling mixes up its parts
-        parts = {part.name: getattr(manifest, part.name) for part in fields(manifest)}
-        pickle.dump({name: part for name, part in parts.items() if not name.startswith("_")}, stream)
+    parsed_with.write_text(now, encoding="utf-8")
     return manifest
-
-
-def project_fingerprint(settings: Settings) -> str:
-    """Hash of every file dbt reads from the project, of its settings, and of the engines that run it."""
-    digest = hashlib.sha256()
-    for path in sorted(DBT_DIR.rglob("*")):
-        if path.suffix in {".sql", ".yml", ".csv", ".md"} and "target" not in path.parts:
-            digest.update(f"{path.relative_to(DBT_DIR)}\0".encode() + path.read_bytes() + b"\0")
-    versions = [sys.version, *(f"{name} {version(name)}" for name in ("dbt-core", "dbt-duckdb", "duckdb"))]
-    inputs = current_inputs(settings)
-    for text in (str(DBT_DIR), inputs.reading, inputs.building, *versions):
-        digest.update(f"{text}\0".encode())
-    return digest.hexdigest()
 
 
 def target_dir(settings: Settings) -> Path:

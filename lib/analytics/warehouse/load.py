@@ -22,7 +22,8 @@ from analytics.errors import AnalyticsError, first_line
 from analytics.raw.catalog import local_path
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.warehouse.built_with import Inputs, current_inputs
+from analytics.warehouse import built_with
+from analytics.warehouse.built_with import UNKNOWN, BuiltWith, Stale
 from analytics.warehouse.working_copy import connect
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class _State:
     dead_letter_snapshot_id: int | None
     documents: int
     dead_letters: int
-    inputs: Inputs
+    built_with: BuiltWith = UNKNOWN  # what the tables were built with
 
 
 def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: bool = False) -> LoadResult:
@@ -115,14 +116,15 @@ def is_loaded(
 def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> LoadResult:
     started = time.perf_counter()
     reached("load.started")
-    inputs = current_inputs(settings)
+    now = built_with.current(settings)
     store = RawStore(settings)
     dead_letters = store.dead_letters.current_snapshot()
     dead_letter_snapshot_id = dead_letters.snapshot_id if dead_letters else None
 
     published = None if full_refresh else _read_state(settings.published_path)
-    because = _why_again(published, inputs)
-    if published is not None and (published.raw_version != RAW_VERSION or published.inputs.reading != inputs.reading):
+    stale = published.built_with.stale(now) if published else Stale.DOCUMENTS
+    because = _why_again(published, stale)
+    if published is not None and (published.raw_version != RAW_VERSION or stale == Stale.DOCUMENTS):
         published = None
     added = store.files_added_since(published.snapshot_id if published else None)
     if published and not added.full and not all(map(_exists, added.files)):
@@ -134,7 +136,7 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
         and not full
         and not added.files
         and published.dead_letter_snapshot_id == dead_letter_snapshot_id
-        and published.inputs == inputs
+        and stale <= Stale.PLAN
     )
     remove_database(settings.build_path)
     if published is not None and unchanged and not even_if_unchanged:
@@ -166,7 +168,6 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
         added.files,
         added.snapshot_id,
         dead_letter_snapshot_id,
-        inputs,
         load_id=load_id,
         full=full,
     )
@@ -193,7 +194,6 @@ def _load_files(
     files: list[str],
     snapshot_id: int | None,
     dead_letter_snapshot_id: int | None,
-    inputs: Inputs,
     *,
     load_id: int,
     full: bool,
@@ -224,7 +224,6 @@ def _load_files(
                 dead_letter_snapshot_id=dead_letter_snapshot_id,
                 documents=_count(connection, "raw.conversations"),
                 dead_letters=_count(connection, "raw.dead_letters"),
-                inputs=inputs,
             )
             redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
             connection.execute(
@@ -237,8 +236,6 @@ def _load_files(
                     ?::bigint as dead_letter_snapshot_id,
                     ?::bigint as documents,
                     ?::bigint as dead_letters,
-                    ?::varchar as reading_inputs,
-                    ?::varchar as building_inputs,
                     ?::timestamptz as loaded_at,
                     ?::boolean as full_refresh,
                     false as is_built -- transform sets it: what is not built is not published
@@ -250,8 +247,6 @@ def _load_files(
                     state.dead_letter_snapshot_id,
                     state.documents,
                     state.dead_letters,
-                    state.inputs.reading,
-                    state.inputs.building,
                     utc_now(),
                     full,
                 ],
@@ -351,27 +346,25 @@ def _read_state(database: Path) -> _State | None:
     try:
         with duckdb.connect(str(database.resolve()), read_only=True) as connection:
             row = connection.execute(
-                "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters,"
-                " reading_inputs, building_inputs from raw.load_state"
+                "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters"
+                " from raw.load_state"
             ).fetchone()
+            return _State(*row, built_with.read(connection)) if row else None
     except duckdb.Error:
         return None
-    if row is None:
-        return None
-    raw_version, load_id, snapshot_id, dead_letter_snapshot_id, documents, dead_letters, reading, building = row
-    inputs = Inputs(reading, building)
-    return _State(raw_version, load_id, snapshot_id, dead_letter_snapshot_id, documents, dead_letters, inputs)
 
 
-def _why_again(published: _State | None, inputs: Inputs) -> str:
+def _why_again(published: _State | None, stale: Stale) -> str:
     """What an upgrade or a setting makes necessary, and why; empty when nothing."""
-    if published is None or (published.inputs == inputs and published.raw_version == RAW_VERSION):
+    if published is None:
         return ""
     if published.raw_version != RAW_VERSION:
         return "every document is loaded again: this version keeps them in other columns"
-    if published.inputs.reading != inputs.reading:
+    if stale == Stale.DOCUMENTS:
         return "every document is loaded again: this version reads them differently"
-    return "every session is built again: models, prices, ANALYTICS_TZ or DBT_TARGET changed since the last run"
+    if stale == Stale.SESSIONS:
+        return "every session is built again: models, prices, ANALYTICS_TZ or DBT_TARGET changed since the last run"
+    return ""
 
 
 def _next_load_id(settings: Settings, published: _State | None) -> int:

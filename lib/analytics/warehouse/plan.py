@@ -1,10 +1,10 @@
-"""The statements of an incremental build, written once by dbt and run as they are until something changes.
+"""The plan: what dbt compiled, as data, and its runner on DuckDB.
 
-dbt needs two seconds to find out that its models say what they said an hour ago, and an hour's work is a few tenths
-of a second of SQL. So after a build dbt writes the statements of the next incremental run (var `prepare`, see
-dbt/macros/materializations.sql) into `DATA_DIR/dbt/prepared_build.json`. They hold as long as the fingerprint of
-project, prices, time zone and engine does; anything else is dbt's again. Only the instant `as_of` differs from run to
-run: it stands in the statements as a literal and is replaced.
+dbt needs seconds to find out that its models say what they said an hour ago, and an hour's work is a few tenths of a
+second of SQL. So after a build the compiled models are kept in `DATA_DIR/dbt/plan.json`, in the order of the graph,
+and hold as long as what they were compiled from (`analytics.warehouse.built_with`). A plan knows plain tables, views,
+incremental models and working sets, and nothing of an engine; a model that asks for more (hooks, indexes, comments,
+constraints …) makes no plan, and dbt builds every time.
 """
 
 from __future__ import annotations
@@ -12,71 +12,188 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analytics.common.files import partial_file
 
 if TYPE_CHECKING:
     import duckdb
 
+_STRATEGIES = {"append", "touched_sessions"}
+_MATERIALIZATIONS = {"table", "view", "incremental", "working_set"}
+
+
+class NotPlainError(Exception):
+    """A model asks for something that only dbt does."""
+
 
 @dataclass(frozen=True)
-class PreparedModel:
-    """One model's statements."""
+class PlannedModel:
+    """One model as dbt compiled it."""
 
     name: str
     schema: str
-    sql: str
-    is_working_set: bool  # read by other models of the run only: gone when it ends, and never written to the file
+    relation: str  # its quoted name, as dbt writes it
+    materialized: str  # table, view, incremental, or working_set: a table of this run that is gone when it ends
+    strategy: str | None  # of an incremental model: append, or touched_sessions (its sessions' rows give way)
+    day_column: str | None  # DATE the rows are clustered by
+    columns: list[str]  # names in the order of the contract; empty without one: as the SQL gives them
+    full_sql: str  # all rows
+    sql: str  # the rows of an incremental run
 
 
 @dataclass(frozen=True)
-class PreparedBuild:
-    """The models of an incremental build, each after those it reads."""
+class Plan:
+    """The models of the project, each after those it reads."""
 
-    fingerprint: str  # of all that decides the statements
-    as_of: str  # the instant they were written with, ISO 8601
-    models: list[PreparedModel]
+    fingerprint: str  # of all that decides the SQL
+    as_of: str  # the instant the SQL was compiled with, ISO 8601: it stands in it as a literal
+    models: list[PlannedModel]
 
     def save(self, path: Path) -> None:
         """Write to `path`, whole or not at all."""
         with partial_file(path) as temporary:
-            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    def run(self, connection: duckdb.DuckDBPyConnection, as_of: str, *, then: str) -> list[tuple[PreparedModel, float]]:
-        """Run all statements, and `then`, in one transaction -> each model and the seconds it took.
-
-        Raises:
-            duckdb.Error: a statement failed; nothing has changed.
-        """
-        done = []
-        connection.execute("begin")
-        try:
-            for model in self.models:
-                started = time.perf_counter()
-                connection.execute(model.sql.replace(f"'{self.as_of}'", f"'{as_of}'"))
-                done.append((model, time.perf_counter() - started))
-            for model in self.models:
-                if model.is_working_set:
-                    connection.execute(f"drop table {model.schema}.{model.name}")
-            connection.execute(then)
-            connection.execute("commit")
-        except BaseException:
-            with contextlib.suppress(Exception):
-                connection.execute("rollback")
-            raise
-        return done
+            temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
 
-def read_prepared(path: Path, fingerprint: str) -> PreparedBuild | None:
-    """The prepared build at `path` if it is one with this fingerprint."""
+def read_plan(path: Path, fingerprint: str) -> Plan | None:
+    """The plan at `path` if it is one with this fingerprint."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["fingerprint"] != fingerprint:
             return None
-        models = [PreparedModel(**model) for model in content["models"]]
-        return PreparedBuild(fingerprint, content["as_of"], models)
+        return Plan(fingerprint, content["as_of"], [PlannedModel(**model) for model in content["models"]])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def plan_of(
+    fingerprint: str, as_of: str, nodes: Iterable[Any], full_sql: Mapping[str, str], sql: Mapping[str, str]
+) -> Plan:
+    """The plan of dbt's model nodes.
+
+    Args:
+        full_sql, sql: compiled SQL by unique id, of a full refresh and of an incremental run.
+
+    Raises:
+        NotPlainError: naming the model and what it asks for.
+    """
+    by_id = {node.unique_id: node for node in nodes}
+    order = TopologicalSorter(
+        {key: sorted(other for other in by_id[key].depends_on.nodes if other in by_id) for key in sorted(by_id)}
+    )
+    models = []
+    for key in order.static_order():
+        node, config = by_id[key], by_id[key].config
+        if asks_for := _more_than_plain(node):
+            raise NotPlainError(f"{node.name}: {asks_for}")
+        models.append(
+            PlannedModel(
+                name=node.name,
+                schema=node.schema,
+                relation=node.relation_name,
+                materialized=config.materialized,
+                strategy=config.incremental_strategy if config.materialized == "incremental" else None,
+                day_column=config.get("cluster_by"),
+                columns=list(node.columns) if config.contract.enforced else [],
+                full_sql=full_sql[key],
+                sql=sql[key],
+            )
+        )
+    return Plan(fingerprint, as_of, models)
+
+
+def _more_than_plain(node: Any) -> str:
+    """What the model asks for that a plan does not do; empty when nothing."""
+    config = node.config
+    if node.language != "sql":
+        return f"language {node.language}"
+    if config.materialized not in _MATERIALIZATIONS:
+        return f"materialized {config.materialized}"
+    if config.materialized == "incremental" and config.incremental_strategy not in _STRATEGIES:
+        return f"incremental_strategy {config.incremental_strategy}"
+    asked = {
+        "pre_hook": config.pre_hook,
+        "post_hook": config.post_hook,
+        "unique_key": config.unique_key,
+        "grants": config.grants,
+        "persist_docs": any(config.persist_docs.values()),
+        "indexes": config.get("indexes"),
+        "sql_header": config.get("sql_header"),
+        "incremental_predicates": config.get("incremental_predicates"),
+        "alias": node.alias != node.name,
+        "constraints": node.constraints or any(column.constraints for column in node.columns.values()),
+    }
+    return ", ".join(name for name, value in asked.items() if value)
+
+
+def run_plan(
+    plan: Plan,
+    connection: duckdb.DuckDBPyConnection,
+    as_of: str,
+    *,
+    then: str,
+    starting: Callable[[str], None] = lambda name: None,
+) -> list[tuple[PlannedModel, float]]:
+    """Run the models of an incremental run, and the statement `then`, in one transaction.
+
+    Args:
+        starting: told each model's name before it is built.
+
+    Returns:
+        Each model and the seconds it took.
+
+    Raises:
+        duckdb.Error: a statement failed; nothing has changed.
+    """
+    done = []
+    connection.execute("begin")
+    try:
+        for model in plan.models:
+            starting(model.name)
+            started = time.perf_counter()
+            for statement in statements(plan, model):
+                connection.execute(statement.replace(f"'{plan.as_of}'", f"'{as_of}'"))
+            done.append((model, time.perf_counter() - started))
+        for model in plan.models:
+            if model.materialized == "working_set":
+                connection.execute(f"drop table {model.relation}")
+        connection.execute(then)
+        connection.execute("commit")
+    except BaseException:
+        with contextlib.suppress(Exception):
+            connection.execute("rollback")
+        raise
+    return done
+
+
+def statements(plan: Plan, model: PlannedModel) -> list[str]:
+    """DuckDB's statements for one model of an incremental run, as dbt's materializations have them."""
+    if model.materialized == "view":
+        return [f"create or replace view {model.relation} as (\n{model.sql}\n)"]
+    if model.materialized != "incremental":
+        rows = model.sql
+        if model.columns:
+            rows = f"select {', '.join(model.columns)}\nfrom (\n{model.sql}\n) as model_subq"
+        return [f"create or replace table {model.relation} as (\n{rows}\n)"]
+    delete = _delete_touched_sessions(plan, model) if model.strategy == "touched_sessions" else []
+    return [*delete, f"insert into {model.relation} by name (\n{model.sql}\n)"]
+
+
+def _delete_touched_sessions(plan: Plan, model: PlannedModel) -> list[str]:
+    """What the macro of this name writes in dbt; a test holds that it is the same to the letter."""
+    relations = {other.name: other.relation for other in plan.models}
+    touched = f"select session_id from {relations['int_touched_sessions']} where is_touched"
+    day, delete = model.day_column, f"delete from {model.relation}\n        where"
+    if day is None:
+        return [f"{delete} session_id in ({touched})"]
+    days = relations["int_touched_days"]
+    without_day = f"exists (select 1 from {days} where date_key is null)"
+    return [
+        f"{delete} {day} in (select date_key from {days}) and session_id in ({touched})",
+        f"{delete} {day} is null and session_id in ({touched} and {without_day})",
+    ]

@@ -26,6 +26,7 @@ from analytics.common.lock import run_lock
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 from analytics.warehouse import serving
+from analytics.warehouse.built_with import build_only
 from analytics.warehouse.working_copy import connect
 
 if TYPE_CHECKING:
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"\d{8}T\d{6}\.\d+")
 # DuckDB calls a database by its file's name, and views keep that name: every version is called the same.
 FILE_NAME = "analytics.db"
-
-# What only a build needs: the documents' text, and what dbt computes anew for the sessions of each run.
-_BUILD_ONLY = [
-    "raw.new_documents",
-    "intermediate.int_related_entries",
-    "intermediate.int_entries",
-    "intermediate.int_messages",
-]
 
 # DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
 # one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.
@@ -301,7 +294,8 @@ def _finish(database: Path) -> bool:
             select 'table', schema_name, table_name from duckdb_tables()
             where list_contains($build_only, schema_name || '.' || table_name)
             """,
-            {"build_only": _BUILD_ONLY},
+            # the documents' text, and what is computed anew for the sessions of each run
+            {"build_only": ["raw.new_documents", *build_only(connection)]},
         ).fetchall():
             connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
         _write_published_at(connection)

@@ -1,0 +1,163 @@
+"""A build by dbt itself: the first one, after a change of models, prices or time zone, or because it was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from analytics.errors import AnalyticsError, ConfigError
+from analytics.settings import Settings
+from analytics.warehouse.built_with import DBT_DIR, UNKNOWN, BuiltWith, Stale
+from analytics.warehouse.dbt_project import dbt_session, one_line
+from analytics.warehouse.plan import NotPlainError, plan_of, read_plan
+
+logger = logging.getLogger(__name__)
+
+# dbt selectors. A working copy holds the JSON of the documents of its load only, so staging, which keeps what
+# was parsed of all of them, cannot be rebuilt without loading all of them again; everything after it can.
+_STAGING = "path:models/staging"
+_AFTER_STAGING = ("path:models/intermediate", "path:models/marts", "path:seeds")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a build is asked to do."""
+
+    before: BuiltWith  # what the tables were built with
+    now: BuiltWith
+    load_was_full: bool  # the working copy began empty
+    variables: dict[str, Any]  # dbt's, `as_of` among them
+    full_refresh: bool = False
+    models: str | None = None  # a dbt selector
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class DbtBuild:
+    """What dbt did."""
+
+    results: list[Any]  # dbt's, one a node
+    built_with: BuiltWith  # what the tables are built with now
+    build_only: list[str]  # models (`schema.name`) that are of no use without the documents' text
+    full_refresh: bool
+    warnings: list[str] = field(default_factory=list)
+
+
+class OutOfMemoryError(AnalyticsError):
+    """A model needs more memory than DuckDB may use."""
+
+
+def plan_path(settings: Settings) -> Path:
+    """Where the plan of the last build by dbt stands."""
+    return settings.data_dir / "dbt" / "plan.json"
+
+
+def build(
+    settings: Settings,
+    request: Request,
+    *,
+    vacuum_tasks: int,
+    memory_limit: str | None = None,
+    starting: Callable[[str], None] | None = None,
+) -> DbtBuild:
+    """Let dbt build the project, or the selected models, and keep what it compiled as a plan.
+
+    Args:
+        vacuum_tasks, memory_limit: see `analytics.warehouse.working_copy`.
+        starting: told each node's name before it runs.
+
+    Raises:
+        AnalyticsError: a model or test failed; one line naming it. OutOfMemoryError when it needs more memory.
+        ConfigError: a selector that matches nothing, or an unknown DBT_TARGET.
+    """
+    stale = Stale.NOTHING if request.before == UNKNOWN else request.before.stale(request.now)
+    rebuild = request.full_refresh or request.load_was_full or stale >= Stale.SESSIONS
+    now, warnings = request.now, []
+    if stale == Stale.DOCUMENTS and not request.load_was_full:
+        warnings.append(
+            "documents are read differently since they were loaded: run the pipeline once with --full-refresh"
+        )
+        # no project: the next run asks dbt, and warns, again
+        now = replace(now, reading=request.before.reading, project="")
+    session = dbt_session(settings, vacuum_tasks=vacuum_tasks, memory_limit=memory_limit, starting=starting)
+    with _memory_errors(), session as (manifest, invoke):
+        results = _build(invoke, request, rebuild)
+        models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+        if not request.models and now.project:
+            _keep_plan(settings, now.project, request.variables, models, invoke)
+    if request.models and not results:
+        raise ConfigError(f"--models {request.models!r}: selects nothing; `dbt ls` in {DBT_DIR} lists the names")
+    warnings += [f"{r.node.name}: {one_line(r.message)}" for r in results if str(r.status) == "warn"]
+    return DbtBuild(results, now, _build_only(models), rebuild, warnings)
+
+
+def _build(invoke: Callable[[list[str]], Any], request: Request, rebuild: bool) -> list[Any]:
+    arguments = ["build", "--no-write-json", "--vars", json.dumps(request.variables)]
+    for kind in ("model", "seed", *(["test"] if request.test else [])):
+        arguments += ["--resource-type", kind]
+    if request.models:
+        arguments += ["--select", *request.models.split()]
+    if not rebuild:
+        return list(invoke(arguments).results)
+    if request.load_was_full:
+        return list(invoke([*arguments, "--full-refresh"]).results)
+    staging = invoke([*arguments, "--exclude", *_AFTER_STAGING]).results
+    return [*staging, *invoke([*arguments, "--exclude", _STAGING, "--full-refresh"]).results]
+
+
+def _keep_plan(
+    settings: Settings,
+    fingerprint: str,
+    variables: dict[str, Any],
+    models: list[Any],
+    invoke: Callable[[list[str]], Any],
+) -> None:
+    """Compile the models, for the tables that now exist and for none, and keep both."""
+    path = plan_path(settings)
+    if read_plan(path, fingerprint):
+        return
+
+    def compiled(*options: str) -> dict[str, str]:
+        arguments = ["compile", "--no-write-json", "--vars", json.dumps(variables), "--indirect-selection", "empty"]
+        results = invoke([*arguments, *options, "--select", "resource_type:model"]).results
+        return {result.node.unique_id: result.node.compiled_code for result in results}
+
+    try:
+        plan = plan_of(fingerprint, variables["as_of"], models, compiled("--full-refresh"), compiled())
+    except NotPlainError as error:
+        logger.info("dbt builds every time: %s", error)
+        path.unlink(missing_ok=True)
+        return
+    plan.save(path)
+
+
+def _build_only(models: Iterable[Any]) -> list[str]:
+    """Working sets, and the views that read them."""
+    models = list(models)
+    found = {node.unique_id for node in models if node.config.materialized == "working_set"}
+    size = 0
+    while size != len(found):
+        size = len(found)
+        found |= {
+            node.unique_id
+            for node in models
+            if node.config.materialized == "view" and found & set(node.depends_on.nodes)
+        }
+    return sorted(f"{node.schema}.{node.name}" for node in models if node.unique_id in found)
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """dbt's error as one that says which setting to change, when that is what is wrong."""
+    try:
+        yield
+    except AnalyticsError as error:
+        what, found, _ = str(error).partition("Out of Memory Error")
+        if not found:
+            raise
+        raise OutOfMemoryError(f"{what}more memory is needed than ANALYTICS_MEMORY_LIMIT allows; raise it") from None
