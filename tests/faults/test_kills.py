@@ -19,7 +19,7 @@ import pytest
 from analytics.common.faults import STEPS
 from analytics.privacy.tombstones import tombstones
 from analytics.settings import Settings
-from analytics.warehouse.publish import current_version, versions
+from analytics.warehouse.versions import current_version, versions
 from faults.harness import History, assert_same, marts, raw_rows
 from faults.stages import purged_project
 

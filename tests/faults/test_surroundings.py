@@ -22,7 +22,7 @@ from analytics.errors import SourceUnavailableError
 from analytics.raw.store import RawStore
 from analytics.sources import collection, mongodb
 from analytics.sources.sync import sync
-from analytics.warehouse.publish import current_version, versions
+from analytics.warehouse.versions import current_version, versions
 from faults.harness import History, Space, marts, raw_rows, take
 from faults.stages import purged_project
 from pymongo import MongoClient

@@ -21,7 +21,8 @@ from analytics.common.lock import run_lock
 from analytics.errors import AnalyticsError, BusyError
 from analytics.settings import Settings, load_settings
 from analytics.warehouse import serving
-from analytics.warehouse.publish import current_version, publish, rollback, versions
+from analytics.warehouse.publish import publish, rollback
+from analytics.warehouse.versions import current_version, versions
 
 BUILD = """
 create schema raw;

@@ -12,8 +12,9 @@ import pytest
 from analytics.raw.extract import extract
 from analytics.settings import load_settings
 from analytics.warehouse.load import load
-from analytics.warehouse.publish import publish, version_path, versions
+from analytics.warehouse.publish import publish
 from analytics.warehouse.transform import transform
+from analytics.warehouse.versions import version_path, versions
 
 
 def read_everything(path: str) -> set[str]:

@@ -25,7 +25,6 @@ STILL_LONG = {
     "analytics/metabase/bodies.py",
     "analytics/metabase/provision.py",
     "analytics/warehouse/publish.py",
-    "analytics/warehouse/transform.py",
     "transcript_generator/conversation.py",
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from analytics.common.sql import identifier
 from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.metabase import bodies as render
 from analytics.metabase.client import (
@@ -549,10 +550,12 @@ def _missing(definition: render.Definition, tables: list[dict[str, Any]]) -> str
                 return f'column {".".join(tag.column)} for the filter {tag.name} of "{card.name}"'
     with duckdb.connect(config={"old_implicit_casting": True}) as connection:
         for table in tables:
-            columns = ", ".join(f"{_quoted(c['name'])} {c['database_type']}" for c in table["fields"])
+            columns = ", ".join(f"{identifier(c['name'])} {c['database_type']}" for c in table["fields"])
             if columns:
-                connection.execute(f"create schema if not exists {_quoted(table['schema'])}")
-                connection.execute(f"create table {_quoted(table['schema'])}.{_quoted(table['name'])} ({columns})")
+                connection.execute(f"create schema if not exists {identifier(table['schema'])}")
+                connection.execute(
+                    f"create table {identifier(table['schema'])}.{identifier(table['name'])} ({columns})"
+                )
         for card in definition.cards:
             for filtered in (False, True):
                 try:
@@ -563,10 +566,6 @@ def _missing(definition: render.Definition, tables: list[dict[str, Any]]) -> str
                         return problem
                     raise MetabaseError(f"{problem}; correct {card.source or card.key}") from None
     return None
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 __all__ = ["AnalyticsError", "Change", "ProvisionResult", "provision"]

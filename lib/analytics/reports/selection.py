@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from analytics.common.clock import utc_now
+from analytics.common.sql import literal
 from analytics.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -243,5 +244,5 @@ def _is_one_of(column: str, values: tuple[str, ...] | None) -> str:
     """A condition, with the values in it: a parameter would make DuckDB import pandas."""
     if values is None:
         return "true"
-    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    quoted = ", ".join(literal(value) for value in values)
     return f"{column} in ({quoted})"

@@ -87,7 +87,7 @@ def build(
     session = dbt_session(settings, vacuum_tasks=vacuum_tasks, memory_limit=memory_limit, starting=starting)
     with _memory_errors(), session as (manifest, invoke):
         results = _build(invoke, request, rebuild)
-        models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+        models: list[Any] = [node for node in manifest.nodes.values() if str(node.resource_type) == "model"]
         if not request.models and now.project:
             _keep_plan(settings, now.project, request.variables, models, invoke)
     if request.models and not results:

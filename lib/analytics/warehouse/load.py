@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
@@ -24,6 +24,7 @@ from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import UNKNOWN, BuiltWith, Stale
+from analytics.warehouse.documents import lay_documents, load_dead_letters
 from analytics.warehouse.working_copy import connect
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def is_loaded(
         and published.raw_version == RAW_VERSION
         and published.dead_letter_snapshot_id == dead_letter_snapshot_id
         and not has_rows_since(published.snapshot_id)
-        and published.inputs == current_inputs(settings)
+        and published.built_with.stale(built_with.current(settings)) <= Stale.PLAN
     )
 
 
@@ -205,7 +206,7 @@ def _load_files(
         with connect(settings.build_path, memory_limit=MEMORY_LIMIT) as connection:
             connection.execute("begin")
             connection.execute("create schema if not exists raw")
-            _lay_documents(connection, store, files, load_id)
+            lay_documents(connection, store, files, load_id)
             if full:
                 connection.execute("create table raw.conversations as select * exclude (entry) from raw.new_documents")
                 documents = _count(connection, "raw.conversations")
@@ -216,7 +217,7 @@ def _load_files(
                 )
                 documents = _count(connection, "raw.conversations") - before
             reached("load.documents")
-            _load_dead_letters(connection, store)
+            load_dead_letters(connection, store)
             state = _State(
                 raw_version=RAW_VERSION,
                 load_id=load_id,
@@ -264,79 +265,6 @@ def _load_files(
     return documents, state
 
 
-def _lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
-    """`raw.new_documents`: the documents of this load with their JSON text."""
-    from analytics.raw import envelope
-
-    (held_as_table,) = connection.execute(
-        "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'new_documents'"
-    ).fetchone() or (0,)
-    connection.execute(f"drop {'table' if held_as_table else 'view'} if exists raw.new_documents")
-    paths = [local_path(file) for file in files]
-    if files and all(paths):
-        columns = _columns(connection, store)
-        listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-        # a view: the text is read when dbt parses it, and never stored here
-        connection.execute(
-            f"create view raw.new_documents as"
-            f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], schema = {columns})"
-        )
-        return
-    rows: Any = envelope.SCHEMA.empty_table()
-    if files:
-        # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
-        rows = _read_remote(store, files)
-    connection.register("remote_rows", rows)
-    connection.execute(f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows")
-    connection.unregister("remote_rows")
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, store: RawStore) -> str:
-    """raw.conversations' columns by Iceberg field id, as DuckDB's `schema`.
-
-    Files may be older than a column. Looking into all of them for their columns (`union_by_name`) would keep what they
-    say in memory, and there are thousands: 40 MB per thousand files.
-    https://duckdb.org/docs/stable/data/parquet/overview#parameters
-    """
-    from analytics.raw import envelope
-
-    empty = connection.from_arrow(envelope.SCHEMA.empty_table())
-    types = dict(zip(empty.columns, empty.types, strict=True))
-    fields = [field for field in store.conversations.schema().fields if field.name in types]
-    listed = ", ".join(
-        f"{field.field_id}: {{name: '{field.name}', type: '{types[field.name]}', default_value: null}}"
-        for field in fields
-    )
-    return f"map {{{listed}}}"
-
-
-def _read_remote(store: RawStore, files: list[str]) -> Any:
-    """A record batch reader over the given data files, wherever the catalog's file access finds them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from analytics.raw import envelope
-
-    io = store.conversations.io
-
-    def batches() -> Any:
-        for file in files:
-            with io.new_input(file).open() as stream:
-                table = pq.read_table(stream).select(envelope.SCHEMA.names).cast(envelope.SCHEMA)
-            yield from table.to_batches()
-
-    return pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches())
-
-
-def _load_dead_letters(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
-    """`raw.dead_letters`, all of them and without their bytes: there are few, and the bytes stay in Iceberg."""
-    fields = tuple(field.name for field in store.dead_letters.schema().fields if field.name != "original")
-    rows = store.dead_letters.scan(selected_fields=fields).to_arrow()
-    connection.register("dead_letter_rows", rows)
-    connection.execute("create or replace table raw.dead_letters as select * from dead_letter_rows")
-    connection.unregister("dead_letter_rows")
-
-
 def _read_state(database: Path) -> _State | None:
     """State of a published database; None when there is none or it is not one of ours."""
     import duckdb
@@ -349,9 +277,13 @@ def _read_state(database: Path) -> _State | None:
                 "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters"
                 " from raw.load_state"
             ).fetchone()
-            return _State(*row, built_with.read(connection)) if row else None
+            known = built_with.read(connection)
     except duckdb.Error:
         return None
+    if row is None:
+        return None
+    raw_version, load_id, snapshot_id, dead_letter_snapshot_id, documents, dead_letters = row
+    return _State(raw_version, load_id, snapshot_id, dead_letter_snapshot_id, documents, dead_letters, known)
 
 
 def _why_again(published: _State | None, stale: Stale) -> str:

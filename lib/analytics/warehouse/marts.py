@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from analytics.common.sql import literal
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
@@ -61,8 +62,7 @@ def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 def _prepared(connection: duckdb.DuckDBPyConnection, timezone: str) -> duckdb.DuckDBPyConnection:
     connection.execute(f"set search_path = '{SCHEMA}'")
     # a parameter would make DuckDB import pandas, which takes longer than most queries
-    quoted = timezone.replace("'", "''")
-    connection.execute(f"set timezone = '{quoted}'")
+    connection.execute(f"set timezone = {literal(timezone)}")
     return connection
 
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,20 +18,27 @@ from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
-from analytics.common.files import PARTIAL, copy_database, flush_file, flush_folder, partial_file, remove_database
+from analytics.common.files import partial_file, remove_database
 from analytics.common.lock import run_lock
+from analytics.common.sql import identifier, literal
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 from analytics.warehouse import serving
 from analytics.warehouse.built_with import build_only
+from analytics.warehouse.versions import (
+    current_version,
+    lead_to,
+    move_in,
+    next_version,
+    order,
+    prune,
+    version_path,
+    versions,
+)
 from analytics.warehouse.working_copy import connect
 
 if TYPE_CHECKING:
     import duckdb
-
-_VERSION = re.compile(r"\d{8}T\d{6}\.\d+")
-# DuckDB calls a database by its file's name, and views keep that name: every version is called the same.
-FILE_NAME = "analytics.db"
 
 # DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
 # one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.
@@ -94,7 +98,7 @@ def publish(settings: Settings) -> PublishResult:
         previous = current_version(settings)
         if not settings.build_path.exists():
             return _nothing_new(settings, previous, started)
-        version = _next_version(settings)
+        version = next_version(settings)
         clock = _Clock()
         compacted = _finish(settings.build_path)
         reached("publish.finished")
@@ -102,14 +106,14 @@ def publish(settings: Settings) -> PublishResult:
         update = serving.prepare(settings, settings.build_path, version)
         reached("publish.prepared")
         clock.mark("serving")
-        path = _move_to_versions(settings, version)
+        path = move_in(settings, version)
         reached("publish.moved")
         clock.mark("move")
-        link = _swap(settings, path)
+        link = lead_to(settings, path)
         reached("publish.swapped")
         served = update.commit()
         reached("publish.served")
-        pruned = _prune(settings, version, since=previous)
+        pruned = prune(settings, version, since=previous)
         reached("publish.pruned")
         clock.mark("swap")
         return PublishResult(
@@ -145,7 +149,7 @@ def rollback(settings: Settings) -> PublishResult:
         _refuse_foreign_file(settings)
         current = current_version(settings)
         kept = versions(settings)
-        older = [name for name in kept if current is not None and _order(name) < _order(current)]
+        older = [name for name in kept if current is not None and order(name) < order(current)]
         if not older:
             raise AnalyticsError(
                 f"no version before {current or 'the published one'} to go back to"
@@ -156,7 +160,7 @@ def rollback(settings: Settings) -> PublishResult:
         # a working copy was made from the version that is left
         remove_database(settings.build_path)
         update = serving.prepare(settings, path, version)
-        link = _swap(settings, path)
+        link = lead_to(settings, path)
         served = update.commit()
         return PublishResult(
             nothing_new=False,
@@ -175,37 +179,6 @@ def rollback(settings: Settings) -> PublishResult:
         )
 
 
-def versions(settings: Settings) -> list[str]:
-    """Published versions on disk, newest first."""
-    try:
-        names = os.listdir(settings.versions_dir)
-    except FileNotFoundError:
-        return []
-    found = {name.removesuffix(".db") for name in names}
-    there = [name for name in found if _VERSION.fullmatch(name) and version_path(settings, name).exists()]
-    return sorted(there, key=_order, reverse=True)
-
-
-def current_version(settings: Settings) -> str | None:
-    """The version that readers open; None when there is none or it cannot be told."""
-    published = settings.published_path
-    with contextlib.suppress(OSError):
-        target = Path(os.readlink(published))
-        name = target.parent.name if target.name == FILE_NAME else target.name.removesuffix(".db")
-        return name if _VERSION.fullmatch(name) else None
-    try:
-        there = published.stat()
-    except OSError:
-        return None
-    for version in versions(settings):
-        file = version_path(settings, version).stat()
-        same_file = (file.st_dev, file.st_ino) == (there.st_dev, there.st_ino)
-        # a copy keeps the time of its original
-        if same_file or (file.st_size, file.st_mtime_ns) == (there.st_size, there.st_mtime_ns):
-            return version
-    return None
-
-
 def _nothing_new(settings: Settings, version: str | None, started: float) -> PublishResult:
     import duckdb
 
@@ -219,7 +192,7 @@ def _nothing_new(settings: Settings, version: str | None, started: float) -> Pub
     served = None
     if not serving.is_current(settings, path, version):
         served = serving.prepare(settings, path, version).commit()
-    pruned = _prune(settings, version, since=None)
+    pruned = prune(settings, version, since=None)
     return PublishResult(
         nothing_new=True,
         version=version,
@@ -297,7 +270,7 @@ def _finish(database: Path) -> bool:
             # the documents' text, and what is computed anew for the sessions of each run
             {"build_only": ["raw.new_documents", *build_only(connection)]},
         ).fetchall():
-            connection.execute(f'drop {kind} "{schema}"."{name}" cascade')
+            connection.execute(f"drop {kind} {identifier(schema)}.{identifier(name)} cascade")
         _write_published_at(connection)
         connection.execute("commit")
         connection.execute("checkpoint")
@@ -346,98 +319,7 @@ def _compact(database: Path) -> None:
 
     with partial_file(database) as temporary, duckdb.connect() as connection:
         connection.execute("set preserve_insertion_order = false")
-        connection.execute(f"attach '{_quoted(database)}' as source_database (read_only)")
-        connection.execute(f"attach '{_quoted(temporary)}' as compact_database")
+        connection.execute(f"attach {literal(database)} as source_database (read_only)")
+        connection.execute(f"attach {literal(temporary)} as compact_database")
         connection.execute("copy from database source_database to compact_database")
         connection.execute("detach compact_database")
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _order(version: str) -> tuple[str, int]:
-    stamp, _, number = version.partition(".")
-    return stamp, int(number)
-
-
-def _next_version(settings: Settings) -> str:
-    """Later than every version there is, whatever the clock says."""
-    stamp, number = f"{utc_now():%Y%m%dT%H%M%S}", 0
-    existing = versions(settings)
-    if existing and _order(existing[0]) >= (stamp, number):
-        stamp, newest = _order(existing[0])
-        number = newest + 1
-    return f"{stamp}.{number}"
-
-
-def version_path(settings: Settings, version: str) -> Path:
-    """The file of a version; those published before 0.2 lie beside the folders."""
-    former = settings.versions_dir / f"{version}.db"
-    return former if former.exists() else settings.versions_dir / version / FILE_NAME
-
-
-def _move_to_versions(settings: Settings, version: str) -> Path:
-    path = version_path(settings, version)
-    settings.versions_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for leftover in settings.versions_dir.glob(f"*{PARTIAL}"):
-        leftover.unlink()
-    for folder in settings.versions_dir.iterdir():
-        if folder.is_dir() and not (folder / FILE_NAME).exists():
-            shutil.rmtree(folder)  # a publish was killed before its file was in it
-    path.parent.mkdir(mode=0o700)
-    flush_file(settings.build_path)
-    try:
-        os.rename(settings.build_path, path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        copy_database(settings.build_path, path)
-        flush_file(path)
-    # never to be changed again
-    path.chmod(0o400)
-    flush_folder(path.parent)
-    flush_folder(settings.versions_dir)
-    remove_database(settings.build_path)
-    return path
-
-
-def _swap(settings: Settings, path: Path) -> str:
-    """Make the published name lead to `path` by one rename; returns how."""
-    published = settings.published_path
-    published.parent.mkdir(parents=True, exist_ok=True)
-    # relative within DATA_DIR, so that the folder can be moved; links resolve from where the link really is
-    target: Path | str = path.resolve()
-    if published.parent.resolve().is_relative_to(settings.data_dir.resolve()):
-        target = os.path.relpath(target, published.parent.resolve())
-    with partial_file(published) as temporary:
-        try:
-            os.symlink(target, temporary)
-            link = "symlink"
-        except (OSError, NotImplementedError):
-            try:
-                os.link(path, temporary)
-                link = "hard link"
-            except OSError:
-                shutil.copy2(path, temporary)
-                flush_file(temporary)
-                link = "copy"
-    flush_folder(published.parent)
-    return link
-
-
-def _prune(settings: Settings, current: str, since: str | None) -> list[str]:
-    """Delete what is older than the versions to keep, and what a rollback left; open readers keep their file.
-
-    `since` is the version that `current` was built on: anything between the two was rolled back from.
-    """
-    kept = versions(settings)
-    abandoned = [v for v in kept if since is not None and _order(since) < _order(v) < _order(current)]
-    line = [v for v in kept if v not in abandoned]
-    pruned = abandoned + [v for v in line[settings.keep_versions :] if v != current]
-    for version in pruned:
-        path = version_path(settings, version)
-        remove_database(path)
-        if path.parent.name == version:
-            shutil.rmtree(path.parent)
-    return pruned

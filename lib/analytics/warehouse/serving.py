@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING
 
 from analytics.common.faults import reached
 from analytics.common.files import PARTIAL, flush_file, flush_folder, partial_file
+from analytics.common.sql import identifier, literal
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 
@@ -180,7 +181,7 @@ def marts_of(connection: duckdb.DuckDBPyConnection) -> list[Mart]:
         columns.setdefault(table, []).append((column, kind))
     marts = []
     for table, described in columns.items():
-        count = connection.execute(f"select count(*) from {MARTS_SCHEMA}.{_name(table)}").fetchone()
+        count = connection.execute(f"select count(*) from {MARTS_SCHEMA}.{identifier(table)}").fetchone()
         assert count is not None
         marts.append(Mart(table, tuple(described), count[0]))
     return marts
@@ -203,8 +204,8 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
         for mart in marts:
             path = target / f"{mart.name}.parquet"
             connection.execute(
-                f"copy {MARTS_SCHEMA}.{_name(mart.name)} to {_text(path)} (format parquet,"
-                f" compression zstd, kv_metadata {{{_VERSION_KEY}: {_text(version)}}})"
+                f"copy {MARTS_SCHEMA}.{identifier(mart.name)} to {literal(path)} (format parquet,"
+                f" compression zstd, kv_metadata {{{_VERSION_KEY}: {literal(version)}}})"
             )
             path.chmod(mode & 0o666)
             flush_file(path)
@@ -307,12 +308,12 @@ def _write_views(folder: Path, marts: list[Mart]) -> bool:
         with duckdb.connect(str(temporary)) as connection:
             connection.execute(f"create schema {MARTS_SCHEMA}")
             for mart in marts:
-                listed = ", ".join(_name(column) for column, _ in mart.columns)
+                listed = ", ".join(identifier(column) for column, _ in mart.columns)
                 # the same SQL runs here and on the published file; `main` stays for what users wrote before 0.2
                 for schema in (MARTS_SCHEMA, "main"):
                     connection.execute(
-                        f"create view {schema}.{_name(mart.name)} as select {listed}"
-                        f" from read_parquet({_text(_files(folder / 'current', mart.name))})"
+                        f"create view {schema}.{identifier(mart.name)} as select {listed}"
+                        f" from read_parquet({literal(_files(folder / 'current', mart.name))})"
                     )
         temporary.chmod(mode)
     return True
@@ -348,16 +349,8 @@ def _stored_views(folder: Path) -> _Views | None:
         copied.unlink(missing_ok=True)
     return {
         (schema, view): (
-            _text(_files(folder / "current", view)) in sql,
+            literal(_files(folder / "current", view)) in sql,
             tuple((column, kind) for place, table, column, kind in columns if (place, table) == (schema, view)),
         )
         for schema, view, sql in views
     }
-
-
-def _name(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def _text(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -109,7 +109,7 @@ def _transform(
     if not settings.build_path.exists():
         raise AnalyticsError(f"no working copy at {settings.build_path}: run `claude-analytics load` first")
     reached("transform.started")
-    variables = {
+    variables: dict[str, Any] = {
         "analytics_tz": settings.analytics_tz,
         "as_of": (as_of or utc_now()).astimezone(UTC).isoformat(),
         "pricing_overrides": [row.as_strings() for row in read_overrides(settings.pricing_overrides)],

@@ -1,0 +1,86 @@
+"""Iceberg's rows in the working copy: the documents of a load as a view over their files, dead letters as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analytics.common.sql import literal
+from analytics.raw.catalog import local_path
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from analytics.raw.store import RawStore
+
+
+def lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
+    """`raw.new_documents`: the documents of this load with their JSON text."""
+    from analytics.raw import envelope
+
+    (held_as_table,) = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'raw' and table_name = 'new_documents'"
+    ).fetchone() or (0,)
+    connection.execute(f"drop {'table' if held_as_table else 'view'} if exists raw.new_documents")
+    paths = [local_path(file) for file in files]
+    if files and all(paths):
+        columns = _columns(connection, store)
+        listed = ", ".join(literal(path) for path in paths)
+        # a view: the text is read when dbt parses it, and never stored here
+        connection.execute(
+            f"create view raw.new_documents as"
+            f" select *, {load_id}::bigint as load_id from read_parquet([{listed}], schema = {columns})"
+        )
+        return
+    rows: Any = envelope.SCHEMA.empty_table()
+    if files:
+        # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
+        rows = _read_remote(store, files)
+    connection.register("remote_rows", rows)
+    connection.execute(f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows")
+    connection.unregister("remote_rows")
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, store: RawStore) -> str:
+    """raw.conversations' columns by Iceberg field id, as DuckDB's `schema`.
+
+    Files may be older than a column. Looking into all of them for their columns (`union_by_name`) would keep what they
+    say in memory, and there are thousands: 40 MB per thousand files.
+    https://duckdb.org/docs/stable/data/parquet/overview#parameters
+    """
+    from analytics.raw import envelope
+
+    empty = connection.from_arrow(envelope.SCHEMA.empty_table())
+    types = dict(zip(empty.columns, empty.types, strict=True))
+    fields = [field for field in store.conversations.schema().fields if field.name in types]
+    listed = ", ".join(
+        f"{field.field_id}: {{name: '{field.name}', type: '{types[field.name]}', default_value: null}}"
+        for field in fields
+    )
+    return f"map {{{listed}}}"
+
+
+def _read_remote(store: RawStore, files: list[str]) -> Any:
+    """A record batch reader over the given data files, wherever the catalog's file access finds them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from analytics.raw import envelope
+
+    io = store.conversations.io
+
+    def batches() -> Any:
+        for file in files:
+            with io.new_input(file).open() as stream:
+                table = pq.read_table(stream).select(envelope.SCHEMA.names).cast(envelope.SCHEMA)
+            yield from table.to_batches()
+
+    return pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches())
+
+
+def load_dead_letters(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
+    """`raw.dead_letters`, all of them and without their bytes: there are few, and the bytes stay in Iceberg."""
+    fields = tuple(field.name for field in store.dead_letters.schema().fields if field.name != "original")
+    rows = store.dead_letters.scan(selected_fields=fields).to_arrow()
+    connection.register("dead_letter_rows", rows)
+    connection.execute("create or replace table raw.dead_letters as select * from dead_letter_rows")
+    connection.unregister("dead_letter_rows")
