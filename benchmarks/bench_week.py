@@ -151,9 +151,9 @@ class Simulation:
             "machine_name": "bench",
         }
         self.settings = load_settings(**{**values, **settings})
-        self.settings.claude_projects_dir.mkdir(parents=True, exist_ok=True)
+        self.settings.projects_dirs[0].mkdir(parents=True, exist_ok=True)
         self.clock = Clock(start)
-        self.feed = Feed(history, self.settings.claude_projects_dir)
+        self.feed = Feed(history, self.settings.projects_dirs[0])
         self.now = start
         self._stamped: set[str] = set()
 

@@ -19,6 +19,7 @@ import duckdb
 from analytics.runs.notebook import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
 from faults.stages import perform
+from pydantic import SecretStr
 from transcript_generator import generate
 
 # A fresh process for every stage without importing everything each time: forked from one that has imported it.
@@ -109,7 +110,11 @@ class Space:
 
     def command(self, *arguments: str, fault: str = "") -> subprocess.Popen[bytes]:
         """`claude-analytics ARGUMENTS` in this workspace."""
-        settings = {name.upper(): str(value) for name, value in self.settings.model_dump(exclude_none=True).items()}
+        values = self.settings.model_dump(exclude_none=True)
+        settings = {
+            name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in values.items()
+        }
         environment = {**os.environ, **settings, **({"ANALYTICS_FAULT": fault} if fault else {})}
         with self.error_file.open("wb") as errors:
             return subprocess.Popen(

@@ -82,7 +82,7 @@ def _settings(folder: Path, dbt_cache: Path) -> Settings:
 
 
 def _build(settings: Settings, entries: list[dict[str, Any]]) -> None:
-    transcript = settings.claude_projects_dir / "-w-app" / "s1.jsonl"
+    transcript = settings.projects_dirs[0] / "-w-app" / "s1.jsonl"
     transcript.parent.mkdir(parents=True)
     transcript.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     extract(settings)
@@ -160,7 +160,7 @@ def test_an_incremental_build_and_what_is_published_are_valid(tmp_path: Path, db
     settings = _settings(tmp_path, dbt_cache)
     _build(settings, HISTORY[:8])
     publish(settings)
-    with (settings.claude_projects_dir / "-w-app" / "s1.jsonl").open("a") as transcript:
+    with (settings.projects_dirs[0] / "-w-app" / "s1.jsonl").open("a") as transcript:
         transcript.writelines(json.dumps(entry) + "\n" for entry in HISTORY[8:])
     extract(settings)
     load(settings)
@@ -420,7 +420,7 @@ def test_a_later_snapshot_in_iceberg_is_a_note_when_the_published_database_is_va
     settings = _settings(tmp_path, dbt_cache)
     _build(settings, HISTORY[:2])
     publish(settings)
-    with (settings.claude_projects_dir / "-w-app" / "s1.jsonl").open("a") as transcript:
+    with (settings.projects_dirs[0] / "-w-app" / "s1.jsonl").open("a") as transcript:
         transcript.write(json.dumps(HISTORY[2]) + "\n")
     extract(settings)
     result = validate(settings, build_docs=False)
