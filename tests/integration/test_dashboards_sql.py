@@ -5,6 +5,7 @@ through a join, or show a sum that is not the facts'.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ import raw_tables
 from analytics.cards.check import check
 from analytics.cards.model import Card, load_dashboards, load_value_cards
 from analytics.cards.query import Selection, bound
+from analytics.metabase.visualization import visualization_settings
 from analytics.warehouse.marts import connect
+from metabase_server import visualization
 
 CARDS: dict[str, Card] = {card.key: card for board in load_dashboards() for card in board.cards}
 CARDS |= {card.key: card for card in load_value_cards()}
+TRENDS = [key for key, card in CARDS.items() if card.display == "smartscalar"]
+CHARTS = [key for key, card in CARDS.items() if card.display in visualization.STACKED_UP]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,50 @@ def test_card_shows_something_of_real_transcripts(real: duckdb.DuckDBPyConnectio
     assert counts[0] > 0
     if CARDS[key].tags:
         assert counts[-1] <= counts[0], "a choice that nothing fits shows more than everything"
+
+
+def choices(connection: duckdb.DuckDBPyConnection) -> list[Selection]:
+    """Projects and models with windows of all lengths: many of them have no value in the newest period."""
+    (first, last), *_ = connection.execute("select min(date_key), max(date_key) from dim_date").fetchall()
+    month = timedelta(days=30)
+    windows: list[tuple[date | None, date | None]] = [
+        (None, None), (last, last), (last - month, last), (first, first + month),
+        (first + (last - first) / 2, last - month), (last - timedelta(days=6), last), (first, first),
+        (last + month, last + 2 * month),
+    ]  # fmt: skip
+    paths = [
+        row[0]
+        for row in connection.execute(
+            "select project_path from dim_projects where project_path is not null order by 1"
+        ).fetchall()
+    ]
+    models = [row[0] for row in connection.execute("select model from dim_models order by 1").fetchall()]
+    narrowed = [{}, *({"projects": (path,)} for path in paths[:3]), *({"models": (model,)} for model in models[:2])]
+    return [Selection(*window, **narrow) for window in windows for narrow in narrowed]
+
+
+def drawn(connection: duckdb.DuckDBPyConnection, key: str, selection: Selection) -> tuple[list[str], int]:
+    """What Metabase would draw wrongly of a card, and how many rows it gets."""
+    card = CARDS[key]
+    found = connection.execute(*bound(card.sql, selection))
+    names, rows = [column[0] for column in found.description], found.fetchall()
+    return visualization.drawing_problems(card.display, visualization_settings(card), names, rows), len(rows)
+
+
+@pytest.mark.parametrize("key", TRENDS)
+def test_trend_has_a_current_value_or_no_rows(real: duckdb.DuckDBPyConnection, key: str) -> None:
+    seen = set()
+    for selection in choices(real):
+        problems, count = drawn(real, key, selection)
+        assert problems == [], selection
+        seen.add(count > 0)
+    assert seen == ({True, False} if "date" in CARDS[key].tags else {True}), "no choice was without a value"
+
+
+@pytest.mark.parametrize("key", CHARTS)
+def test_chart_has_one_row_for_each_x_and_series(real: duckdb.DuckDBPyConnection, key: str) -> None:
+    for selection in choices(real):
+        assert drawn(real, key, selection)[0] == [], selection
 
 
 def test_published_marts_are_what_the_cards_expect(real: duckdb.DuckDBPyConnection) -> None:

@@ -475,6 +475,7 @@ FAILURES = [
         Modes(refuse_connection="To set the TimeZone setting, the icu extension needs to be loaded."),
         "needs DuckDB's icu extension on disk, see docs/metabase.md",
     ),
+    (Modes(library_mount_noexec=True), "noexec by default): mount /tmp with exec, or give Java another one"),
     (Modes(hide_setup_token=True), "has no user yet but shows no setup token"),
     (Modes(version="v0.52.1"), "Metabase v0.52.1 is too old"),
     (Modes(store_empty_queries=True), 'stored the card "Top projects" without its SQL'),

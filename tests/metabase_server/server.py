@@ -64,6 +64,10 @@ QUERY_KEYS = {
     "get_card": {"legacy-mbql"},
     "database_metadata": {"include_hidden"},
 }
+UNLOADABLE = (
+    "java.lang.UnsatisfiedLinkError: /tmp/libduckdb_java14693240812412.so: "
+    "/tmp/libduckdb_java14693240812412.so: failed to map segment from shared object"
+)
 BASE_TYPES = (
     (r"\[\d*\]$", "type/Array"),
     (r"BOOL", "type/Boolean"),
@@ -93,6 +97,7 @@ class Modes:
     gateway_errors: int = 0  # 502 on the next GETs
     hide_setup_token: bool = False
     driver_missing: bool = False
+    library_mount_noexec: bool = False  # java.io.tmpdir cannot hold a library, as a Docker tmpfs without exec
     refuse_connection: str = ""  # what the next connection test says
     version: str = "v0.63.2"
     tags_as_list: bool = True  # template-tags in MBQL 5 answers: list since 0.63, map before
@@ -481,6 +486,12 @@ class MetabaseServer:
             message, self.modes.refuse_connection = self.modes.refuse_connection, ""
             raise _Answer(400, {"message": message, "errors": {}})
         self._require(details["database_file"].startswith("/"), "database_file is not absolute")
+        if "let-user-control-scheduling" in details:  # the driver passes on what it does not know
+            raise _Answer(
+                400, {"message": "The following options were not recognized: let-user-control-scheduling", "errors": {}}
+            )
+        if self.modes.library_mount_noexec:
+            raise _Answer(400, {"message": UNLOADABLE, "errors": {}})
         options = parse_qs(details.get("additional-options", ""), keep_blank_values=True)
         self._require(options.keys() <= OPTIONS_IN_URL, f"unknown additional-options {sorted(options)}")
         self._require("temp_directory" in options, "temp_directory: <file>.tmp is not writable on a read-only mount")
@@ -796,6 +807,10 @@ class MetabaseServer:
             with self._open(self.databases[card["dataset_query"]["database"]]["details"]) as connection:
                 rows = connection.execute(sql).fetchmany(2000)
                 columns = [{"name": column[0]} for column in connection.description]
+            drawn = visualization.drawing_problems(
+                card["display"], card["visualization_settings"], [column["name"] for column in columns], rows
+            )
+            self.violations += [f'"{card["name"]}" with {values}: {problem}' for problem in drawn]
         except (duckdb.Error, native_query.MissingValueError) as error:
             return 202, {"status": "failed", "error": str(error), "data": {"rows": [], "cols": []}}
         shown = [

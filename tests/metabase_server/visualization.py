@@ -71,6 +71,7 @@ OPERATORS = {
     "=", "!=", "<", ">", "<=", ">=", "is-null", "not-null", "contains", "does-not-contain",
     "starts-with", "ends-with", "is-true", "is-false",
 }  # fmt: skip
+STACKED_UP = ("line", "bar", "area", "combo", "row")
 NUMERIC = {"type/Integer", "type/BigInteger", "type/Decimal", "type/Float"}
 
 
@@ -116,6 +117,42 @@ def problems(display: str, settings: dict[str, Any], columns: dict[str, str], *,
         found.append("scalar.field is needed: the query returns more than one column")
     if display == "smartscalar" and not dashcard:
         found += _trend_problems(settings, columns)
+    if len(_names(settings.get("graph.metrics"))) > 1 and display in STACKED_UP and not dashcard:
+        found += _shared_axis_problems(settings)
+    return found
+
+
+def drawing_problems(display: str, settings: dict[str, Any], columns: list[str], rows: list[Any]) -> list[str]:
+    """What the browser would draw wrongly of the `rows` that a query returned: right SQL is not yet a right picture.
+
+    Metabase's frontend, read 2026-11-28: a trend takes the last row that has a number for the current period and fails
+    when there are rows and none has one; charts add up the rows of one x and series.
+    """
+    found = []
+    if display == "smartscalar" and rows:
+        dated = next(place for place, name in enumerate(columns) if name != settings["scalar.field"])
+        value = columns.index(settings["scalar.field"])
+        newest = max(rows, key=lambda row: row[dated])
+        if all(row[value] is None for row in rows):
+            found.append("No rows contain a valid value.")
+        elif newest[value] is None:
+            found.append(f"shows the number of an older period as that of {newest[dated]}")
+        if [row[dated] for row in rows] != sorted(row[dated] for row in rows):
+            found.append("its periods are not in order: the last row is not the current one")
+    if display in STACKED_UP:
+        at = [columns.index(name) for name in settings["graph.dimensions"]]
+        points = [tuple(row[place] for place in at) for row in rows]
+        found += [f"adds up the rows of {point}" for point in sorted({str(p) for p in points if points.count(p) > 1})]
+    return found
+
+
+def _shared_axis_problems(settings: dict[str, Any]) -> list[str]:
+    """Of several metrics: Metabase gives one an axis of its own when its range is small, and both the same title."""
+    found = []
+    if settings.get("graph.y_axis.auto_split") is not False:
+        found.append("graph.y_axis.auto_split is on: a metric of small numbers gets an axis of its own")
+    if settings.get("graph.y_axis.title_text") and settings.get("graph.y_axis.labels_enabled") is not False:
+        found.append(f"one title for several metrics: {settings['graph.y_axis.title_text']!r}")
     return found
 
 

@@ -295,6 +295,11 @@ class _Run:
             hint = "METABASE_DATABASE_PATH must be the published serving.duckdb as Metabase's container sees it"
             if "different configuration" in str(error):
                 hint = "restart Metabase"
+            elif "UnsatisfiedLinkError" in str(error) or "failed to map segment" in str(error):
+                hint = (
+                    "Metabase unpacks DuckDB's library into a folder from which nothing may be loaded (a tmpfs is "
+                    "noexec by default): mount /tmp with exec, or give Java another one with -Djava.io.tmpdir"
+                )
             elif "icu extension" in str(error):
                 hint = "driver 1.5.5.0 needs DuckDB's icu extension on disk, see docs/metabase.md"
             raise MetabaseError(f"Metabase cannot open {path}: {error}; {hint}", status=400) from None

@@ -39,10 +39,13 @@ def _graph_settings(card: Card) -> dict[str, Any]:
         "graph.dimensions": [view["x"], *([view["series"]] if "series" in view else [])],
         "graph.metrics": list(view["y"]),
         "graph.x_axis.title_text": titles[view["x"]],
-        # several measures share one axis: its title is that of none of them, and none gets an axis of its own
-        "graph.y_axis.title_text": titles[view["y"][0]] if len(view["y"]) == 1 else "",
+        # several measures share one axis: none gets an axis of its own, and the title of none stands at it
         "graph.y_axis.auto_split": False,
     }
+    if len(view["y"]) == 1:
+        settings["graph.y_axis.title_text"] = titles[view["y"][0]]
+    else:
+        settings["graph.y_axis.labels_enabled"] = False
     if "stack" in view:
         settings["stackable.stack_type"] = view["stack"]
     if view.get("zero") is False:
