@@ -289,6 +289,9 @@ def test_sync_watches_while_runs_read(synced: History) -> None:
     assert len(extra) == 1
     assert [row for row in documents if row not in extra] == synced.raw[0]
     assert letters == synced.raw[1]
+    # the server is that of all tests
+    with MongoClient(space.settings.mongo_uri.get_secret_value()) as client:
+        client[space.settings.mongo_db][space.settings.mongo_collection].delete_many({"projectId": "-extra"})
 
 
 def test_a_reader_keeps_what_it_opened_through_ten_publishes(files: History) -> None:
