@@ -46,11 +46,26 @@ def disk_errors(stage: str, data_dir: Path) -> Iterator[None]:
             reason, written = str(cause), True
         else:
             raise
-        problem = "cannot be written" if written else "cannot be used"
-        raise AnalyticsError(
-            f"DATA_DIR={data_dir}: {problem} by {stage} ({' '.join(reason.split())}); what was stored or published is "
-            "unharmed, run it again once this is solved"
-        ) from error
+        raise disk_error(stage, data_dir, reason, is_written=written) from error
+
+
+def disk_error(stage: str, data_dir: Path, reason: str, *, is_written: bool = True) -> AnalyticsError:
+    """The line that says what of `data_dir` failed while `stage` worked."""
+    problem = "cannot be written" if is_written else "cannot be used"
+    return AnalyticsError(
+        f"DATA_DIR={data_dir}: {problem} by {stage} ({' '.join(reason.split())}); what was stored or published is "
+        "unharmed, run it again once this is solved"
+    )
+
+
+def not_written(error: BaseException) -> OSError | None:
+    """What of `error`, or of what led to it, a file system said that is full or may not be written."""
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, OSError) and at.errno in _NOT_WRITABLE:
+            return at
+        at = at.__cause__ or at.__context__
+    return None
 
 
 @dataclass(frozen=True)

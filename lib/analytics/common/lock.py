@@ -71,7 +71,10 @@ def run_lock(settings: Settings, holder: str = "pipeline") -> Iterator[LockHolde
             started_at=utc_now().isoformat(timespec="seconds"),
             token=secrets.token_hex(16),
         )
-        _take(descriptor, mine)
+        try:
+            _take(descriptor, mine)
+        except OSError as error:
+            raise _not_writable(settings, error.strerror or str(error)) from None
         reset = _token.set(mine.token)
         before = os.environ.get(TOKEN_VARIABLE)
         os.environ[TOKEN_VARIABLE] = mine.token

@@ -7,6 +7,7 @@ of `analytics.runs.notebook_engine`. Where the time goes is in docs/decisions.md
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from analytics import errors
 from analytics.common import progress
 from analytics.common.clock import utc_now
-from analytics.common.files import disk_errors
+from analytics.common.files import disk_error, disk_errors, not_written
 from analytics.common.lock import run_lock
 from analytics.common.process import terminable, without_url_grammar
 from analytics.errors import AnalyticsError, first_line
@@ -153,6 +154,7 @@ class _Watch:
 
     def __init__(self, settings: Settings, record: Run, say: Callable[[str], None]) -> None:
         self._record, self._say = record, say
+        self._data_dir = settings.data_dir
         self._secrets = secrets(settings)
         self._started = 0.0
         self._current: str | None = None
@@ -238,11 +240,17 @@ class _Watch:
         """The stage that runs, or that failed."""
         return self._current
 
+    def disk_error(self, reason: str) -> AnalyticsError:
+        """What is said when the disk is full, wherever in the run that showed."""
+        return disk_error(self._current or "pipeline", self._data_dir, reason)
+
     def failure(self) -> AnalyticsError | None:
         """The error of the failed stage as the kind it was; None when no stage failed."""
         if self._error is None or self._current is None:
             return None
         name, message = self._error
+        if name == "OSError" and message.startswith(f"[Errno {errno.ENOSPC}]"):
+            return self.disk_error(message.partition("] ")[2])
         kind = getattr(errors, name, None)
         if not (isinstance(kind, type) and issubclass(kind, AnalyticsError)):
             kind, message = AnalyticsError, f"{name}: {message}"
@@ -273,6 +281,8 @@ def _failure(error: BaseException, record: Run, watch: _Watch) -> AnalyticsError
     during = f" during {watch.current}" if watch.current else ""
     if isinstance(error, KeyboardInterrupt):
         return AnalyticsError(f"interrupted{during}; the published data is untouched, the next run starts over")
+    if disk := not_written(error):
+        return watch.disk_error(disk.strerror or str(disk))
     logger.error("run %s failed", record.run_id, exc_info=error)
     return AnalyticsError(
         f"the pipeline failed{during}: {watch.scrub(first_line(error))}; log: {record.folder / 'run.log'}"
