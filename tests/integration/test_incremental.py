@@ -113,7 +113,7 @@ def assert_incremental_equals_full(root: Path, batches: list[list[Line]]) -> Non
     settings = load_settings(source="jsonl", data_dir=root / "data", claude_projects_dir=root / "projects")
     for number, batch in enumerate(batches):
         for path, line in batch:
-            target = settings.claude_projects_dir / path
+            target = settings.projects_dirs[0] / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("ab") as file:
                 file.write(line + b"\n")
