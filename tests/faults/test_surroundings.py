@@ -216,6 +216,22 @@ def test_a_full_disk_is_one_line_and_the_next_run_completes_it(files: History) -
         files.assert_complete()
 
 
+def test_a_run_on_a_full_disk_is_one_line_also_when_nothing_can_be_recorded(workspace: Any) -> None:
+    space: Space = workspace(source="jsonl")
+    space.write("-p/s1.jsonl", entry(0))
+    data = space.settings.data_dir
+    data.mkdir()
+    with mounted(data, 60):
+        for leave in (0, 4_000, 20_000):  # not even the lock; not run.json; not the first notebook
+            ballast = fill(data, leave)
+            assert space.command("pipeline").wait(120) == 1
+            message = space.error_file.read_text().strip()
+            assert message.startswith(f"error: DATA_DIR={data}: cannot be written"), message
+            assert "No space left on device" in message
+            assert "\n" not in message, message
+            ballast.unlink()
+
+
 def test_a_full_disk_stops_syncing_and_maintenance_harmlessly(synced: History) -> None:
     space = synced.again()
     project = purged_project(space.settings)

@@ -51,13 +51,21 @@ def settings_environment(settings: Settings) -> Iterator[None]:
 def log_to(path: Path, scrub: Callable[[str], str]) -> Iterator[None]:
     """Everything that is logged, and every warning, into the run's log."""
 
+    class Log(logging.FileHandler):
+        def handleError(self, record: logging.LogRecord) -> None:
+            """On a full disk the run itself says what there is to say."""
+
+        def close(self) -> None:
+            with contextlib.suppress(OSError):
+                super().close()
+
     class Formatter(logging.Formatter):
         converter = staticmethod(time.gmtime)
 
         def format(self, log: logging.LogRecord) -> str:
             return scrub(super().format(log))
 
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = Log(path, encoding="utf-8")
     handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
     handler.addFilter(lambda log: log.levelno >= logging.WARNING or log.name.startswith("analytics"))
     levels = {name: logging.getLogger(name).level for name in (*_QUIET, "analytics")}
