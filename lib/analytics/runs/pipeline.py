@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 # A stage that takes longer says so, and again after twice the time.
 SILENT_SECONDS = 30
+
+# With less than this free no notebook can be written.
+FULL_BYTES = 2**16
 
 
 def run(
@@ -283,6 +287,8 @@ def _failure(error: BaseException, record: Run, watch: _Watch) -> AnalyticsError
         return AnalyticsError(f"interrupted{during}; the published data is untouched, the next run starts over")
     if disk := not_written(error):
         return watch.disk_error(disk.strerror or str(disk))
+    if shutil.disk_usage(record.folder).free < FULL_BYTES:  # Ploomber does not hand on what it was told
+        return watch.disk_error(os.strerror(errno.ENOSPC))
     logger.error("run %s failed", record.run_id, exc_info=error)
     return AnalyticsError(
         f"the pipeline failed{during}: {watch.scrub(first_line(error))}; log: {record.folder / 'run.log'}"
