@@ -1,25 +1,30 @@
 # The pipeline, JupyterLab, the scheduler and the documentation: one image, several commands.
 #
-#   docker build --tag claude-code-analytics .
+#   make image        hands on to the build what this machine knows of package indexes (docker/build.py)
 #
 # What runs is requirements.lock, every file checked against its hash; it resolves the same on 3.11, 3.12 and 3.13.
 FROM python:3.11-slim-bookworm AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    UV_NO_CACHE=1 \
+    UV_LINK_MODE=copy \
+    UV_COMPILE_BYTECODE=1 \
     PYTHONDONTWRITEBYTECODE=1
 
-RUN python -m venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /app
+COPY --chmod=0755 docker/install.sh /usr/local/bin/
+COPY requirements-uv.lock requirements.lock ./
+# Secrets are seen by this one step and stay in no layer; each may be absent.
+RUN --mount=type=secret,id=installer --mount=type=secret,id=ca --mount=type=secret,id=uv.toml \
+    install.sh /opt/venv requirements-uv.lock requirements.lock
 
-COPY requirements.lock ./
-RUN pip install --require-hashes --requirement requirements.lock
-
+ENV PATH=/opt/venv/bin:$PATH
 COPY pyproject.toml README.md LICENSE ./
 COPY lib ./lib
-RUN pip install --no-deps --no-build-isolation --editable . \
-    && python -m compileall -q /opt/venv/lib lib
+RUN pip install --no-deps --no-build-isolation --no-index --editable . \
+    && python -m compileall -q lib
 
 
 FROM python:3.11-slim-bookworm
@@ -35,8 +40,10 @@ RUN apt-get update \
 
 ARG HOST_UID=1000
 ARG HOST_GID=1000
+# In the group crontab: crontab(1) would be set-group-id to it, which no-new-privileges forbids.
 RUN groupadd --gid "$HOST_GID" --non-unique analytics \
-    && useradd --uid "$HOST_UID" --gid "$HOST_GID" --non-unique --create-home --shell /bin/bash analytics
+    && useradd --uid "$HOST_UID" --gid "$HOST_GID" --non-unique --create-home --shell /bin/bash \
+       --groups crontab analytics
 
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
@@ -47,7 +54,7 @@ COPY gx ./gx
 COPY metabase ./metabase
 COPY notebooks ./notebooks
 COPY --chmod=0755 docker/scheduler.sh docker/jupyter.sh docker/provision.sh docker/healthcheck.sh /usr/local/bin/
-COPY docker/docs_site.py /usr/local/lib/docs_site.py
+COPY docker/docs_site.py docker/answers.py /usr/local/lib/
 
 # Caches of tools go to memory; nothing may phone home.
 ENV PATH=/opt/venv/bin:$PATH \

@@ -10,7 +10,9 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 RUN := $(VENV)/bin/python -m analytics.cli
-COMPOSE := docker compose
+# docker, or podman with podman-compose where there is no docker
+ENGINE ?= $(if $(shell command -v docker),docker,podman)
+COMPOSE ?= $(if $(filter podman,$(ENGINE)),podman-compose,docker compose)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -105,13 +107,22 @@ worker-local: $(INSTALLED) ## Run the schedules in the foreground, without cron
 env: $(INSTALLED) ## Write .env with random secrets for the containers (an existing .env is kept)
 	@$(RUN) deploy --make-env
 
+.PHONY: image
+image: env ## Build the image of pipeline, JupyterLab, scheduler and documentation
+	@$(VENV)/bin/python docker/build.py $(ENGINE) claude-code-analytics $(BUILD_ARGS)
+
 .PHONY: up
-up: env ## Start everything: MongoDB, scheduler, JupyterLab, Metabase, documentation
-	$(COMPOSE) --profile full up --detach --build
+up: image ## Start everything: MongoDB, scheduler, JupyterLab, Metabase, documentation
+	$(COMPOSE) --profile full build metabase
+	$(COMPOSE) --profile full up --detach
 
 .PHONY: up-core
-up-core: env ## Start scheduler and JupyterLab only
-	CONTAINER_MONGO_URI= $(COMPOSE) up --detach --build
+up-core: image ## Start scheduler and JupyterLab only
+	CONTAINER_MONGO_URI= $(COMPOSE) up --detach
+
+.PHONY: pin-images
+pin-images: $(INSTALLED) ## Write the digests of the base images beside their tags (asks their registry)
+	@$(VENV)/bin/python docker/pin_images.py
 
 .PHONY: down
 down: ## Stop the containers; data is kept

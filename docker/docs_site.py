@@ -25,6 +25,9 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Claude Cod
 <li><a href="/data-docs/">Data docs</a> (what was validated, and how it went)</li>
 <li><a href="/runs/">Runs</a> (history, executed notebooks)</li></ul></body></html>"""
 
+# The port is published on the loopback interface only.
+HOSTS = ("localhost", "127.0.0.1", "::1")
+
 
 class Site(http.server.SimpleHTTPRequestHandler):
     """Serves three folders under three names, and nothing else."""
@@ -32,6 +35,22 @@ class Site(http.server.SimpleHTTPRequestHandler):
     def __init__(self, *args: object, roots: dict[str, Path], **kwargs: object) -> None:
         self.roots = roots
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def parse_request(self) -> bool:
+        """Refuse a foreign Host: a page elsewhere that points its own name at this machine reads nothing."""
+        if not super().parse_request():
+            return False
+        try:
+            known = urlsplit(f"//{self.headers.get('Host', '')}").hostname in HOSTS
+        except ValueError:
+            known = False
+        if not known:
+            self.send_error(403, "Forbidden", "open it as localhost or 127.0.0.1")
+        return known
+
+    def end_headers(self) -> None:
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
 
     def do_GET(self) -> None:
         if urlsplit(self.path).path == "/":
@@ -87,7 +106,7 @@ def keep_dbt_pages_fresh(published: Path, folder: Path) -> None:
                 made_for = version
             except Exception as error:
                 print(f"dbt's pages could not be made: {error}", file=sys.stderr, flush=True)
-        time.sleep(60)
+        time.sleep(5)
 
 
 def main() -> None:

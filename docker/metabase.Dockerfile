@@ -1,13 +1,13 @@
 # Metabase with the DuckDB driver. The official image is Alpine; the driver needs glibc.
 #
-# Which versions go together: docs/metabase.md. Nothing here was downloaded when this file was written: to pin what you
-# build, give METABASE_SHA256 and DRIVER_SHA256 (`docker compose build` prints both when they are empty).
+# Which versions go together: docs/metabase.md. A download that is not the file named here is not built: for another
+# version give METABASE_SHA256 or DRIVER_SHA256 too. Where the two below come from: docs/containers.md.
 FROM eclipse-temurin:21-jre-jammy
 
-ARG METABASE_VERSION=v0.63.1.x
-ARG METABASE_SHA256=
+ARG METABASE_VERSION=v0.63.18
+ARG METABASE_SHA256=c957e670ad0b36da6999649315397e01b5a037918bb2fa222cb326815051598b
 ARG DRIVER_VERSION=1.5.5.0
-ARG DRIVER_SHA256=
+ARG DRIVER_SHA256=47a0d41ca52ff82a6ce78b0c52b2bdb58b32094405e446734cefc44eb1ddbd07
 ARG DUCKDB_VERSION=1.5.5
 ARG TARGETARCH=amd64
 
@@ -24,9 +24,8 @@ RUN mkdir -p /opt/metabase/drivers \
     && curl --fail --silent --show-error --location --retry 3 --output /opt/metabase/drivers/duckdb.metabase-driver.jar \
        "https://github.com/motherduckdb/metabase_duckdb_driver/releases/download/${DRIVER_VERSION}/duckdb.metabase-driver.jar" \
     && sha256sum /opt/metabase/metabase.jar /opt/metabase/drivers/duckdb.metabase-driver.jar \
-    && if [ -n "$METABASE_SHA256" ]; then echo "$METABASE_SHA256  /opt/metabase/metabase.jar" | sha256sum --check; fi \
-    && if [ -n "$DRIVER_SHA256" ]; then \
-         echo "$DRIVER_SHA256  /opt/metabase/drivers/duckdb.metabase-driver.jar" | sha256sum --check; fi \
+    && printf '%s  %s\n' "$METABASE_SHA256" /opt/metabase/metabase.jar \
+         "$DRIVER_SHA256" /opt/metabase/drivers/duckdb.metabase-driver.jar | sha256sum --check --strict - \
     # a jar that is not readable is silently skipped
     && chmod 0644 /opt/metabase/metabase.jar /opt/metabase/drivers/duckdb.metabase-driver.jar
 
@@ -37,7 +36,9 @@ RUN extensions="/opt/metabase/home/.duckdb/extensions/v${DUCKDB_VERSION}/linux_$
     && curl --fail --silent --show-error --location --retry 3 \
        "https://extensions.duckdb.org/v${DUCKDB_VERSION}/linux_${TARGETARCH}/icu.duckdb_extension.gz" \
        | gunzip > "$extensions/icu.duckdb_extension" \
-    && chmod -R a+rX /opt/metabase
+    && chmod -R a+rX /opt/metabase \
+    # the volume mounted here takes its rights from this folder
+    && mkdir --mode=1777 /tmp/duckdb
 
 RUN useradd --system --create-home --uid 2000 metabase
 COPY --chmod=0755 docker/metabase.sh /usr/local/bin/metabase.sh

@@ -120,6 +120,15 @@ def test_deploy_without_cron_says_what_to_do(settings: Settings, monkeypatch: py
         deploy.deploy(settings, load_schedules())
 
 
+def test_deploy_warns_where_no_cron_runs_unless_it_follows(
+    settings: Settings, crontab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_cron_is_running", lambda: False)
+    assert deploy.deploy(settings, load_schedules()).warnings == (deploy.NO_CRON,)
+    # the scheduler's container starts cron when its table is written
+    assert deploy.deploy(settings, load_schedules(), cron_follows=True).warnings == ()
+
+
 def test_lines_in_any_encoding_stay_as_they_are(settings: Settings, crontab: Path) -> None:
     own = b"# caf\xe9, fa\xe7ade \xff\n0 5 * * * echo \xe9\r\n"
     crontab.write_bytes(own)

@@ -22,7 +22,10 @@ from analytics.settings import load_settings
     type=click.Path(path_type=Path, dir_okay=False),
     help="Read settings from this file at each run, and write it now from the environment, secrets included.",
 )
-def deploy(show: bool, remove: bool, foreground: bool, make_env: bool, environment_file: Path | None) -> None:
+@click.option("--cron-follows", is_flag=True, help="Cron starts afterwards: do not warn that it does not run.")
+def deploy(
+    show: bool, remove: bool, foreground: bool, make_env: bool, environment_file: Path | None, cron_follows: bool
+) -> None:
     """Write the schedules of schedules.yaml into your crontab, between markers.
 
     \b
@@ -53,7 +56,7 @@ def deploy(show: bool, remove: bool, foreground: bool, make_env: bool, environme
         if environment_file:
             environment_file.write_text(cron.environment())
             environment_file.chmod(0o600)
-        result = cron.deploy(settings, schedules, environment_file=environment_file)
+        result = cron.deploy(settings, schedules, environment_file=environment_file, cron_follows=cron_follows)
         for warning in result.warnings:
             echo(f"warning: {warning}", err=True)
         echo(str(result))

@@ -30,6 +30,8 @@ LOG_BYTES = 2 * 2**20
 # What else decides how a run behaves: PyIceberg's catalog settings and the usual ways to the outside.
 _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "LANG", "LC_ALL", "TZ")
 
+NO_CRON = "cron does not seem to be running: nothing will start by itself"
+
 
 @dataclass(frozen=True)
 class DeployResult:
@@ -106,8 +108,12 @@ def environment(environ: Mapping[str, str] = os.environ) -> str:
     return "".join(f"export {name}={shlex.quote(environ[name])}\n" for name in names)
 
 
-def deploy(settings: Settings, schedules: Schedules, *, environment_file: Path | None = None) -> DeployResult:
+def deploy(
+    settings: Settings, schedules: Schedules, *, environment_file: Path | None = None, cron_follows: bool = False
+) -> DeployResult:
     """Write the scheduled deployments into the crontab of this user; nothing changes when they are there already.
+
+    `cron_follows`: cron is started afterwards, as in the container; that none runs now needs no warning.
 
     Raises:
         AnalyticsError: there is no cron, or the crontab cannot be read or written.
@@ -131,7 +137,7 @@ def deploy(settings: Settings, schedules: Schedules, *, environment_file: Path |
         names=tuple(item.name for item in schedules.scheduled),
         script=path,
         log=log,
-        warnings=() if _cron_is_running() else ("cron does not seem to be running: nothing will start by itself",),
+        warnings=() if cron_follows or _cron_is_running() else (NO_CRON,),
     )
 
 
