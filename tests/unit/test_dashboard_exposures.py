@@ -8,10 +8,10 @@ import re
 
 import pytest
 import yaml
-from analytics.cards.definitions import mart_models
 from analytics.cards.model import Dashboard, load_dashboards
 from analytics.cards.query import tables_read
 from analytics.settings import PROJECT_ROOT
+from analytics.warehouse.dictionary import mart_models
 
 EXPOSURES = yaml.safe_load((PROJECT_ROOT / "dbt/models/exposures.yml").read_text())["exposures"]
 

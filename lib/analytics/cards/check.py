@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.cards import model, query
-from analytics.cards.definitions import definition, mart_models
+from analytics.cards.definitions import definition
 from analytics.errors import ConfigError, first_line
+from analytics.warehouse.dictionary import mart_models
 
 if TYPE_CHECKING:
     import duckdb

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from analytics.errors import ConfigError
 from analytics.settings import PROJECT_ROOT
+from analytics.warehouse.dictionary import column_descriptions, mart_description, mart_models
 
 CONTRACT = "docs/how-we-count.md"
 
@@ -41,26 +39,15 @@ def section(anchor: str) -> str:
 def description(name: str) -> str:
     """dbt's description of a mart, after the column's own one if a column is named."""
     _, mart, *column = name.split(".")
-    models = mart_models()
-    if mart not in models:
+    if mart not in mart_models():
         raise ConfigError(f"{name}: dbt has no mart {mart}")
-    lines = [f"`{mart}`: {' '.join(models[mart]['description'].split())}"]
+    lines = [f"`{mart}`: {mart_description(mart)}"]
     if column:
-        described = {item["name"]: item.get("description") or "" for item in models[mart]["columns"]}
+        described = column_descriptions(mart)
         if column[0] not in described:
             raise ConfigError(f"{name}: {mart} has no column {column[0]}")
-        lines.insert(0, f"`{column[0]}`: {' '.join(described[column[0]].split())}")
+        lines.insert(0, f"`{column[0]}`: {described[column[0]]}")
     return "\n\n".join(lines)
-
-
-def mart_models() -> dict[str, dict[str, Any]]:
-    """Every mart as dbt's yml describes it, by name; its `columns` are the contract."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted((PROJECT_ROOT / "dbt" / "models" / "marts").glob("*.yml")):
-        for model in (yaml.safe_load(_text(path)) or {}).get("models") or []:
-            if model.get("columns"):
-                found[model["name"]] = model
-    return found
 
 
 @lru_cache(maxsize=64)

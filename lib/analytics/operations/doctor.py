@@ -49,6 +49,8 @@ def examine(settings: Settings) -> list[Finding]:
     """
     import duckdb
 
+    from analytics.warehouse.marts import open_version
+
     here = [_catalog_paths(settings), _unfinished_purges(settings), _former_storage(settings)]
     database = settings.published_path
     if not database.exists():
@@ -57,8 +59,7 @@ def examine(settings: Settings) -> list[Finding]:
             *here,
         ]
     try:
-        with duckdb.connect(str(database.resolve()), read_only=True) as connection:
-            connection.execute("set timezone = 'UTC'")
+        with open_version(database) as connection:
             return [
                 _unpriced_models(connection),
                 _inactive_days(connection),

@@ -67,9 +67,9 @@ def resolve(settings: Settings, kind: str, value: str) -> str:
         raise ConfigError(f"--{kind}: give a name")
     if kind == "session" or not settings.published_path.exists():
         return value
-    import duckdb
+    from analytics.warehouse.marts import open_version
 
-    with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
+    with open_version(settings.published_path) as connection:
         found = connection.execute(
             """
             select project_id
@@ -230,11 +230,10 @@ def _names(store: Any, tombstone: Tombstone, ids: frozenset[str]) -> set[str]:
 
 def _left(settings: Settings, store: Any, tombstone: Tombstone, names: set[str]) -> dict[str, int]:
     """What still matches, place by place."""
-    import duckdb
+    from analytics.warehouse.marts import open_version
 
     documents, letters = count(settings, tombstone.kind, tombstone.value)
-    with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
-        connection.execute("set timezone = 'UTC'")
+    with open_version(settings.published_path) as connection:
         published = connection.execute(
             f"select count(*) from raw.conversations where {PREDICATES[tombstone.kind]}", {"value": tombstone.value}
         ).fetchall()[0][0]

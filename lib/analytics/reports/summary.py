@@ -35,13 +35,11 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
     Raises:
         AnalyticsError: nothing is published yet.
     """
-    import duckdb
-
-    from analytics.warehouse.marts import require_published
+    from analytics.warehouse.marts import open_version, require_published
 
     require_published(settings)
 
-    with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
+    with open_version(settings.published_path) as connection:
         numbers = _Numbers.read(connection)
     if not numbers.documents:
         return f"{nothing_there(settings)}.\nTo see it work on a generated history: make demo"

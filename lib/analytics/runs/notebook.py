@@ -13,7 +13,10 @@ from analytics.common.text import clean
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import duckdb
+    import ipywidgets
     import pandas
 
 # A stage's result inside an executed notebook, for programs; see `result_of`.
@@ -88,37 +91,66 @@ def connect() -> duckdb.DuckDBPyConnection:
     """Get an exploration notebook ready: open the published marts read-only, make `%sql` and `%%sql` ask them, and
     print what they hold.
 
+    `$name` in a query is the notebook's variable of that name.
+
     Returns:
         The native connection, for `connection.sql(...)`.
 
     Raises:
         AnalyticsError: nothing is published yet.
     """
+    from analytics.runs import explore
+
     _prepare()
-    from IPython.core.getipython import get_ipython
-    from IPython.utils.capture import capture_output
+    return explore.connect(load_settings())
 
-    from analytics.warehouse import marts
 
-    settings = load_settings()
-    connection = marts.connect(settings, timezone=settings.analytics_tz)
-    shell = get_ipython()
-    if shell is not None:
-        with capture_output():  # it says which optional package it would read a configuration with
-            shell.run_line_magic("load_ext", "sql")
-        for option in ("feedback = 0", "displaycon = False", "displaylimit = 50"):
-            shell.run_line_magic("config", f"SqlMagic.{option}")
-        shell.push({"_marts": marts.Cursors(connection, timezone=settings.analytics_tz)}, interactive=False)
-        shell.run_line_magic("sql", "_marts --alias marts")
-    sessions, projects, first, last = connection.execute(
-        "select (select count(*) from dim_sessions), (select count(*) from dim_projects), min(date_key), max(date_key) "
-        "from dim_date"
-    ).fetchall()[0]
-    if first is None:
-        print(f"{settings.published_path} holds no conversations yet: run the pipeline, or look at `make demo`")
-    else:
-        print(f"{sessions:,} sessions in {projects:,} projects, {first} to {last} ({settings.analytics_tz})")
-    return connection
+def tables() -> pandas.DataFrame:
+    """The published tables: name, rows, columns, what each holds."""
+    from analytics.runs import explore
+
+    _prepare()
+    return explore.tables(load_settings())
+
+
+def columns(table: str) -> pandas.DataFrame:
+    """The columns of a published table: name, type, what each means.
+
+    Raises:
+        ConfigError: there is no such table; a similar name is suggested.
+    """
+    from analytics.runs import explore
+
+    _prepare()
+    return explore.columns(load_settings(), table)
+
+
+def pick_project() -> ipywidgets.Dropdown:
+    """A list of the projects to choose from: in a query, a project_id, or null for all of them."""
+    from analytics.runs import explore
+
+    return explore.pick_project(load_settings())
+
+
+def pick_days() -> tuple[ipywidgets.DatePicker, ipywidgets.DatePicker]:
+    """Two days to choose, the first and the last of a period: at the start, of the whole history."""
+    from analytics.runs import explore
+
+    return explore.pick_days(load_settings())
+
+
+def pick_day(day: date | None = None) -> ipywidgets.DatePicker:
+    """A day to choose, at the start `day` or today."""
+    from analytics.runs import explore
+
+    return explore.pick_day(day)
+
+
+def pick_session(day: object) -> ipywidgets.Dropdown:
+    """A list of the sessions of a day (or of what is chosen in a `pick_day`), the dearest first: a session_id."""
+    from analytics.runs import explore
+
+    return explore.pick_session(load_settings(), day)
 
 
 def has_work(settings: Settings) -> bool:
@@ -163,7 +195,8 @@ def table(frame: pandas.DataFrame) -> None:
     display(
         frame.style.hide(axis="index")
         .format(precision=2, thousands=",", na_rep="")
-        .format(str, subset=texts, na_rep="")
+        .format(lambda value: clean(str(value)), subset=texts, na_rep="", escape="html")
+        .format_index(lambda name: clean(str(name)), axis="columns", escape="html")
         .set_properties(subset=texts, **{"text-align": "left"})
         .set_table_styles([{"selector": "th", "props": "text-align: left"}])
         .set_uuid("table")  # the same rows are the same output, run after run

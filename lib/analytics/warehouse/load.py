@@ -269,10 +269,12 @@ def _read_state(database: Path) -> _State | None:
     """State of a published database; None when there is none or it is not one of ours."""
     import duckdb
 
+    from analytics.warehouse.marts import open_version
+
     if not database.exists():
         return None
     try:
-        with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+        with open_version(database) as connection:
             row = connection.execute(
                 "select raw_version, load_id, iceberg_snapshot_id, dead_letter_snapshot_id, documents, dead_letters"
                 " from raw.load_state"
@@ -321,11 +323,11 @@ def stats(database: Path) -> str:
     Raises:
         AnalyticsError: there is no such database.
     """
-    import duckdb
+    from analytics.warehouse.marts import open_version
 
     if not database.exists():
         raise AnalyticsError(f"no database at {database}: run `claude-analytics pipeline` first")
-    with duckdb.connect(str(database.resolve()), read_only=True) as connection:
+    with open_version(database) as connection:
         tables = connection.sql(
             "select schema_name, table_name, column_count from duckdb_tables() order by schema_name, table_name"
         ).fetchall()

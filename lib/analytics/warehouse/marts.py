@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import duckdb
 
-from analytics.common.sql import literal
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
 SCHEMA = "marts"
+
+_CONFINED = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+_opening = threading.Lock()
 
 
 def connect(settings: Settings, *, timezone: str = "UTC") -> duckdb.DuckDBPyConnection:
@@ -25,8 +34,34 @@ def connect(settings: Settings, *, timezone: str = "UTC") -> duckdb.DuckDBPyConn
         AnalyticsError: nothing is published yet.
     """
     require_published(settings)
+    connection = open_version(settings.published_path, timezone=timezone)
+    connection.execute(f"set search_path = '{SCHEMA}'")
+    return connection
+
+
+def open_version(database: Path, *, timezone: str = "UTC") -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a published database file, for SQL that reaches nothing else.
+
+    Such SQL may hold what a stranger wrote into a transcript: whatever it says, no file beside the database is read or
+    written, and no setting that would allow it comes back. Whoever reads a published file opens it here: DuckDB
+    refuses two ways of opening one file within a process.
+
+    Args:
+        timezone: in which instants are shown, the same for all connections to the file that are open in this process.
+
+    Raises:
+        duckdb.Error: the file cannot be opened.
+    """
     # The version's own path: DuckDB shares an open database by path, and the link's target changes.
-    return _prepared(duckdb.connect(str(settings.published_path.resolve()), read_only=True), timezone)
+    connection = duckdb.connect(str(database.resolve()), read_only=True, config=_CONFINED)
+    with _opening:  # the settings are those of all connections to the file
+        row = connection.execute("select current_setting('TimeZone'), current_setting('lock_configuration')").fetchone()
+        if row != (timezone, True):
+            # global: cursors have it too. A parameter would make DuckDB import pandas, slower than most queries.
+            quoted = timezone.replace("'", "''")
+            connection.execute(f"set global timezone = '{quoted}'")
+            connection.execute("set lock_configuration = true")
+    return connection
 
 
 def require_published(settings: Settings) -> None:
@@ -57,25 +92,3 @@ def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
                 f"{settings.published_path} does not have what this report reads ({first_line(error)}): "
                 "run `claude-analytics pipeline --full-refresh`"
             ) from error
-
-
-def _prepared(connection: duckdb.DuckDBPyConnection, timezone: str) -> duckdb.DuckDBPyConnection:
-    connection.execute(f"set search_path = '{SCHEMA}'")
-    # a parameter would make DuckDB import pandas, which takes longer than most queries
-    connection.execute(f"set timezone = {literal(timezone)}")
-    return connection
-
-
-class Cursors:
-    """The connection for JupySQL, which asks every query on a cursor of its own: those forget the search path."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, *, timezone: str = "UTC") -> None:
-        self._connection = connection
-        self._timezone = timezone
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A new cursor to which mart names need no schema."""
-        return _prepared(self._connection.cursor(), self._timezone)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)

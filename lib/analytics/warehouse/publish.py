@@ -180,14 +180,14 @@ def rollback(settings: Settings) -> PublishResult:
 
 
 def _nothing_new(settings: Settings, version: str | None, started: float) -> PublishResult:
-    import duckdb
+    from analytics.warehouse.marts import open_version
 
     path = settings.published_path.resolve()
     if version is None or not path.exists():
         raise AnalyticsError(
             f"nothing to publish: no working copy at {settings.build_path}; run `claude-analytics pipeline`"
         )
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with open_version(path) as connection:
         rows = {mart.name: mart.rows for mart in serving.marts_of(connection)}
     served = None
     if not serving.is_current(settings, path, version):
@@ -242,11 +242,13 @@ def _refuse_foreign_file(settings: Settings) -> None:
     """A regular file under the published name is only replaced if a publish put it there."""
     import duckdb
 
+    from analytics.warehouse.marts import open_version
+
     published = settings.published_path
     if published.is_symlink() or not published.exists():
         return
     if published.is_file():
-        with contextlib.suppress(duckdb.Error), duckdb.connect(str(published), read_only=True) as connection:
+        with contextlib.suppress(duckdb.Error), open_version(published) as connection:
             connection.execute("select 1 from raw.load_state")
             return
     raise AnalyticsError(

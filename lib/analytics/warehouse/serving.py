@@ -152,9 +152,11 @@ def is_current(settings: Settings, database: Path, version: str) -> bool:
     """Whether readers of the serving folder see all of `version`, whose database file is given."""
     import duckdb
 
+    from analytics.warehouse.marts import open_version
+
     folder = settings.serving_dir
     try:
-        with duckdb.connect(str(database), read_only=True) as connection:
+        with open_version(database) as connection:
             marts = marts_of(connection)
         with duckdb.connect() as connection:
             for mart in marts:

@@ -8,12 +8,13 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from analytics.cards.definitions import definition, mart_models
+from analytics.cards.definitions import definition
 from analytics.cards.model import CHARTS, Card, Dashboard, load_dashboards
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.errors import ConfigError
 from analytics.settings import Settings
+from analytics.warehouse.dictionary import mart_models
 from analytics.web import formats, views
 from analytics.web.choice import PRESETS, BadAddress, Choice, parse
 from analytics.web.published import Facts, Published, require
