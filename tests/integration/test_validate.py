@@ -212,7 +212,7 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
         ["update raw.conversations set timestamp = timestamp - interval 1 hour where uuid = 'a4'"],
         {("raw", "expect_entries_to_follow_their_parents")},
     ),
-    "a staging table missing": (["drop view staging.stg_redactions"], {("staging", "expect_tables_to_exist")}),
+    "a staging table missing": (["drop table staging.stg_redactions"], {("staging", "expect_tables_to_exist")}),
     "a document parsed twice": (
         ["insert into staging.stg_entries select * from staging.stg_entries where entry_key = 'u1'"],
         {("staging", "expect_keys_to_be_unique")},
