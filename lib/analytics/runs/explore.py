@@ -185,6 +185,8 @@ def _prepare_tables(shell: InteractiveShell) -> None:
     import itables
     import pandas
 
+    if shell.display_formatter is None:
+        return
     formatter = shell.display_formatter.formatters["text/html"]
     formatter.for_type(pandas.DataFrame, rows_html)
     formatter.for_type_by_name("sql.run.resultset", "ResultSet", lambda result: rows_html(result.DataFrame()))

@@ -14,7 +14,7 @@ from analytics.settings import Settings
 
 SCHEMA = "marts"
 
-_CONFINED = {
+_CONFINED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
