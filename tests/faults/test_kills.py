@@ -9,7 +9,6 @@ import contextlib
 import os
 import random
 import re
-import signal
 import subprocess
 import time
 from pathlib import Path
