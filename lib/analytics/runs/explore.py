@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 # What of a large result is put into the notebook; the table says that there is more.
-_TABLE_BYTES = "512KB"
+_TABLE_ROWS = 1_000
+_TABLE_BYTES = "2MB"
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -99,6 +100,7 @@ def pick_project(settings: Settings) -> ipywidgets.Dropdown:
     options += [(f"{name or project_id}  ({path or project_id})", project_id) for project_id, name, path in projects]
     return ipywidgets.Dropdown(
         options=[(clean(label), value) for label, value in options],
+        index=0,  # None, the value of "all projects", would mean that nothing is chosen
         description="project",
         layout=ipywidgets.Layout(width="40em"),
     )
@@ -194,19 +196,38 @@ def _prepare_tables(shell: InteractiveShell) -> None:
 
 
 def rows_html(frame: pandas.DataFrame) -> str:
-    """A table that needs no network; a static one where scripts may not run."""
-    import itables
+    """Rows as a table that needs no network: texts to the left and as texts, unknown values empty.
 
-    frame = frame.convert_dtypes()
-    for name in frame.select_dtypes(include=["string", "object"]):
-        frame[name] = frame[name].map(lambda value: clean(value) if isinstance(value, str) else value)
+    It is a static table where scripts may not run.
+    """
+    import itables
+    import pandas
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    named_rows = frame.index.name is not None or not isinstance(frame.index, pandas.RangeIndex)
+    shown = frame.head(_TABLE_ROWS)
+    shown = (shown.reset_index(allow_duplicates=True) if named_rows else shown).convert_dtypes()
+    texts = []
+    for position in range(shown.shape[1]):
+        column = shown.iloc[:, position]
+        if not is_numeric_dtype(column) or is_bool_dtype(column):
+            texts.append(position)
+            column = column.astype(object).map(lambda value: clean(str(value)), na_action="ignore")
+        if column.hasnans:
+            column = column.astype(object).where(column.notna(), "")
+        shown.isetitem(position, column)
+    shown.columns = [clean(str(name)) for name in shown.columns]
+    cut = f"the first {_TABLE_ROWS:,} of {len(frame):,} rows" if len(frame) > _TABLE_ROWS else None
     return itables.to_html_datatable(
-        frame,
+        shown,
+        cut,
         connected=False,
         allow_html=False,
-        showIndex="auto",
+        showIndex=False,
         maxBytes=_TABLE_BYTES,
         lengthMenu=[15, 50, 100, 500],
+        columnDefs=[{"targets": texts, "className": "dt-left"}] if texts else [],
+        scrollX=True,
         display_logo_when_loading=False,
         style="table-layout:auto;width:auto;margin:0;caption-side:bottom",
         classes="display compact",
