@@ -166,7 +166,7 @@ def test_choices_tables_and_variables_are_used_by_hand(lab: Lab, watched: Watche
     run_all(page, lab, path)
     page.locator(".widget-datepicker input").fill("2026-08-03")  # the day of the hostile sessions
     page.locator(".widget-datepicker input").press("Enter")
-    page.get_by_text("The sessions of that day", exact=True).click()
+    page.get_by_role("feed", name="Cells").get_by_text("The sessions of that day", exact=True).click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run Selected Cell and All Below").click()
     chosen = page.locator(".widget-dropdown select")
