@@ -4,8 +4,11 @@ that nobody described, or a table without a key could multiply rows in a join.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from analytics.settings import load_settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import DBT_DIR, Stale
-from analytics.warehouse.dbt_project import dbt_session
+from analytics.warehouse.dbt_project import _parse_error, dbt_session
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +160,16 @@ def test_dbt_writes_nothing_into_the_checkout(manifest: Any) -> None:
 
 def _without_comments(text: str) -> str:
     return re.sub(r"\{#.*?#\}|--[^\n]*", "", text, flags=re.DOTALL).lower()
+
+
+def test_ctrl_c_while_dbt_reads_the_project_is_no_error_of_the_project(manifest: Any, tmp_path: Path) -> None:
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))  # reading takes seconds
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), dbt_session(load_settings(data_dir=tmp_path)):
+        pass
+
+
+@pytest.mark.parametrize(("exception", "said"), [(EOFError(), "EOFError; log: "), (None, "no reason given; log: ")])
+def test_an_exception_without_a_text_is_named(exception: Exception | None, said: str, tmp_path: Path) -> None:
+    error = _parse_error(load_settings(data_dir=tmp_path), exception)
+    assert str(error).startswith(f"dbt cannot read the project: {said}{tmp_path}")

@@ -6,7 +6,7 @@ import io
 
 import pytest
 from analytics.common import progress
-from analytics.common.progress import progress_bar
+from analytics.common.progress import progress_bar, steps
 
 
 def test_nobody_is_asked_for_a_total_that_is_not_shown() -> None:
@@ -53,3 +53,21 @@ def test_a_kernels_progress_is_in_the_notebook_and_outside_of_it(
     with progress_bar("extract", 10, "documents") as bar:
         bar.advance(5)
     assert outside.getvalue() == capsys.readouterr().err == "extract: 5 documents of 10 documents\n"
+
+
+def test_a_terminal_shows_the_step_at_hand_and_nothing_when_all_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_outside", stream := _Terminal())
+    with steps("validate") as starting:
+        starting("marts.dim_sessions")
+        assert stream.getvalue().endswith("validate: marts.dim_sessions\r")
+    assert stream.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_step_is_a_plain_line_now_and_then_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with steps("validate") as starting:
+        starting("raw.conversations")
+        monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", -1.0)
+        starting("marts.dim_sessions")
+    assert capsys.readouterr().err == "validate: marts.dim_sessions (2 begun)\n"

@@ -38,25 +38,23 @@ def hide_status() -> None:
 
 
 @contextlib.contextmanager
-def steps(what: str, after_seconds: float = 2.0) -> Iterator[Callable[[str], None]]:
+def steps(what: str) -> Iterator[Callable[[str], None]]:
     """A function that is told the name of each step of `what` as it begins, and shows it.
 
-    On a terminal one line says the step at hand, once `what` takes longer than `after_seconds`. Elsewhere a plain line
-    says it now and then.
+    On a terminal one line says the step at hand. Elsewhere a plain line says it now and then.
     """
     terminal = _outside or sys.stderr
     shows = terminal.isatty()
-    first, last_line = time.monotonic() + after_seconds, time.monotonic()
+    last_line = time.monotonic()
     count = 0
 
     def begin(step: str) -> None:
         nonlocal count, last_line
         count += 1
-        now = time.monotonic()
-        if shows and now >= first:
+        if shows:
             print(f"\r\x1b[K{what}: {step}\r", end="", file=terminal, flush=True)
-        elif not shows and now - last_line >= PLAIN_EVERY_SECONDS:
-            last_line = now
+        elif time.monotonic() - last_line >= PLAIN_EVERY_SECONDS:
+            last_line = time.monotonic()
             print(f"{what}: {step} ({count:,} begun)", file=sys.stderr, flush=True)
 
     try:

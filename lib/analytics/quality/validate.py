@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.common.process import environment, without_url_grammar
+from analytics.common.progress import steps
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError, first_line
 from analytics.quality import data_docs
 from analytics.quality.result import Check, ValidationResult
@@ -53,14 +55,16 @@ def validate(
         ConfigError: no such checkpoint.
         AnalyticsError: there is no database, or it cannot be read, or the results cannot be written.
     """
-    with disk_errors("validate", settings.data_dir):
-        result = _validate(settings, checkpoint, build_docs)
+    with disk_errors("validate", settings.data_dir), steps("validate") as starting:
+        result = _validate(settings, checkpoint, build_docs, starting)
     if raise_on_failure:
         result.raise_if_failed()
     return result
 
 
-def _validate(settings: Settings, checkpoint: str, build_docs: bool) -> ValidationResult:
+def _validate(
+    settings: Settings, checkpoint: str, build_docs: bool, starting: Callable[[str], None]
+) -> ValidationResult:
     started = time.perf_counter()
     known = sorted(path.stem for path in (GX_DIR / "checkpoints").glob("*.json"))
     if checkpoint not in known:
@@ -71,13 +75,15 @@ def _validate(settings: Settings, checkpoint: str, build_docs: bool) -> Validati
     reached("validate.started")
     documents, notes = _documents_in_iceberg(settings, database)
 
-    with _gx_environment(settings, database), _gx_context() as context:
+    starting("Great Expectations starts")
+    with _gx_environment(settings, database), _gx_context(starting) as context:
         import_seconds = time.perf_counter() - started
         outcome = _run(context, checkpoint, documents)
         reached("validate.checked")
         if build_docs:
             _remove_broken_results(settings)
             _prune_runs(settings)
+            starting("data docs")
             context.build_data_docs()
     layers = [definition.name for definition in outcome.checkpoint_config.validation_definitions]
     by_layer = {result.suite_name: result.results for result in outcome.run_results.values()}
@@ -147,9 +153,14 @@ def _results_dir(settings: Settings) -> Path:
 
 
 @contextlib.contextmanager
-def _gx_context() -> Iterator[AbstractDataContext]:
-    """The file context with its expectations registered; the database is closed when the block ends."""
+def _gx_context(starting: Callable[[str], None]) -> Iterator[AbstractDataContext]:
+    """The file context with its expectations registered; the database is closed when the block ends.
+
+    `starting` is told the first table of each query.
+    """
     gx = _import_great_expectations()
+
+    from sqlalchemy import event
 
     from analytics.quality.gx_duckdb import register
 
@@ -160,6 +171,12 @@ def _gx_context() -> Iterator[AbstractDataContext]:
     data_docs.escape_texts()
 
     source = context.data_sources.get("analytics")
+
+    def tell(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if table := re.search(r"\bfrom (\w+\.\w+)", statement, re.IGNORECASE):
+            starting(table[1])
+
+    event.listen(source.get_execution_engine().engine, "before_cursor_execute", tell)
     try:
         yield context
     finally:

@@ -21,6 +21,7 @@ from analytics.warehouse.prices import read_overrides
 from analytics.warehouse.working_copy import MEMORY_LIMIT, chosen_memory_limit
 
 if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunner, dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
 
 # Transcripts are private: dbt's own switch, and the one other tools agree on.
@@ -70,9 +71,9 @@ def dbt_session(
                     starting(event.data.node_info.node_name)
 
             def invoke(arguments: list[str]) -> Any:
-                outcome = dbtRunner(manifest=manifest, callbacks=[tell]).invoke(_options(settings, arguments))
+                outcome = _outcome(dbtRunner(manifest=manifest, callbacks=[tell]), _options(settings, arguments))
                 if not outcome.success:
-                    raise AnalyticsError(_failure(outcome))
+                    raise AnalyticsError(_failure(settings, outcome))
                 return outcome.result
 
             yield manifest, invoke
@@ -112,11 +113,11 @@ def run_dbt(settings: Settings, arguments: list[str]) -> None:
         if "--vars" not in arguments and arguments[0] not in ("debug", "clean", "deps"):
             where += ["--vars", json.dumps(variables)]
         try:
-            outcome = dbtRunner().invoke([*arguments, *where])
+            outcome = _outcome(dbtRunner(), [*arguments, *where])
         finally:
             _close_connections()
     if not outcome.success:
-        said = f": {one_line(outcome.exception)}" if outcome.exception else ""
+        said = f": {_reason(settings, outcome.exception)}" if outcome.exception else ""
         raise AnalyticsError(f"dbt {arguments[0]} failed{said}")
 
 
@@ -135,12 +136,20 @@ def _parsed_project(settings: Settings, database: Path) -> Manifest:
         arguments.append("--no-partial-parse")
     # only the name of the database stands in what was parsed
     with environment({"ANALYTICS_BUILD_PATH": database.name}):
-        parsed = dbtRunner().invoke(_options(settings, arguments))
+        parsed = _outcome(dbtRunner(), _options(settings, arguments))
     manifest = parsed.result
     if not parsed.success or not isinstance(manifest, Manifest):
         raise _parse_error(settings, parsed.exception)
     parsed_with.write_text(now, encoding="utf-8")
     return manifest
+
+
+def _outcome(runner: dbtRunner, arguments: list[str]) -> dbtRunnerResult:
+    """What dbt made of a command. dbt takes Ctrl-C for an error like any other; here it goes on being one."""
+    outcome = runner.invoke(arguments)
+    if outcome.exception is not None and not isinstance(outcome.exception, Exception):
+        raise outcome.exception
+    return outcome
 
 
 def target_dir(settings: Settings) -> Path:
@@ -173,19 +182,28 @@ def _close_connections() -> None:
 
 
 def _parse_error(settings: Settings, exception: BaseException | None) -> AnalyticsError:
-    text = one_line(exception)
+    text = _reason(settings, exception)
     if "does not have a target named" in text:
         return ConfigError(f"DBT_TARGET={settings.dbt_target!r}: not a target of {DBT_DIR / 'profiles.yml'}")
     return AnalyticsError(f"dbt cannot read the project: {text}")
 
 
-def _failure(outcome: Any) -> str:
+def _reason(settings: Settings, exception: BaseException | None) -> str:
+    """What dbt said, and where it said more when that is nothing."""
+    text = one_line(exception or "")
+    if text:
+        return text
+    kind = type(exception).__name__ if exception else "no reason given"
+    return f"{kind}; log: {settings.data_dir / 'dbt' / 'logs' / 'dbt.log'}"
+
+
+def _failure(settings: Settings, outcome: Any) -> str:
     """One line: which model or test, what the engine said, how many more."""
     if outcome.result is None or not hasattr(outcome.result, "results"):
-        return f"dbt failed: {one_line(outcome.exception)}"
+        return f"dbt failed: {_reason(settings, outcome.exception)}"
     failed = [r for r in outcome.result.results if str(r.status) in ("error", "fail", "runtime error")]
     if not failed:
-        return f"dbt failed: {one_line(outcome.exception)}"
+        return f"dbt failed: {_reason(settings, outcome.exception)}"
     first = failed[0]
     kind = str(first.node.resource_type).replace("_", " ")
     more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""

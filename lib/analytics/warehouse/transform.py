@@ -166,6 +166,7 @@ def _run_plan(
 
 def _run_dbt(settings: Settings, request: Request, tasks: int, starting: Callable[[str], None]) -> TransformResult:
     """Let dbt build, with more memory when it must and may."""
+    starting("dbt reads the project")
     try:
         done = build(settings, request, vacuum_tasks=tasks, starting=starting)
     except OutOfMemoryError as error:
