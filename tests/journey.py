@@ -29,7 +29,19 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 # The person who runs the tests has settings of Python, Jupyter and make too.
-OWN = (*SETTINGS, "JUPYTER", "IPYTHON", "XDG_", "CLAUDE_", "METABASE_", "PYTHON", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PORT")
+OWN = (
+    *SETTINGS,
+    "JUPYTER",
+    "IPYTHON",
+    "XDG_",
+    "CLAUDE_",
+    "METABASE_",
+    "PYTHON",
+    "MAKE",
+    "MFLAGS",
+    "VIRTUAL_ENV",
+    "PORT",
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A checkout of its own, a home of its own, one built history: what a user has after the first commands of the README."""
+"""A checkout of its own, a home of its own, one built history: what a user has after the README's first commands."""
 
 from __future__ import annotations
 
