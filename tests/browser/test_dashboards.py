@@ -20,9 +20,9 @@ import duckdb
 import pytest
 from analytics.cards.model import load_dashboards
 from analytics.cards.query import Selection, bound
+from analytics.common import formats
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.marts import connect
-from analytics.web import formats
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from transcript_generator import generate
 from web_server import TOKEN, WebServer

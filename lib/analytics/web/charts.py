@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from analytics.cards.model import Card
+from analytics.common import formats
 from analytics.common.text import clean
-from analytics.web import formats
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 # More series than that cannot be told apart: the smallest are one.

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
-from analytics.web import formats
 from analytics.web.choice import BadAddress, Choice, parse
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import require

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.runs import history
-from analytics.web import formats
 from analytics.web.choice import Choice, days_of
 from analytics.web.compare import MEASURES, bounded, change_of, sums
 from analytics.web.pages import Pages

@@ -10,12 +10,13 @@ from typing import Any
 
 from analytics.cards.definitions import definition
 from analytics.cards.model import CHARTS, Card, Dashboard, load_dashboards
+from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.errors import ConfigError
 from analytics.settings import Settings
 from analytics.warehouse.dictionary import mart_models
-from analytics.web import formats, views
+from analytics.web import views
 from analytics.web.choice import PRESETS, BadAddress, Choice, parse
 from analytics.web.published import Facts, Published, require
 from analytics.web.views import Cell, Links, Order

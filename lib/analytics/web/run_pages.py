@@ -6,10 +6,10 @@ import re
 from datetime import datetime
 from typing import Any
 
+from analytics.common import formats
 from analytics.common.text import clean
 from analytics.errors import AnalyticsError
 from analytics.runs import history
-from analytics.web import formats
 from analytics.web.choice import BadAddress
 from analytics.web.pages import Pages
 from analytics.web.views import Cell

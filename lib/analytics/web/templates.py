@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from analytics.web import formats
+from analytics.common import formats
 
 
 def environment() -> Environment:

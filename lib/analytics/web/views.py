@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from analytics.cards.model import CHARTS, Card
 from analytics.cards.query import bound
+from analytics.common import formats
 from analytics.common.text import clean
-from analytics.web import charts, formats
+from analytics.web import charts
 from analytics.web.choice import Choice
 from analytics.web.published import Facts, Published
 
