@@ -197,7 +197,7 @@ class Simulation:
             run = run_deployment(self.settings, schedules.deployment(name), schedules.retry, say=lambda line: None)
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
         self._stamp()
-        return Ran(at, name, run.outcome, run.stage("extract").result["documents_stored"], seconds, cpu_seconds)
+        return Ran(at, name, run.outcome, run.stage("extract").result.get("documents_stored", 0), seconds, cpu_seconds)
 
     def _stamp(self) -> None:
         """Give the files that are new the simulated time: the kernel has its own clock."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import multiprocessing.process
 import os
 import shutil
@@ -19,14 +18,10 @@ import duckdb
 from analytics.runs.notebook import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
 from faults.stages import perform
+from processes import PROCESSES
 from pydantic import SecretStr
 from transcript_generator import generate
 
-# A fresh process for every stage without importing everything each time: forked from one that has imported it.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_STAGES = ["raw.dead_letters", "raw.extract", "warehouse.load", "warehouse.publish", "warehouse.transform"]
-_STAGES += ["quality.validate", "sources.mongodb"]
-_PROCESSES.set_forkserver_preload([*(f"analytics.{name}" for name in _STAGES), "dbt.cli.main", "great_expectations"])
 os.environ.update(NO_TELEMETRY)
 
 
@@ -71,7 +66,7 @@ class Space:
     def start(self, stage: str, at: str = "") -> multiprocessing.process.BaseProcess:
         """A process that performs `stage` and kills itself at step `at`."""
         arguments = (stage, self.settings.model_dump(), at, self.error_file, self.peak_file)
-        process = _PROCESSES.Process(target=perform, args=arguments)
+        process = PROCESSES.Process(target=perform, args=arguments)
         process.start()
         return process
 

@@ -1,9 +1,10 @@
-"""The exploration notebooks run from top to bottom, as a person would run them: a kernel each, with nothing but
-DATA_DIR set. Without this, a renamed column or an empty history would greet whoever opens one.
+"""The exploration notebooks run from top to bottom with nothing but DATA_DIR set. Without this, a renamed column or an
+empty history would greet whoever opens one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import dashboard_data
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 import raw_tables
 from analytics.settings import PROJECT_ROOT
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((PROJECT_ROOT / "notebooks" / "explore").glob("*.ipynb"))
@@ -28,12 +30,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dashboard_data.published(tmp_path_factory.mktemp("tiny"), dashboard_data.tiny_history()).data_dir
 
 
-def run(path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
-    """Execute a notebook in a kernel started in its own folder, as JupyterLab does."""
-    monkeypatch.setenv("DATA_DIR", str(data_dir))
-    monkeypatch.delenv("DUCKDB_PATH", raising=False)
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[KernelManager]:
+    """A kernel in the notebooks' folder, as JupyterLab starts it; one for all: imports take most of the time."""
+    manager = KernelManager()
+    manager.start_kernel(cwd=str(NOTEBOOKS[0].parent))
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
+def run(path: Path, data_dir: Path, kernel: KernelManager) -> nbformat.NotebookNode:
+    """Execute a notebook from an empty namespace."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
+    fresh = f"%reset -f\n%env DATA_DIR={data_dir}"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(fresh))
+    NotebookClient(notebook, km=kernel, timeout=120).execute()
     return notebook
 
 
@@ -67,13 +78,13 @@ def test_notebook_opens_with_a_question_and_ends_with_things_to_try(path: Path) 
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_on_an_empty_history(path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "holds no conversations yet" in outputs(run(path, empty, monkeypatch))
+def test_notebook_runs_on_an_empty_history(path: Path, empty: Path, kernel: KernelManager) -> None:
+    assert "holds no conversations yet" in outputs(run(path, empty, kernel))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_on_a_tiny_history(path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = outputs(run(path, tiny, monkeypatch))
+def test_notebook_runs_on_a_tiny_history(path: Path, tiny: Path, kernel: KernelManager) -> None:
+    shown = outputs(run(path, tiny, kernel))
     assert "1 sessions in 1 projects" in shown
     assert "<svg" in shown  # a chart that needs no network
     assert "https://cdn" not in shown

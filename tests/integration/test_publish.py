@@ -4,6 +4,7 @@ none, a rollback that cannot be rolled forward, a published file that grows with
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from analytics.settings import Settings, load_settings
 from analytics.warehouse import serving
 from analytics.warehouse.publish import publish, rollback
 from analytics.warehouse.versions import current_version, versions
+from processes import PROCESSES
 
 BUILD = """
 create schema raw;
@@ -283,24 +285,19 @@ def test_file_systems_without_symlinks_work(settings: Settings, links: str, monk
     assert current_version(settings) == versions(settings)[-1]
 
 
-KILLED = """
-import os, signal, sys
-from analytics.warehouse import publish
-from analytics.warehouse import serving
-from analytics.settings import load_settings
-steps = 0
-def watch(event, arguments):
-    # every change to the disk that Python makes while publishing
-    global steps
-    if event in ("os.rename", "os.remove", "os.symlink", "os.chmod", "os.mkdir", "os.rmdir"):
-        steps += 1
-        if steps == {step}:
+def publish_killed_at(step: int, data_dir: Path) -> None:
+    """Publish in this process, which kills itself at its `step`th change to the disk."""
+    steps = itertools.count(1)
+
+    def watch(event: str, _: object) -> None:
+        # every change to the disk that Python makes while publishing
+        changes = ("os.rename", "os.remove", "os.symlink", "os.chmod", "os.mkdir", "os.rmdir")
+        if event in changes and next(steps) == step:
             os.kill(os.getpid(), signal.SIGKILL)
-settings = load_settings(data_dir={data_dir!r})
-sys.addaudithook(watch)
-publish.publish(settings)
-print(steps)
-"""
+
+    settings = load_settings(data_dir=data_dir)
+    sys.addaudithook(watch)
+    publish(settings)
 
 
 @pytest.mark.slow
@@ -312,14 +309,15 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_data(settings: Settings)
         step += 1
         number += 1
         build(settings, number)
-        code = KILLED.format(step=step, data_dir=str(settings.data_dir))
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        process = PROCESSES.Process(target=publish_killed_at, args=(step, settings.data_dir))
+        process.start()
+        process.join(60)
         before_next = published_rows(settings)
         assert before_next in (previous := {number, number - 1})
         assert served_rows(settings) in previous
-        if done.returncode == 0:
+        if process.exitcode == 0:
             break
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert process.exitcode == -signal.SIGKILL
         killed += 1
         # the next run finds nothing to repair: it publishes again, or has nothing new
         if settings.build_path.exists() and before_next != number:

@@ -127,16 +127,16 @@ def _parsed_project(settings: Settings, database: Path) -> Manifest:
     Partial parsing notices the path of the database and misses some changes (a model added beside its older yml).
     """
     from dbt.cli.main import dbtRunner
+    from dbt.constants import PARTIAL_PARSE_FILE_NAME
     from dbt.contracts.graph.manifest import Manifest
 
     parsed_with = target_dir(settings) / "parsed_with"
     now = built_with.current(settings).project
-    arguments = ["parse", "--no-write-json"]
     if not parsed_with.exists() or parsed_with.read_text(encoding="utf-8") != now:
-        arguments.append("--no-partial-parse")
+        (target_dir(settings) / PARTIAL_PARSE_FILE_NAME).unlink(missing_ok=True)
     # only the name of the database stands in what was parsed
     with environment({"ANALYTICS_BUILD_PATH": database.name}):
-        parsed = _outcome(dbtRunner(), _options(settings, arguments))
+        parsed = _outcome(dbtRunner(), _options(settings, ["parse", "--no-write-json"]))
     manifest = parsed.result
     if not parsed.success or not isinstance(manifest, Manifest):
         raise _parse_error(settings, parsed.exception)
