@@ -539,7 +539,7 @@ def check_waste(history: History) -> None:
     said = {
         "repeated_read": "The same unchanged file read again",
         "repeated_failing_call": "The same failing call tried again",
-        "cost_outlier": "A response ten times as dear as the session's median",
+        "cost_outlier": "A response that cost ten times the session's median",
         "cache_rebuild": "Prompt cache rebuilt after a pause",
     }
     assert_shows(

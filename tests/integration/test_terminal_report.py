@@ -6,9 +6,18 @@ knows could look like no cost, and what others parse could change its form.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +31,7 @@ import pyarrow as pa
 import pytest
 import raw_tables
 from analytics.cli import cli
+from analytics.common.text import display_width
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.raw.extract import extract
 from analytics.reports.blocks import blocks
@@ -457,6 +467,38 @@ def test_text_fits_a_pipe(history: History, report: str) -> None:
     if document["totals"] and report != "tool":
         assert f"{document['totals']['cost_usd']:,.2f}" in wide.split("\n")[-1]
         assert f"{document['totals']['output_tokens']:,}" in wide.split("\n")[-1]
+
+
+def on_terminal(history: History, *arguments: str, columns: int, **env: str) -> str:
+    """What a terminal of so many columns gets."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    names = {"DATA_DIR": str(history.settings.data_dir), "ANALYTICS_TZ": history.settings.analytics_tz}
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "DUCKDB_PATH")}
+    command = [sys.executable, "-m", "analytics.cli", "report", *arguments]
+    with subprocess.Popen(command, stdout=theirs, stdin=theirs, env=kept | names | env) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+    assert process.returncode == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("daily",), ("model",)])
+def test_a_narrow_terminal_gets_lines_that_fit(history: History, arguments: tuple[str, ...]) -> None:
+    shown = on_terminal(history, *arguments, columns=40)
+    assert "\x1b[1m" in shown
+    table = next(part for part in shown.split("\n\n") if "─" in part)
+    prose = [line for part in shown.split("\n\n")[:-2] for line in part.split("\n")]
+    assert max(display_width(line.replace("\x1b[1m", "").replace("\x1b[0m", "")) for line in prose) <= 40
+    assert re.search(r"total .*≥", table), "what counts most is still there"
+
+
+def test_no_color_is_respected(history: History) -> None:
+    assert "\x1b" not in on_terminal(history, "daily", columns=100, NO_COLOR="1")
 
 
 def test_sums_say_what_is_missing_in_them(history: History) -> None:

@@ -10,7 +10,17 @@ import re
 from pathlib import Path
 
 import pytest
-from analytics.common.text import clean, display_width, for_csv, for_json, for_terminal, one_line, shortened
+from analytics.common.text import (
+    clean,
+    display_width,
+    excerpt,
+    folded,
+    for_csv,
+    for_json,
+    for_terminal,
+    one_line,
+    shortened,
+)
 
 CONTROLS = [chr(code) for code in (*range(32), *range(0x7F, 0xA0))]
 INVISIBLE = list("\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff\ufff9\U000e0041\ud800")
@@ -85,3 +95,25 @@ def test_what_drives_a_terminal_or_breaks_a_chart_is_replaced(text: str) -> None
 def test_ordinary_text_stays_as_it_is_in_charts() -> None:
     text = "Ünïcode, 日本語, emoji 🎉, tab\tand\nlines\r\n"
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("short", 10, "short"),
+        ("The first sentence. And a second one that is long", 30, "The first sentence. …"),
+        ("words without any end that is a sentence's", 30, "words without any end that …"),
+        ("x" * 40, 10, "xxxxxxxx …"),
+    ],
+)
+def test_excerpt_ends_where_a_reader_can_stop(text: str, limit: int, shown: str) -> None:
+    assert excerpt(text, limit) == shown
+    assert len(shown) <= limit
+
+
+def test_folded_lines_fit_and_keep_their_words() -> None:
+    text = "note: 330 responses never got a final output count in the transcript\nsecond"
+    lines = folded(text, 40).split("\n")
+    assert all(len(line) <= 40 for line in lines)
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    assert lines[1].startswith("  ")

@@ -178,7 +178,7 @@ def purge(
         echo(f"{kind} {value} {'may come back: claude-analytics worker full-backfill' if lifted else 'is not purged'}")
         return
     documents, letters = purging.count(settings, kind, value)
-    echo(f"{kind} {value}: {documents:,} documents, {letters:,} dead letters")
+    echo(f"{kind} {value}: {documents:,} documents, {letters:,} lines that could not be read")
     if dry_run:
         return
     if not yes:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Protocol, TextIO
 
+from analytics.common.text import shortened
+
 PLAIN_EVERY_SECONDS = 10.0
 
 # Where a run's kernel shows progress; what it prints itself ends up in the notebook.
@@ -27,7 +29,7 @@ def show_status(text: str) -> bool:
     if not sys.stderr.isatty():
         return False
     # the cursor goes back: a bar that another process draws stands in its place
-    print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)
+    print(f"\r\x1b[K{_one_row(text, sys.stderr)}\r", end="", file=sys.stderr, flush=True)
     return True
 
 
@@ -52,7 +54,7 @@ def steps(what: str) -> Iterator[Callable[[str], None]]:
         nonlocal count, last_line
         count += 1
         if shows:
-            print(f"\r\x1b[K{what}: {step}\r", end="", file=terminal, flush=True)
+            print(f"\r\x1b[K{_one_row(f'{what}: {step}', terminal)}\r", end="", file=terminal, flush=True)
         elif time.monotonic() - last_line >= PLAIN_EVERY_SECONDS:
             last_line = time.monotonic()
             print(f"{what}: {step} ({count:,} begun)", file=sys.stderr, flush=True)
@@ -101,6 +103,11 @@ def progress_bar(
                     plain.advance(amount)
 
         yield _Rich()
+
+
+def _one_row(text: str, terminal: TextIO) -> str:
+    """`text` as far as it fits: a line that wraps cannot be replaced."""
+    return shortened(text, (_width(terminal) or 80) - 1)
 
 
 def _width(terminal: TextIO) -> int | None:

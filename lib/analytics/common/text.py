@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 
 ELLIPSIS = "…"
 
@@ -77,6 +78,30 @@ def display_width(text: str) -> int:
     from wcwidth import wcswidth
 
     return max(0, wcswidth(text))
+
+
+def excerpt(text: str, limit: int) -> str:
+    """`text` when it has at most `limit` characters, else its beginning: whole sentences or words."""
+    if len(text) <= limit:
+        return text
+    begun = text[: limit - 1]
+    sentence = max(begun.rfind(end) for end in (". ", "; "))
+    word = begun.rfind(" ")
+    if sentence >= limit // 3:
+        return f"{begun[: sentence + 1]} {ELLIPSIS}"
+    return f"{begun[:word] if word >= limit // 3 else begun[: limit - 2]} {ELLIPSIS}"
+
+
+def folded(text: str, width: int) -> str:
+    """Lines of at most `width` columns, broken between words; what continues a line is indented."""
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in textwrap.wrap(
+            line, max(width, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        or [""]
+    )
 
 
 def shortened(text: str, width: int, mark: str = ELLIPSIS) -> str:

@@ -20,6 +20,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from analytics.common.text import excerpt
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 
 READY_TIMEOUT_SECONDS = 300.0  # a cold start was seen to take 128 s
@@ -283,17 +284,17 @@ class MetabaseClient:
             reason, fields = _reason(answer, body)
         # Blank secrets before shortening: a cut one would no longer be recognised.
         return MetabaseError(
-            self.redact(f"Metabase answered {method} {_route(path)} with {status}: {reason}")[:500],
+            self.redact(f"Metabase answered {method} {_route(path)} with {status}: {reason}", limit=500),
             status=status,
             fields=fields,
         )
 
-    def redact(self, text: str) -> str:
-        """`text` on one line, every secret this client knows blanked."""
+    def redact(self, text: str, *, limit: int = 10_000) -> str:
+        """`text` on one line of at most `limit` characters, every secret this client knows blanked."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
                 text = text.replace(form, "***")
-        return " ".join(text.split())
+        return excerpt(" ".join(text.split()), limit)
 
 
 def _may_pass(error: BaseException) -> bool:

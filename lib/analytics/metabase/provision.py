@@ -528,7 +528,7 @@ class _Run:
             except MetabaseError as error:
                 problem = str(error)
             if problem is not None:
-                failed.append(f'"{spec.name}" ({self.client.redact(problem)[:200]})')
+                failed.append(f'"{spec.name}" ({self.client.redact(problem, limit=200)})')
         if failed:
             shown = "; ".join(failed[:3]) + (f"; and {len(failed) - 3} more" if len(failed) > 3 else "")
             raise MetabaseError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analytics.common.text import one_line
+from analytics.common.text import excerpt, one_line
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
@@ -136,7 +136,8 @@ def _sessions_without_responses(connection: duckdb.DuckDBPyConnection) -> Findin
         "sessions without responses",
         "opened and left, failed, or half of their transcript is missing",
         [
-            f"{session} {f'{started:%Y-%m-%d %H:%M}' if started else 'without a time'} {entries} entries {title[:60]}"
+            f"{session} {f'{started:%Y-%m-%d %H:%M}' if started else 'without a time'} {entries} entries "
+            f"{excerpt(title, 60)}"
             for session, started, title, entries in rows
         ],
     )

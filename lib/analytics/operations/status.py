@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analytics.common.clock import utc_now
 from analytics.common.lock import current_holder
-from analytics.common.text import display_width, one_line
+from analytics.common.text import display_width, excerpt, one_line
 from analytics.errors import AnalyticsError
 from analytics.operations import alerts
 from analytics.operations import crontab as deploy
@@ -161,11 +161,11 @@ def _run_row(run: Run) -> tuple[str, str, str, str]:
 def what_happened(run: Run) -> str:
     """What a run did, in a few words."""
     if run.error:
-        return run.error["message"][:160]
+        return excerpt(run.error["message"], 160)
     for name in ("extract", "load"):
         stage = next((stage for stage in run.stages if stage.name == name), None)
         if stage and stage.summary:
-            return stage.summary[:160]
+            return excerpt(stage.summary, 160)
     return ""
 
 

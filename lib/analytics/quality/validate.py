@@ -20,6 +20,7 @@ from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.common.process import environment, without_url_grammar
 from analytics.common.progress import steps
+from analytics.common.text import excerpt
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError, first_line
 from analytics.quality import data_docs
 from analytics.quality.result import Check, ValidationResult
@@ -268,7 +269,7 @@ def _exception(info: Any) -> str | None:
         return None
     if info.get("raised_exception"):
         message = str(info.get("exception_message") or "unknown error")
-        return " ".join(message.split())[:300]
+        return excerpt(" ".join(message.split()), 300)
     for nested in info.values():
         found = _exception(nested)
         if found:

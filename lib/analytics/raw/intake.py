@@ -53,9 +53,9 @@ class ExtractResult:
     def __str__(self) -> str:
         text = f"nothing new from {self.source}"
         if self.is_new:
-            text = f"{self.documents_stored} documents stored from {self.source}"
+            text = f"{self.documents_stored:,} documents stored from {self.source}"
             if self.dead_letters:
-                text += f", {self.dead_letters} lines could not be read"
+                text += f", {self.dead_letters:,} lines could not be read"
         if self.documents_skipped:
             text += f", {self.documents_skipped} already stored"
         return f"{text} ({self.duration_seconds:.1f} s)" + (f"; {self.hint}" if self.hint else "")

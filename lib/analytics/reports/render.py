@@ -6,16 +6,15 @@ import csv
 import io
 import json
 import shutil
-import sys
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics.common.text import for_csv, for_json, one_line
+from analytics.common.text import folded, for_csv, for_json, one_line
 from analytics.reports.report import Report
 from analytics.reports.selection import Selection
-from analytics.reports.table import draw, emphasis
+from analytics.reports.table import draw, style_of
 
 
 def as_text(
@@ -32,12 +31,15 @@ def as_text(
         days = report.days
         there = f"; there are data from {days[0]} to {days[1]}" if days else "; the published history is empty"
         return f"nothing to report{f': {chosen}' if chosen else ''}{there}"
-    style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
+    style = style_of(terminal)
     columns = shutil.get_terminal_size().columns if width is None else width
     age = f"as of {report.as_of.astimezone(zone):%Y-%m-%d %H:%M}, " if report.as_of else ""
     heading = f"{report.name}{f', {chosen}' if chosen else ''} ({age}days and times: {zone.key})"
     table = draw(report.columns, report.rows, report.totals, columns, style)
-    return "\n\n".join(filter(None, [heading, table, "\n".join(map(one_line, report.notes))]))
+    notes = "\n".join(map(one_line, report.notes))
+    if style:  # a pipe gets one line for each
+        heading, notes = folded(heading, columns), folded(notes, columns)
+    return "\n\n".join(filter(None, [heading, table, notes]))
 
 
 def as_json(report: Report, selection: Selection, zone: ZoneInfo) -> str:

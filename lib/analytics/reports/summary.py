@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analytics.common.text import one_line
+from analytics.common.text import folded, one_line
 from analytics.reports import cells
-from analytics.reports.table import Column, draw, emphasis
+from analytics.reports.table import Column, draw, style_of
 from analytics.runs import history as runs
 from analytics.settings import Settings
 from analytics.sources import nothing_there
@@ -43,11 +44,15 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
         numbers = _Numbers.read(connection)
     if not numbers.documents:
         return f"{nothing_there(settings)}.\nTo see it work on a generated history: make demo"
-    style = emphasis if (sys.stdout.isatty() if terminal is None else terminal) else None
+    style = style_of(terminal)
+    # a pipe gets whole lines
+    width = shutil.get_terminal_size().columns if style else sys.maxsize
     demo = "demo data: a generated history, nobody's own\n" if settings.is_demo else ""
-    blocks = [demo + _headline(numbers), _models(numbers, style), _tools(numbers)]
-    notes = _notes(numbers)
-    return "\n\n".join(filter(None, [*blocks, notes, _places(settings), _next(settings)]))
+    headline, tools, notes = (
+        folded(text, width) for text in (demo + _headline(numbers), _tools(numbers), _notes(numbers))
+    )
+    models = _models(numbers, width, style)
+    return "\n\n".join(filter(None, [headline, models, tools, notes, _places(settings), _next(settings)]))
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def _unreadable(count: int) -> str:
     return f", another {count:,} that could not be read" if count else ""
 
 
-def _models(numbers: _Numbers, style: Callable[[str], str] | None) -> str:
+def _models(numbers: _Numbers, width: int, style: Callable[[str], str] | None) -> str:
     """The table of models; the last row is the sum."""
     shown, rest = numbers.models[:MODELS_SHOWN], numbers.models[MODELS_SHOWN:]
     lines = [(one_line(str(row[0] or "(none)")), *row[1:]) for row in shown]
@@ -141,16 +146,17 @@ def _models(numbers: _Numbers, style: Callable[[str], str] | None) -> str:
         lines.append((f"{len(rest)} more", *_sums(rest)))
     header = ("model", "responses", "input", "output", "cache writes", "cache reads", "cost $")
     columns = [
-        cells.text("model", "model"),
-        *(cells.count(name, name) for name in ("responses", "input")),
+        cells.text("model", "model", shrinks_to=14),
+        cells.count("responses", "responses", optional=2),
+        cells.count("input", "input", optional=4),
         Column("output", lambda row, number: cells.at_least(row, _BOUND) + number(row["output"])),
-        *(cells.count(name, name) for name in ("cache writes", "cache reads")),
+        cells.count("cache writes", "cache writes", optional=3),
+        cells.count("cache reads", "cache reads", optional=1),
         Column("cost $", lambda row, number: _dollars(row["cost $"], cells.at_least(row, _BOUND))),
     ]
     rows = [dict(zip((*header, _BOUND), line, strict=True)) for line in lines]
     totals = dict(zip((*header[1:], _BOUND), _sums(numbers.models), strict=True))
-    # a narrow terminal wraps lines: here every column matters
-    return draw(columns, rows, totals, width=sys.maxsize, style=style)
+    return draw(columns, rows, totals, width=width, style=style)
 
 
 def _sums(rows: list[tuple[Any, ...]]) -> list[Any]:

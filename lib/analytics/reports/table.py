@@ -6,6 +6,8 @@ is not enough, numbers are abbreviated (104.1M).
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +68,17 @@ def draw(
         if totals is not None:
             body[-1] = style(body[-1])
     return "\n".join([*header, *body])
+
+
+def style_of(terminal: bool | None = None) -> Callable[[str], str] | None:
+    """How a header stands out: None where standard output is no terminal, and without bold where NO_COLOR is set.
+
+    Args:
+        terminal: default: whether standard output is one.
+    """
+    if not (sys.stdout.isatty() if terminal is None else terminal):
+        return None
+    return str if os.environ.get("NO_COLOR") else emphasis
 
 
 def emphasis(text: str) -> str:

@@ -29,6 +29,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from analytics.common.text import excerpt
 from analytics.errors import ConfigError, SourceUnavailableError
 from analytics.settings import Settings, mask_uri
 from analytics.sources.bson_json import CODEC, id_text
@@ -117,7 +118,7 @@ def unavailable(uri: str, error: Exception, done: str = "read") -> SourceUnavail
 
 def _one_line(error: object) -> str:
     text = " ".join(str(error).split())
-    return text.split(", Timeout:")[0].split(", full error:")[0][:200]
+    return excerpt(text.split(", Timeout:")[0].split(", full error:")[0], 200)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ select
     case finding
         when 'repeated_read' then 'The same unchanged file read again'
         when 'repeated_failing_call' then 'The same failing call tried again'
-        when 'cost_outlier' then 'A response ten times as dear as the session''s median'
+        when 'cost_outlier' then 'A response that cost ten times the session''s median'
         when 'cache_rebuild' then 'Prompt cache rebuilt after a pause'
         else finding
     end as what_happened,
