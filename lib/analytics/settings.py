@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     alert_urls: SecretStr | None = Field(None, description="more places for alerts, as Apprise writes them")
     alert_command: str | None = Field(None, description="run on failure and recovery")
 
+    # Terminal
+    no_color: str | None = Field(None, description="set to anything: no bold and no colours in a terminal")
+
     @field_validator("claude_projects_dir", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:

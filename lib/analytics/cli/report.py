@@ -214,4 +214,4 @@ def _print(
     elif to_csv:
         echo(render.as_csv(result), nl=False)
     else:
-        echo(render.as_text(result, selection, settings.tz))
+        echo(render.as_text(result, selection, settings.tz, plain=bool(settings.no_color)))

@@ -18,20 +18,27 @@ from analytics.reports.table import draw, style_of
 
 
 def as_text(
-    report: Report, selection: Selection, zone: ZoneInfo, *, width: int | None = None, terminal: bool | None = None
+    report: Report,
+    selection: Selection,
+    zone: ZoneInfo,
+    *,
+    width: int | None = None,
+    terminal: bool | None = None,
+    plain: bool = False,
 ) -> str:
     """A table with its totals and notes, or one line when nothing is selected.
 
     Args:
         width: columns to fit into; default: the terminal's, or 80 in a pipe (COLUMNS changes both).
         terminal: emphasis and lines for a terminal; default: whether standard output is one.
+        plain: without bold: NO_COLOR is set.
     """
     chosen = str(selection)
     if not report.rows:
         days = report.days
         there = f"; there are data from {days[0]} to {days[1]}" if days else "; the published history is empty"
         return f"nothing to report{f': {chosen}' if chosen else ''}{there}"
-    style = style_of(terminal)
+    style = style_of(terminal, plain)
     columns = shutil.get_terminal_size().columns if width is None else width
     age = f"as of {report.as_of.astimezone(zone):%Y-%m-%d %H:%M}, " if report.as_of else ""
     heading = f"{report.name}{f', {chosen}' if chosen else ''} ({age}days and times: {zone.key})"

@@ -44,7 +44,7 @@ def summary(settings: Settings, *, terminal: bool | None = None) -> str:
         numbers = _Numbers.read(connection)
     if not numbers.documents:
         return f"{nothing_there(settings)}.\nTo see it work on a generated history: make demo"
-    style = style_of(terminal)
+    style = style_of(terminal, plain=bool(settings.no_color))
     # a pipe gets whole lines
     width = shutil.get_terminal_size().columns if style else sys.maxsize
     demo = "demo data: a generated history, nobody's own\n" if settings.is_demo else ""

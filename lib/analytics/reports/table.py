@@ -6,7 +6,6 @@ is not enough, numbers are abbreviated (104.1M).
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,15 +69,16 @@ def draw(
     return "\n".join([*header, *body])
 
 
-def style_of(terminal: bool | None = None) -> Callable[[str], str] | None:
-    """How a header stands out: None where standard output is no terminal, and without bold where NO_COLOR is set.
+def style_of(terminal: bool | None = None, plain: bool = False) -> Callable[[str], str] | None:
+    """How a header stands out: None where standard output is no terminal.
 
     Args:
         terminal: default: whether standard output is one.
+        plain: without bold: NO_COLOR is set.
     """
     if not (sys.stdout.isatty() if terminal is None else terminal):
         return None
-    return str if os.environ.get("NO_COLOR") else emphasis
+    return str if plain else emphasis
 
 
 def emphasis(text: str) -> str:
