@@ -45,7 +45,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel for the tests that leave it alive."""
     kernel = Kernel(tmp_path_factory.mktemp("log") / "run.log")
     yield kernel
-    kernel.stop()
+    kernel.kill()
 
 
 def execute(kernel: Kernel, folder: Path, *cells: str, saved_kernel: str = "python3") -> tuple[Any, Failure | None]:

@@ -146,7 +146,6 @@ def _build(record: Run, watch: _Watch) -> None:
                 if failure is None:
                     raise
                 raise failure from error
-            kernel.stop()
         finally:
             kernel.kill()
             for leftover in record.folder.glob(".*.metadata"):  # what Ploomber compares code with; every run is new
