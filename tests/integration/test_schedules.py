@@ -13,21 +13,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import nbformat
 import pytest
 from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
 from analytics.operations import alerts, pages, status
 from analytics.operations import crontab as deploy
-from analytics.operations.deployments import run_deployment, work
+from analytics.operations.deployments import missed, run_deployment, scheduled_now, work
 from analytics.operations.schedules import RetryPolicy, load_schedules
 from analytics.raw import maintenance
 from analytics.raw.maintenance import CompactResult
 from analytics.raw.store import RawStore
-from analytics.runs.history import Run, begin, read
+from analytics.runs.history import Run, begin, outcome_of, read
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
 OWN_LINES = "MAILTO=me\n# mine\n*/5 * * * * /usr/bin/true 100\\% # untouched\n"
@@ -375,7 +375,7 @@ def test_status_names_what_is_overdue_and_what_was_killed(settings: Settings) ->
     run = begin(settings, "hourly-analytics", {"full_refresh": False})
     run.pid = 2**22 + 1
     run.save()
-    assert status.outcome_of(run) == "killed"
+    assert outcome_of(run) == "killed"
     assert "was killed" in status.problems(settings, schedules)[0]
     run.outcome = "nothing_new"
     run.save()
@@ -500,6 +500,59 @@ def test_foreground_worker_runs_at_the_scheduled_times(settings: Settings) -> No
         "next: daily-full-refresh at 2026-03-01 02:00",
     ]
     assert sum("error:" in line for line in said) == 2
+
+
+def ran(settings: Settings, deployment: str, at: str, outcome: str = "succeeded") -> None:
+    run = begin(settings, deployment, {})
+    run.started_at, run.outcome = f"{at}:00.000+00:00", outcome
+    run.save()
+
+
+def test_a_night_that_was_slept_through_is_made_up_for_by_the_next_scheduled_run(settings: Settings) -> None:
+    schedules = load_schedules()
+    hourly, adhoc = schedules.deployment("hourly-analytics"), schedules.deployment("adhoc-analytics")
+
+    def next_run(at: str, deployment: Any = hourly) -> str:
+        return scheduled_now(settings, schedules, deployment, datetime.fromisoformat(f"{at}Z"), lambda _: None).name
+
+    assert next_run("2026-03-02T09:00:00") == "hourly-analytics"  # nothing ever ran here
+    ran(settings, "hourly-analytics", "2026-03-01T12:00")
+    assert next_run("2026-03-02T01:00:00") == "hourly-analytics"  # the night before there was nothing here
+    assert next_run("2026-03-02T02:01:00") == "hourly-analytics"  # cron starts the nightly one itself
+    assert next_run("2026-03-02T09:00:00", adhoc) == "adhoc-analytics"  # by hand is what was asked for
+    assert next_run("2026-03-02T09:00:00") == "daily-full-refresh"
+    ran(settings, "daily-full-refresh", "2026-03-02T09:00", "killed")
+    assert next_run("2026-03-02T10:00:00") == "daily-full-refresh"  # switched off in its middle
+    ran(settings, "daily-full-refresh", "2026-03-02T10:00", "killed")
+    assert next_run("2026-03-02T11:00:00") == "hourly-analytics"  # not for ever
+    ran(settings, "daily-full-refresh", "2026-03-03T02:00", "failed")
+    assert next_run("2026-03-03T09:00:00") == "hourly-analytics"  # that was told, and tried again
+    assert next_run("2026-03-04T09:00:00") == "daily-full-refresh"
+
+
+def test_what_was_missed_runs_from_the_crontab_line_of_another(settings: Settings, tmp_path: Path) -> None:
+    projects = tmp_path / "projects" / "-home-me-x"
+    projects.mkdir(parents=True)
+    ran(settings, "hourly-analytics", f"{datetime.now(UTC) - timedelta(days=3):%Y-%m-%dT%H:%M}", "nothing_new")
+    assert missed(settings, load_schedules(), datetime.now().astimezone()) is not None
+    command = [sys.executable, "-m", "analytics.cli", "worker", "hourly-analytics"]
+    environ = {**os.environ, "CLAUDE_PROJECTS_DIR": str(projects / "nothing")}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert re.search("daily-full-refresh was missed at .* 02:00: it runs now, in place of hourly", done.stdout)
+    assert missed(settings, load_schedules(), datetime.now().astimezone()) is None
+
+
+def test_the_foreground_worker_makes_up_for_a_night_in_which_the_machine_slept(settings: Settings) -> None:
+    settings = load_settings(claude_projects_dir=settings.data_dir / "missing")
+    clock = [datetime.now().astimezone().replace(hour=23, minute=40)]
+    ran(settings, "hourly-analytics", f"{clock[0].astimezone(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M}")
+    ran(settings, "daily-full-refresh", f"{clock[0].astimezone(UTC):%Y-%m-%dT%H:%M}")
+    said: list[str] = []
+    work(
+        settings, load_schedules(), say=said.append, stop_after=1, now=lambda: clock[0],
+        sleep=lambda _: clock.__setitem__(0, clock[0] + timedelta(hours=8)),
+    )  # fmt: skip
+    assert [line for line in said if "started" in line] == ["daily-full-refresh started"]
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def worker(name: str | None) -> None:
 def _work(name: str | None) -> None:
     from analytics.common.process import terminable
     from analytics.operations import crontab as cron
-    from analytics.operations.deployments import run_deployment, work
+    from analytics.operations.deployments import run_deployment, scheduled_now, work
     from analytics.operations.schedules import load_schedules
 
     settings, schedules = load_settings(), load_schedules()
@@ -94,6 +94,7 @@ def _work(name: str | None) -> None:
     if not sys.stdout.isatty():
         _say(f"{name} started")
     say = echo if sys.stdout.isatty() else _say
+    deployment = scheduled_now(settings, schedules, deployment, utc_now().astimezone(), say)
     say(str(run_deployment(settings, deployment, schedules.retry, say=say)))
 
 

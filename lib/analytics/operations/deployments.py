@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
@@ -18,6 +18,9 @@ from analytics.settings import Settings
 
 # What may pass by itself: another run holds the lock, the source is away.
 TRANSIENT = (BusyError, SourceUnavailableError)
+
+# So long after its time a run may still come by itself: cron starts it in the same minute, and the lock delays it.
+GRACE = timedelta(minutes=20)
 
 
 def run_deployment(
@@ -60,6 +63,39 @@ def run_deployment(
         pages.write_index(settings)
     alerts.report_success(settings, deployment.name, run)
     return run
+
+
+def missed(settings: Settings, schedules: Schedules, now: datetime) -> Deployment | None:
+    """The deployment with `catch_up` whose last time passed without a run, while the machine slept or was off.
+
+    A run that failed is one: it was told. One that was killed, switched off in its middle, is repeated once.
+    `now`: in the time zone of the schedules.
+    """
+    past = runs.history(settings)
+    if not past:
+        return None
+    known_since = min(datetime.fromisoformat(run.started_at) for run in past)
+    for item in schedules.scheduled:
+        due = item.last_time(now - GRACE) if item.catch_up else None
+        if due is None or due < known_since:
+            continue
+        since = [run for run in past if run.deployment == item.name and datetime.fromisoformat(run.started_at) >= due]
+        if not since or (len(since) == 1 and runs.outcome_of(since[0]) == "killed"):
+            return item
+    return None
+
+
+def scheduled_now(
+    settings: Settings, schedules: Schedules, deployment: Deployment, now: datetime, say: Callable[[str], None]
+) -> Deployment:
+    """What to run when it is `deployment`'s turn: one that was missed goes first, and does its work too."""
+    late = missed(settings, schedules, now) if deployment.schedule else None
+    if late is None or late.name == deployment.name:
+        return deployment
+    say(
+        f"{late.name} was missed at {late.last_time(now - GRACE):%Y-%m-%d %H:%M}: it runs now, in place of {deployment.name}"
+    )
+    return late
 
 
 def alert_killed(settings: Settings, run: Run) -> None:
@@ -149,7 +185,8 @@ def work(
 ) -> int:
     """Run the scheduled deployments in the foreground until a signal comes; returns the number of runs.
 
-    Times that pass while a run is active are not made up for. A failed run is said and the next one comes.
+    Times that pass while a run is active or the machine sleeps are made up for where the deployment says `catch_up`. A
+    failed run is said and the next one comes.
     `stop_after` runs it returns.
     """
     if not schedules.scheduled:
@@ -161,9 +198,11 @@ def work(
         # Two due at the same minute: the one that does more does the other's work too.
         due = [item for item, time in times if time == at]
         chosen = max(due, key=lambda item: (item.maintenance, sum(item.parameters.values())))
-        say(f"next: {chosen.name} at {at:%Y-%m-%d %H:%M}")
-        while (left := (at - now()).total_seconds()) > 0:
-            sleep(min(left, 30))  # short naps: a suspended machine wakes up late, a clock may be set
+        if missed(settings, schedules, now()) is None:
+            say(f"next: {chosen.name} at {at:%Y-%m-%d %H:%M}")
+            while (left := (at - now()).total_seconds()) > 0:
+                sleep(min(left, 30))  # short naps: a suspended machine wakes up late, a clock may be set
+        chosen = scheduled_now(settings, schedules, chosen, now(), say)
         say(f"{chosen.name} started")
         try:
             say(str(run_deployment(settings, chosen, schedules.retry, say=say, sleep=sleep)))

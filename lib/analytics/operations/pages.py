@@ -17,7 +17,7 @@ from analytics.errors import AnalyticsError
 from analytics.operations import status
 from analytics.operations.schedules import load_schedules
 from analytics.runs import history as runs
-from analytics.runs.history import Run
+from analytics.runs.history import Run, outcome_of
 from analytics.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write_index(settings: Settings) -> Path:
             _write_run_pages(run)
     rows = "".join(
         f'<tr><td><a href="{html.escape(run.run_id)}/index.html">{html.escape(run.run_id)}</a></td>'
-        f'<td class="{html.escape(run.outcome)}">{html.escape(status.outcome_of(run))}</td>'
+        f'<td class="{html.escape(run.outcome)}">{html.escape(outcome_of(run))}</td>'
         f"<td>{'' if run.duration_seconds is None else f'{run.duration_seconds:.1f} s'}</td>"
         f"<td>{html.escape(status.what_happened(run))}</td></tr>\n"
         for run in past
@@ -78,7 +78,7 @@ def _deployment_table(settings: Settings) -> str:
     for item in found:
         cells = [f"<td>{html.escape(cell)}</td>" for cell in status.deployment_row(item)]
         if item.last:
-            kind = "failed" if item.failing_since else status.outcome_of(item.last)
+            kind = "failed" if item.failing_since else outcome_of(item.last)
             cells[3] = cells[3].replace("<td>", f'<td class="{html.escape(kind)}">', 1)
         rows += f"<tr>{''.join(cells)}</tr>\n"
     return f"<table><tr>{head}</tr>\n{rows}</table>"
@@ -104,7 +104,7 @@ def _write_run_pages(run: Run) -> None:
     log = '<p><a href="run.log">run.log</a> · <a href="run.json">run.json</a></p>'
     body = (
         f'<p><a href="../index.html">all runs</a></p>\n<h1>{html.escape(run.run_id)}</h1>\n'
-        f'<p><span class="{html.escape(run.outcome)}">{html.escape(status.outcome_of(run))}</span>, '
+        f'<p><span class="{html.escape(run.outcome)}">{html.escape(outcome_of(run))}</span>, '
         f"started {html.escape(run.started_at)}, {html.escape(parameters)}</p>\n{error}"
         f"<table><tr><th>stage</th><th>status</th><th>took</th><th>summary</th></tr>\n{''.join(rows)}</table>\n{log}"
     )

@@ -23,6 +23,7 @@ class Deployment:
     schedule: str | None = None  # five cron fields; None: by hand
     parameters: dict[str, bool] = field(default_factory=dict)
     maintenance: bool = False
+    catch_up: bool = False  # a time that passed while nothing could run is made up for
 
     def next_time(self, after: datetime) -> datetime | None:
         """The first time of the schedule after `after`, in its time zone; None when it runs by hand."""
@@ -31,6 +32,14 @@ class Deployment:
         from croniter import croniter
 
         return croniter(self.schedule, after).get_next(datetime)
+
+    def last_time(self, before: datetime) -> datetime | None:
+        """The last time of the schedule before `before`, in its time zone; None when it runs by hand."""
+        if self.schedule is None:
+            return None
+        from croniter import croniter
+
+        return croniter(self.schedule, before).get_prev(datetime)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def _deployment(path: Path, item: Any) -> Deployment:
     name = item.get("name") if isinstance(item, dict) else None
     if not isinstance(name, str) or not _DEPLOYMENT_NAME.fullmatch(name):
         raise ConfigError(f"{path}: name {name!r}: use letters, digits, dots, dashes and underscores, at most 61")
-    if unknown := set(item) - {"name", "description", "schedule", "parameters", "maintenance"}:
+    if unknown := set(item) - {"name", "description", "schedule", "parameters", "maintenance", "catch_up"}:
         raise ConfigError(f"{path}: {name}: unknown key {sorted(unknown)[0]!r}")
     schedule = item.get("schedule")
     if schedule is not None and not (
@@ -112,15 +121,18 @@ def _deployment(path: Path, item: Any) -> Deployment:
     for key, value in parameters.items():
         if key not in PARAMETERS or not isinstance(value, bool):
             raise ConfigError(f"{path}: {name}: parameter {key}={value!r}: only {', '.join(PARAMETERS)}, true or false")
-    maintenance = item.get("maintenance", False)
-    if not isinstance(maintenance, bool):
-        raise ConfigError(f"{path}: {name}: maintenance={maintenance!r}: true or false")
+    for key in ("maintenance", "catch_up"):
+        if not isinstance(value := item.get(key, False), bool):
+            raise ConfigError(f"{path}: {name}: {key}={value!r}: true or false")
+    if item.get("catch_up") and schedule is None:
+        raise ConfigError(f"{path}: {name}: catch_up needs a schedule")
     return Deployment(
         name=name,
         description=str(item.get("description") or ""),
         schedule=" ".join(schedule.split()) if schedule else None,
         parameters=parameters,
-        maintenance=maintenance,
+        maintenance=item.get("maintenance", False),
+        catch_up=item.get("catch_up", False),
     )
 
 

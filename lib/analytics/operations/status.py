@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +15,7 @@ from analytics.operations import alerts
 from analytics.operations import crontab as deploy
 from analytics.operations.schedules import Deployment, Schedules, load_schedules
 from analytics.runs import history as runs
-from analytics.runs.history import Run
+from analytics.runs.history import Run, outcome_of
 from analytics.settings import Settings
 
 RUNS_SHOWN = 10
@@ -37,23 +35,6 @@ class DeploymentStatus:
     next_at: datetime | None  # local time
     failing_since: str | None
     is_overdue: bool
-
-
-def outcome_of(run: Run) -> str:
-    """The outcome in words; a run that says it runs and whose process is gone was killed."""
-    if run.outcome == "running" and run.host == socket.gethostname() and not _is_alive(run.pid):
-        return "killed"
-    return run.outcome.replace("_", " ")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return pid > 0
 
 
 def deployments(settings: Settings, schedules: Schedules, now: datetime | None = None) -> list[DeploymentStatus]:

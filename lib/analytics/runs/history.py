@@ -180,6 +180,23 @@ def history(settings: Settings, limit: int | None = None) -> list[Run]:
     return found
 
 
+def outcome_of(run: Run) -> str:
+    """The outcome in words; a run that says it runs and whose process is gone was killed."""
+    if run.outcome == "running" and run.host == socket.gethostname() and not _is_alive(run.pid):
+        return "killed"
+    return run.outcome.replace("_", " ")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return pid > 0
+
+
 def settle_killed(settings: Settings) -> list[Run]:
     """Runs that say they run, given the outcome `killed`, oldest first. For whoever holds the run lock.
 
