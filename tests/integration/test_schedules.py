@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import nbformat
 import pytest
+from analytics.cli.operations import worker
 from analytics.errors import AnalyticsError, BusyError, ConfigError, SourceUnavailableError
 from analytics.operations import alerts, pages, status
 from analytics.operations import crontab as deploy
@@ -29,6 +30,7 @@ from analytics.raw.maintenance import CompactResult
 from analytics.raw.store import RawStore
 from analytics.runs.history import Run, begin, outcome_of, read
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
+from click.testing import CliRunner
 
 OWN_LINES = "MAILTO=me\n# mine\n*/5 * * * * /usr/bin/true 100\\% # untouched\n"
 
@@ -530,15 +532,14 @@ def test_a_night_that_was_slept_through_is_made_up_for_by_the_next_scheduled_run
     assert next_run("2026-03-04T09:00:00") == "daily-full-refresh"
 
 
-def test_what_was_missed_runs_from_the_crontab_line_of_another(settings: Settings, tmp_path: Path) -> None:
-    projects = tmp_path / "projects" / "-home-me-x"
-    projects.mkdir(parents=True)
+def test_what_was_missed_runs_from_the_crontab_line_of_another(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_PROJECTS_DIR", str(tmp_path / "nothing"))
     ran(settings, "hourly-analytics", f"{datetime.now(UTC) - timedelta(days=3):%Y-%m-%dT%H:%M}", "nothing_new")
     assert missed(settings, load_schedules(), datetime.now().astimezone()) is not None
-    command = [sys.executable, "-m", "analytics.cli", "worker", "hourly-analytics"]
-    environ = {**os.environ, "CLAUDE_PROJECTS_DIR": str(projects / "nothing")}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert re.search("daily-full-refresh was missed at .* 02:00: it runs now, in place of hourly", done.stdout)
+    result = CliRunner().invoke(worker, ["hourly-analytics"])
+    assert re.search("daily-full-refresh was missed at .* 02:00: it runs now, in place of hourly", result.output)
     assert missed(settings, load_schedules(), datetime.now().astimezone()) is None
 
 

@@ -92,9 +92,8 @@ def scheduled_now(
     late = missed(settings, schedules, now) if deployment.schedule else None
     if late is None or late.name == deployment.name:
         return deployment
-    say(
-        f"{late.name} was missed at {late.last_time(now - GRACE):%Y-%m-%d %H:%M}: it runs now, in place of {deployment.name}"
-    )
+    due = late.last_time(now - GRACE)
+    say(f"{late.name} was missed at {due:%Y-%m-%d %H:%M}: it runs now, in place of {deployment.name}")
     return late
 
 
