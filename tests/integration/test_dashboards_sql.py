@@ -4,7 +4,8 @@ through a join, or show a sum that is not the facts'.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ import duckdb
 import pytest
 import raw_tables
 from analytics.cards.check import check
-from analytics.cards.model import Card, load_dashboards, load_value_cards
+from analytics.cards.model import FILTERS, Card, load_dashboards, load_value_cards
 from analytics.cards.query import Selection, bound
 from analytics.metabase.visualization import visualization_settings
 from analytics.warehouse.marts import connect
@@ -118,6 +119,38 @@ def test_spend_is_the_same_however_it_is_split(real: duckdb.DuckDBPyConnection) 
         whole = rows(real, "spend", selection)[-1]["cost_usd"] or Decimal(0)
         for key in ("spend_by_day", "spend_by_model"):
             assert sum(row["cost_usd"] or 0 for row in rows(real, key, selection)) == whole, (key, selection)
+
+
+@pytest.fixture
+def whole(real: duckdb.DuckDBPyConnection) -> Callable[[str, Selection, str], Any]:
+    """A measure summed over the rows of a card."""
+
+    def of(sql: str, selection: Selection, measure: str) -> Any:
+        text, parameters = bound(sql, selection)
+        return real.execute(f"select coalesce(sum({measure}), 0) from ({text})", parameters).fetchone()[0]
+
+    return of
+
+
+@pytest.mark.parametrize("name", ["machine", "tool"])
+def test_a_filter_takes_the_sums_apart(
+    real: duckdb.DuckDBPyConnection, whole: Callable[[str, Selection, str], Any], name: str
+) -> None:
+    table, column = FILTERS[name].column
+    word = {"machine": "machines", "tool": "tools"}[name]
+    values = [value for (value,) in real.execute(f"select distinct {column} from {table}").fetchall()]
+    measures = {
+        "machine": {"spend_by_day": "cost_usd", "sessions_by_day": "session_count", "tools": "call_count"},
+        "tool": {"tools": "call_count", "error_classes": "error_count"},
+    }[name]
+    for key, measure in measures.items():
+        sql = re.sub(r"limit \d+\s*$", "", CARDS[key].sql)
+
+        parts = [whole(sql, Selection(**{word: (value,)}), measure) for value in values if value is not None]
+        assert sum(parts) <= whole(sql, Selection(), measure)
+        if None not in values:
+            assert sum(parts) == whole(sql, Selection(), measure), key
+        assert whole(sql, Selection(**{word: ("nobody's",)}), measure) == 0
 
 
 def test_sums_are_those_of_the_facts(real: duckdb.DuckDBPyConnection) -> None:

@@ -763,6 +763,9 @@ def check_projects(history: History) -> None:
     )
     paths = {project.project_path for project in truth.values()} - {None}
     assert [row["project_path"] for row in history.rows("known_projects")] == sorted(paths)
+    machines = {machine for (machine,) in history.facts("dim_sessions", "machine")} - {None}
+    assert [row["machine"] for row in history.rows("known_machines")] == sorted(machines)
+    assert {row["tool_name"] for row in history.rows("known_tools")} >= history.truth.tools.keys()
 
 
 def check_code(history: History) -> None:
@@ -880,7 +883,7 @@ CHECKS: dict[Callable[[History], None], tuple[str, ...]] = {
     check_response_times: ("response_time_trend",),
     check_subagents: ("subagents",),
     check_lengths: ("conversation_lengths",),
-    check_projects: ("project_list", "known_projects"),
+    check_projects: ("project_list", "known_projects", "known_machines", "known_tools"),
     check_code: ("languages", "lines_by_language"),
     check_files: ("files_changed",),
     check_quality: ("quality_checks", "data_status", "lower_bound_by_version"),

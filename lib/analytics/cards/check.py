@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import duckdb
 
 # Every filter set: optional parts of a card's SQL must be right too.
-EVERYTHING = query.Selection(date(2026, 1, 1), date(2026, 1, 31), ("a project",), ("a model",))
+EVERYTHING = query.Selection(
+    date(2026, 1, 1), date(2026, 1, 31), ("a project",), ("a model",), ("a machine",), ("a person",), ("a tool",)
+)
 
 # Formats by what a column may hold.
 _NUMERIC = {"usd", "usd_fine", "count", "tokens", "number", "percent", "duration", "ms"}

@@ -66,6 +66,8 @@ FILTERS: dict[str, Filter] = {
         "project", "Project", "string/=", ("dim_projects", "project_path"), ("known_projects", "project_path")
     ),
     "model": Filter("model", "Model", "string/=", ("dim_models", "model"), ("known_models", "model")),
+    "machine": Filter("machine", "Machine", "string/=", ("dim_sessions", "machine"), ("known_machines", "machine")),
+    "tool": Filter("tool", "Tool", "string/=", ("dim_tools", "tool_name"), ("known_tools", "tool_name")),
 }
 
 

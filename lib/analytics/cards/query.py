@@ -29,6 +29,7 @@ class Selection:
     models: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 def bound(sql: str, selection: Selection | None = None) -> tuple[str, dict[str, Any]]:
@@ -50,6 +51,7 @@ def bound(sql: str, selection: Selection | None = None) -> tuple[str, dict[str, 
         "model": selection.models,
         "machine": selection.machines,
         "person": selection.people,
+        "tool": selection.tools,
     }
     for name, wanted in chosen.items():
         if wanted and name in FILTERS:

@@ -1,4 +1,4 @@
-"""What a reader chose, as it stands in a page's address: days, project, model, machine, person."""
+"""What a reader chose, as it stands in a page's address: days, project, model, machine, person, tool."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Choice:
     model: str | None = None
     machine: str | None = None
     person: str | None = None
+    tool: str | None = None
 
     def selection(self) -> Selection:
         """The same for a card's SQL."""
@@ -56,6 +57,7 @@ class Choice:
             models=(self.model,) if self.model else (),
             machines=(self.machine,) if self.machine else (),
             people=(self.person,) if self.person else (),
+            tools=(self.tool,) if self.tool else (),
         )
 
     @property
@@ -67,6 +69,7 @@ class Choice:
             "model": self.model,
             "machine": self.machine,
             "person": self.person,
+            "tool": self.tool,
         }
         return tuple(name for name, value in chosen.items() if value)
 
@@ -91,7 +94,12 @@ class Choice:
             words["project"] = changed.project.project_id
         words |= {
             name: value
-            for name, value in (("model", changed.model), ("machine", changed.machine), ("person", changed.person))
+            for name, value in (
+                ("model", changed.model),
+                ("machine", changed.machine),
+                ("person", changed.person),
+                ("tool", changed.tool),
+            )
             if value
         }
         return "?" + urlencode(words)
@@ -104,7 +112,7 @@ def parse(arguments: Mapping[str, str], facts: Facts) -> Choice:
         arguments: the address's words by name; names that are no filter are ignored.
 
     Raises:
-        BadAddress: a day that is none (400), a project, model, machine or person that is not in the data (404).
+        BadAddress: a day that is none (400), a project, model, machine, person or tool that is not in the data (404).
     """
     preset = arguments.get("range", "")
     first, last = _day(arguments, "from"), _day(arguments, "to")
@@ -130,6 +138,7 @@ def parse(arguments: Mapping[str, str], facts: Facts) -> Choice:
         model=_known(arguments, "model", facts.models),
         machine=_known(arguments, "machine", facts.machines),
         person=_known(arguments, "person", facts.people),
+        tool=_known(arguments, "tool", facts.tools),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -65,7 +65,8 @@ class Pages:
         at = formats.instant(facts.newest_entry_at, self.settings.analytics_tz)
         return {"text": f"Newest entry {at} ({said}) · {self.settings.analytics_tz}", "stale": age >= STALE_AFTER}
 
-    def filters(self, choice: Choice, facts: Facts) -> dict[str, Any]:
+    def filters(self, choice: Choice, facts: Facts, heard: Collection[str] = ()) -> dict[str, Any]:
+        """What the filters above a page need; those in `heard` beside the ones that every page has."""
         return {
             "choice": choice,
             "facts": facts,
@@ -74,8 +75,10 @@ class Pages:
             "models": [(model, clean(model)) for model in facts.models],
             "machines": [(machine, clean(machine)) for machine in facts.machines],
             "people": [(person, clean(person)) for person in facts.people],
+            "tools": [(tool, clean(tool)) for tool in facts.tools],
             "said": self.said(choice, facts),
             "address": choice.address(),
+            "heard": heard,
         }
 
     def said(self, choice: Choice, facts: Facts) -> str:
@@ -104,7 +107,7 @@ class Pages:
         choice = parse(arguments, facts)
         return {
             **self.frame(f"dashboards/{key}", board.title, facts),
-            **self.filters(choice, facts),
+            **self.filters(choice, facts, board.filters),
             "board": board,
             "bands": card_slots(board, choice, facts),
             "still": False,
@@ -138,7 +141,7 @@ class Pages:
         choice = parse(arguments, facts)
         return {
             **self.frame("", card.title, facts),
-            **self.filters(choice, facts),
+            **self.filters(choice, facts, card.tags),
             "card": card,
             "is_chart": _is_chart(card),
             "scope": views.scope(card, choice, facts),

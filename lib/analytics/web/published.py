@@ -42,6 +42,7 @@ class Facts:
     models: tuple[str, ...]
     machines: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
     sessions: int = field(default=0, compare=False)
 
     @cached_property
@@ -131,6 +132,7 @@ class Published:
             """
         )
         models = self.rows("select model from dim_models where model is not null order by response_count desc, model")
+        tools = self.rows("select tool_name from agg_tool_efficiency order by call_count desc, tool_name")
         sessions = self.rows("select count(*) as sessions from dim_sessions")[0]["sessions"]
         return Facts(
             version=version,
@@ -143,11 +145,15 @@ class Published:
             ),
             models=tuple(row["model"] for row in models),
             machines=self._values("machine"),
-            people=(),
+            people=self._values("person"),
+            tools=tuple(row["tool_name"] for row in tools),
             sessions=sessions,
         )
 
     def _values(self, column: str) -> tuple[str, ...]:
+        known = "select 1 from information_schema.columns where table_name = 'dim_sessions' and column_name = $column"
+        if not self.rows(known, {"column": column}):  # published by a version that did not know it yet
+            return ()
         rows = self.rows(f"select distinct {column} as value from dim_sessions where {column} is not null order by 1")
         return tuple(row["value"] for row in rows)
 

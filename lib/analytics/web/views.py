@@ -23,7 +23,14 @@ ROWS_SHOWN = 15
 _LIMIT = re.compile(r"\blimit\s+(\d+)\s*$", re.IGNORECASE)
 _BADGES = ("status", "price", "activity_status")
 _PROJECT_COLUMNS = ("project_label", "project_name", "project")
-_SCOPE = {"date": "days", "project": "projects", "model": "models", "machine": "machines", "person": "people"}
+_SCOPE = {
+    "date": "days",
+    "project": "projects",
+    "model": "models",
+    "machine": "machines",
+    "person": "people",
+    "tool": "tools",
+}
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,10 @@ class Links:
         """The page narrowed to a model."""
         return self._base + self._choice.address(model=name) if name in self._facts.models else None
 
+    def tool(self, name: Any) -> str | None:
+        """The page narrowed to a tool."""
+        return self._base + self._choice.address(tool=name) if name in self._facts.tools else None
+
     def project(self, word: Any) -> str | None:
         """The page narrowed to a project, by its id, label or path."""
         project = self._facts.project_by_word.get(word) if word else None
@@ -135,6 +146,8 @@ class Links:
             return self._session(row["session_id"])
         if column == "model":
             return self.model(value)
+        if column == "tool_name":
+            return self.tool(value)
         if column in _PROJECT_COLUMNS:
             return self.project(row.get("project_id") or value)
         return None

@@ -20,11 +20,12 @@ usage as (
         cache_write_5m_tokens,
         cache_write_1h_tokens,
         cache_read_tokens
-    from agg_daily_usage
+    from agg_session_hours
     where
-        true
+        response_count > 0
         [[and date_key in (select date_key from dim_date where {{date}})]]
         [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
         [[and model in (select model from dim_models where {{model}})]]
 
 ),

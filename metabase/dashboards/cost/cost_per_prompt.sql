@@ -16,10 +16,11 @@ usage as (
         date_key,
         project_id,
         sum(cost_usd) as cost_usd
-    from agg_daily_usage
+    from agg_session_hours
     where
-        true
+        response_count > 0
         [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
     group by
         date_key,
         project_id
@@ -39,6 +40,7 @@ prompts as (
         and not is_sidechain
         and not is_queued
         [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
     group by
         created_date_key,
         project_id

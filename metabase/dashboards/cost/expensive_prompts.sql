@@ -21,6 +21,7 @@ prompts as (
         and responses.cost_usd is not null
         [[and prompts.created_date_key in (select date_key from dim_date where {{date}})]]
         [[and prompts.project_id in (select project_id from dim_projects where {{project}})]]
+        [[and prompts.session_id in (select session_id from dim_sessions where {{machine}})]]
     group by
         prompts.created_date_key,
         prompts.project_id,
@@ -29,15 +30,6 @@ prompts as (
         prompts.task_category,
         dim_sessions.title,
         dim_sessions.session_id
-    -- no choice of filters shows more than 15 of one day and project
-    qualify row_number() over (
-        partition by
-            prompts.created_date_key,
-            prompts.project_id
-        order by
-            sum(responses.cost_usd) desc,
-            prompts.message_key
-    ) <= 15
 
 )
 

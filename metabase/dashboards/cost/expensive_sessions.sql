@@ -19,17 +19,8 @@ sessions as (
         dim_sessions.cost_usd is not null
         [[and dim_sessions.started_date_key in (select date_key from dim_date where {{date}})]]
         [[and dim_sessions.project_id in (select project_id from dim_projects where {{project}})]]
+        [[and dim_sessions.session_id in (select session_id from dim_sessions where {{machine}})]]
         [[and dim_sessions.primary_model in (select model from dim_models where {{model}})]]
-    -- no choice of filters shows more than 15 of one day, project and model
-    qualify row_number() over (
-        partition by
-            dim_sessions.started_date_key,
-            dim_sessions.project_id,
-            dim_sessions.primary_model
-        order by
-            dim_sessions.cost_usd desc,
-            dim_sessions.session_id
-    ) <= 15
 
 ),
 

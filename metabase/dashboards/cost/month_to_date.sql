@@ -14,10 +14,11 @@ usage as (
         project_id,
         model,
         cost_usd
-    from agg_daily_usage
+    from agg_session_hours
     where
-        true
+        response_count > 0
         [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
         [[and model in (select model from dim_models where {{model}})]]
 
 ),

@@ -26,6 +26,7 @@ responses as (
         and response_seconds is not null
         [[and created_date_key in (select date_key from dim_date where {{date}})]]
         [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
         [[and model in (select model from dim_models where {{model}})]]
 
 ),

@@ -24,6 +24,7 @@ responses as (
         and message_kind = 'response'
         and cost_usd is not null
         [[and project_id in (select project_id from dim_projects where {{project}})]]
+        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
         [[and model in (select model from dim_models where {{model}})]]
     group by
         created_date_key,

@@ -19,15 +19,7 @@ sessions as (
         true
         [[and dim_sessions.started_date_key in (select date_key from dim_date where {{date}})]]
         [[and dim_sessions.project_id in (select project_id from dim_projects where {{project}})]]
-    -- no choice of filters shows more than 20 of one day and project
-    qualify row_number() over (
-        partition by
-            dim_sessions.started_date_key,
-            dim_sessions.project_id
-        order by
-            dim_sessions.started_at desc,
-            dim_sessions.session_id
-    ) <= 20
+        [[and dim_sessions.session_id in (select session_id from dim_sessions where {{machine}})]]
 
 ),
 

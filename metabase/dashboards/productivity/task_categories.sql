@@ -19,6 +19,7 @@ prompts as (
         and not prompts.is_queued
         [[and prompts.created_date_key in (select date_key from dim_date where {{date}})]]
         [[and prompts.project_id in (select project_id from dim_projects where {{project}})]]
+        [[and prompts.session_id in (select session_id from dim_sessions where {{machine}})]]
     group by
         prompts.created_date_key,
         prompts.project_id,

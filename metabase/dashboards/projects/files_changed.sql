@@ -23,6 +23,7 @@ operations as (
         and fct_file_operations.operation <> 'read'
         [[and fct_file_operations.operated_date_key in (select date_key from dim_date where {{date}})]]
         [[and fct_file_operations.project_id in (select project_id from dim_projects where {{project}})]]
+        [[and fct_file_operations.session_id in (select session_id from dim_sessions where {{machine}})]]
     group by
         fct_file_operations.operated_date_key,
         fct_file_operations.project_id,
