@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     snapshot_retention_days: int = Field(7, ge=0, description="Iceberg snapshots older than this are expired")
     keep_runs: int = Field(100, ge=1, description="run folders kept under DATA_DIR/runs")
 
+    # What is shown
+    show_text: bool = Field(True, description="false: no text of a conversation is shown by pages, terminal, exports")
+
     # Transform
     dbt_target: str = Field("dev", min_length=1, description="dbt target")
     analytics_memory_limit: str | None = Field(None, description="what DuckDB may use while it builds, such as 1GB")

@@ -12,7 +12,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 from analytics.errors import AnalyticsError
-from analytics.web import export
+from analytics.web import export, session_pages
 from analytics.web.choice import BadAddress
 from analytics.web.compare import compare
 from analytics.web.home import home
@@ -140,6 +140,18 @@ class CardFile(Handler):
         self.finish(made.content)
 
 
+class SessionFile(Handler):
+    """A session as a document: md or html."""
+
+    @web.authenticated
+    async def get(self, session_id: str, kind: str) -> None:
+        """Answer with the file."""
+        made = await self.ask(session_pages.exported, self.pages, session_id, kind)
+        self.set_header("Content-Type", f"text/{'markdown' if kind == 'md' else 'html'}; charset=utf-8")
+        self.set_header("Content-Disposition", f'attachment; filename="session.{kind}"')
+        self.finish(made)
+
+
 class RunFile(Handler):
     """A page of an executed notebook, which shows somebody's text: confined."""
 
@@ -186,6 +198,14 @@ def routes() -> list[tuple[Any, ...]]:
         (rf"/analytics/cards/{key}", page("card.html", Pages.card_page, words=True)),
         (rf"/analytics/cards/{key}/body", page("_card_body.html", Pages.card_body, words=True)),
         (rf"/analytics/cards/{key}\.(csv|json|png)", CardFile),
+        (r"/analytics/sessions", page("sessions.html", session_pages.sessions, words=True)),
+        (r"/analytics/sessions/([^/]+)", page("session.html", session_pages.session, words=True)),
+        (r"/analytics/sessions/([^/]+)/steps", page("_steps.html", session_pages.steps, words=True)),
+        (r"/analytics/sessions/([^/]+)/text", page("_text.html", session_pages.text, words=True)),
+        (r"/analytics/sessions/([^/]+)/find", page("_find.html", session_pages.found_in, words=True)),
+        (r"/analytics/sessions/([^/]+)/branch/([^/]+)", page("_steps.html", session_pages.branch)),
+        (r"/analytics/sessions/([^/]+)/session\.(md|html)", SessionFile),
+        (r"/analytics/edits", page("list.html", session_pages.edits, words=True)),
         (r"/analytics/compare", page("compare.html", compare, words=True)),
         (r"/analytics/runs", page("list.html", runs)),
         (r"/analytics/runs/([^/]+)", page("run.html", run)),

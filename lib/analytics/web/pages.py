@@ -14,6 +14,8 @@ from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.errors import ConfigError
+from analytics.sessions.documents import Documents
+from analytics.sessions.reader import Reader
 from analytics.settings import Settings
 from analytics.warehouse.dictionary import mart_models
 from analytics.web import views
@@ -35,6 +37,7 @@ class Pages:
     def __init__(self, settings: Settings, base: str) -> None:
         self.settings, self.base = settings, base
         self.published = Published(settings)
+        self.reader = Reader(settings, self.published.rows, Documents(settings))
         self.boards = load_dashboards()
         self.cards: dict[str, Card] = {card.key: card for board in self.boards for card in board.cards}
 
@@ -43,7 +46,7 @@ class Pages:
     def frame(self, current: str, title: str, facts: Facts | None = None) -> dict[str, Any]:
         """What stands above and below every page."""
         tabs = [("", "Home"), *((f"dashboards/{board.key}", board.title) for board in self.boards)]
-        tabs += [("compare", "Compare"), ("runs", "Runs")]
+        tabs += [("sessions", "Sessions"), ("edits", "Edits"), ("compare", "Compare"), ("runs", "Runs")]
         return {
             "title": title,
             "base": self.base,

@@ -1,0 +1,71 @@
+"""What the functions of this room read from: the published marts, and the texts of the raw layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from analytics.sessions.documents import Documents
+from analytics.settings import Settings
+from analytics.warehouse.marts import reading
+
+Row = dict[str, Any]
+
+
+class Reader:
+    """Marts and texts.
+
+    Args:
+        settings: where both are, and whether texts may be shown (`SHOW_TEXT`).
+        rows: runs SQL over the marts with named parameters and gives the rows by column name.
+        documents: the texts.
+    """
+
+    def __init__(self, settings: Settings, rows: Callable[..., list[Row]], documents: Documents) -> None:
+        self.settings, self.rows, self.documents = settings, rows, documents
+        self._days: tuple[str, dict[str, dict[date, int]]] = ("", {})
+
+    @property
+    def shows_text(self) -> bool:
+        """Whether texts of conversations may be shown."""
+        return self.settings.show_text
+
+    @property
+    def version(self) -> str:
+        """The version that is published now."""
+        return str(self.settings.published_path.resolve())
+
+    def days(self) -> dict[str, dict[date, int]]:
+        """Entries by session and the day of the raw layer that they are stored under; read once a version."""
+        version = self.version
+        if self._days[0] != version:
+            found: dict[str, dict[date, int]] = {}
+            for row in self.rows(
+                """
+                select entries.session_id, documents.date, count(*) as entry_count
+                from staging.stg_entries as entries
+                inner join raw.conversations as documents on entries.document_id = documents._id
+                where entries.session_id is not null
+                group by 1, 2
+                """
+            ):
+                found.setdefault(row["session_id"], {})[row["date"]] = row["entry_count"]
+            self._days = (version, found)
+        return self._days[1]
+
+
+@contextmanager
+def open_reader(settings: Settings) -> Iterator[Reader]:
+    """A reader for a terminal or a notebook.
+
+    Raises:
+        AnalyticsError: nothing is published yet, or by a version with other marts.
+    """
+    with reading(settings) as connection:
+
+        def rows(sql: str, parameters: Row | None = None) -> list[Row]:
+            return connection.execute(sql, parameters or {}).to_arrow_table().to_pylist()
+
+        yield Reader(settings, rows, Documents(settings))
