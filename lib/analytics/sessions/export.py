@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from analytics.common import formats
 from analytics.common.page import page
+from analytics.common.text import clean
 from analytics.sessions.model import ANSWER, NOTICE, PROMPT, THINKING, TOOL, Branch, Response, Step, Timeline, Turn
 
 _STYLE = """
@@ -55,7 +56,8 @@ def _markdown_steps(steps: list[Step], turns: dict[int, Turn], timezone: str, le
                 yield f"\n*Thinking* {at}{_plain(_used(step.response))}\n\n{_quote(step.text)}"
         elif step.kind == TOOL and step.call is not None:
             took = f", {formats.show('ms', step.call.duration_ms)}" if step.call.duration_ms is not None else ""
-            yield f"\n**{_plain(step.call.name)}** {at}: {step.call.status or 'unknown'}{took}{_plain(_used(step.response))}\n"
+            outcome = f"{step.call.status or 'unknown'}{took}{_plain(_used(step.response))}"
+            yield f"\n**{_plain(step.call.name)}** {at}: {outcome}\n"
             for name, text in (
                 ("diff" if step.call.diff else "", "\n".join(step.call.diff) or step.call.arguments),
                 ("", step.call.result),
@@ -69,7 +71,7 @@ def _markdown_steps(steps: list[Step], turns: dict[int, Turn], timezone: str, le
         if step.branch is not None:
             yield f"\n{'#' * min(6, level + 1)} Sub-agent: {_plain(branch_line(step.branch))}\n"
             yield from _markdown_steps(step.branch.steps, {}, timezone, level + 2)
-            yield f"\n*End of sub-agent {_plain(step.branch.agent_id)}*\n"
+            yield f"\n*End of sub-agent {_plain(clean(step.branch.agent_id))}*\n"
 
 
 def as_html(timeline: Timeline, timezone: str) -> str:
@@ -118,7 +120,7 @@ def facts(timeline: Timeline, timezone: str) -> list[tuple[str, str]]:
     bound = "≥" if row["lower_bound_response_count"] and row["cost_usd"] is not None else ""
     parts = ", ".join(f"{name} {formats.usd(float(usd))}" for name, usd in (timeline.parts or {}).items())
     told = [
-        ("Session", str(row["session_id"])),
+        ("Session", clean(timeline.session_id)),
         ("Project", str(row["project_path"] or row["project_label"])),
         ("Branch", str(row["git_branch"] or "")),
         ("Machine", str(row["machine"] or "")),
@@ -142,11 +144,11 @@ def turn_line(turn: Turn) -> str:
 def branch_line(branch: Branch) -> str:
     """What a sub-agent was and cost."""
     cost = formats.show("usd", branch.cost_usd)
-    return f"{branch.agent_type or branch.agent_id}, {branch.response_count:,} responses, {cost}"
+    return f"{branch.agent_type or clean(branch.agent_id)}, {branch.response_count:,} responses, {cost}"
 
 
 def _title(timeline: Timeline) -> str:
-    return " ".join(str(timeline.session["title"] or f"Session {timeline.session_id}").split())
+    return " ".join(str(timeline.session["title"] or f"Session {clean(timeline.session_id)}").split())
 
 
 def _used(response: Response | None) -> str:

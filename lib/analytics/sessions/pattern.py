@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-_SHORT = {'"': '"', "\\": "\\\\", "/": "/"}
+_SHORT = ('"', "\\", "/")
 _SPACE = (
     r"(?: |\\[nrtfb]|\\u00[0-2][0-9a-f]|\\u[23]0[0-9a-f][0-9a-f]"
     r"|[\x{00a0}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{3000}])+"
@@ -35,7 +35,7 @@ def _written(char: str) -> str:
         return char
     ways = [_literal(char)] if char not in ('"', "\\") else []
     if char in _SHORT:
-        ways.append(r"\\" + re.escape(_SHORT[char]))
+        ways.append(r"\\" + re.escape(char))
     ways += [_escape(form) for form in dict.fromkeys((char, char.lower(), char.upper())) if not form.isascii()]
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import defaultdict
@@ -119,9 +120,13 @@ def search(reader: Reader, query: Query, *, seconds: float = SECONDS) -> Result:
     while place < len(ordered) and len(result.rows) < HITS:
         chunk, days, entries = _chunk(reader, ordered, place, query)
         said: dict[str, list[Hit]] = {}
-        ended = False
         if reader.shows_text:
-            said, ended = _said(reader, query.text, {row["session_id"] for row in chunk}, days, deadline)
+            # the first part is looked through to its end: going on leads further each time
+            until = deadline if place > query.start else math.inf
+            said, ended = _said(reader, query.text, {row["session_id"] for row in chunk}, days, until)
+            if ended:
+                result.is_cut = True
+                break
             result.entries += entries
         standing = _standing(reader, said)
         for number, row in enumerate(chunk):
@@ -134,7 +139,7 @@ def search(reader: Reader, query: Query, *, seconds: float = SECONDS) -> Result:
                     break
         else:
             place += len(chunk)
-        if ended or time.monotonic() > deadline:
+        if time.monotonic() > deadline:
             result.is_cut = len(result.rows) < HITS and place < len(ordered)
             break
     result.next = place if place < len(ordered) else None
@@ -223,8 +228,8 @@ def _files(reader: Reader, text: str) -> dict[str, Hit]:
 
 
 def _best_of(named: Hit | None, said: Hit | None, file: Hit | None) -> Hit | None:
-    """What a session is called, then what people said, then a file, then what tools said."""
-    if named is None and said is not None and said.where in ("prompt", "answer"):
+    """What was said in words, then what the session is called, then a file, then what tools said."""
+    if said is not None and said.where in ("prompt", "answer"):
         return said
     return named or file or said
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from analytics.common.text import clean
 from analytics.sessions.model import ANSWER, NOTICE, PROMPT, TOOL, Branch, Row, Step
 
 # A tool may run this long without a line being written; after that nobody is at work any more.
@@ -68,8 +69,9 @@ def tool_seconds(calls: Iterable[Row]) -> list[tuple[str, int, float]]:
     counts: dict[str, int] = defaultdict(int)
     seconds: dict[str, float] = defaultdict(float)
     for row in calls:
-        counts[row["tool_name"]] += 1
-        seconds[row["tool_name"]] += float(row["duration_ms"] or 0) / 1000
+        name = clean(row["tool_name"] or "")
+        counts[name] += 1
+        seconds[name] += float(row["duration_ms"] or 0) / 1000
     return sorted(((name, counts[name], seconds[name]) for name in counts), key=lambda item: (-item[2], item[0]))
 
 

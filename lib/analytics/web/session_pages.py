@@ -140,10 +140,10 @@ class _Kept:
     """The timelines looked at last, of the version that is published."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], Timeline] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, bool], Timeline] = OrderedDict()
 
     def get(self, pages: Pages, session_id: str) -> Timeline:
-        key = (pages.reader.version, session_id)
+        key = (pages.reader.version, session_id, pages.reader.shows_text)
         if (found := self._kept.get(key)) is None:
             try:
                 found = timeline(pages.reader, session_id)

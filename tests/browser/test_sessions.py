@@ -1,13 +1,15 @@
-"""Sessions as functions: without these a search could miss what a line writes as `\\u00fc`, a timeline could lose a
-response's cost or show another session's copy, and hidden text could still be read."""
+"""Sessions as functions and as pages: without these a search could miss what a line writes as `\\u00fc`, a timeline
+could lose a response's cost or show another session's copy, and hidden text could still be read."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import session_data
@@ -19,11 +21,22 @@ from analytics.sessions.reader import Reader, open_reader
 from analytics.sessions.search import Query, search
 from analytics.sessions.timeline import NoSession, timeline
 from analytics.settings import Settings
+from analytics.web import session_pages
+from analytics.web.pages import Pages
+from analytics.web.templates import environment
+from playwright.sync_api import Browser, expect
+from web_server import TOKEN, WebServer
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return session_data.build(tmp_path_factory.mktemp("sessions"))
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[WebServer]:
+    with WebServer(settings.data_dir) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +102,17 @@ def test_a_search_is_narrowed_and_reads_only_those_days(reader: Reader, monkeypa
     assert read == {day}
 
 
-def test_a_search_goes_on_where_the_time_was_over(reader: Reader) -> None:
-    cut = search(reader, Query(text="kaboom"), seconds=0)
-    assert (cut.rows, cut.is_cut) == ([], True)
-    assert cut.next is not None
+def test_a_search_goes_on_where_the_time_was_over(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analytics.sessions.search.CHUNK_ENTRIES", 1)
+    found, parts, start = [], 0, 0
+    while start is not None:
+        part = search(reader, Query(text="kaboom", start=start), seconds=0)
+        found += [item.session["session_id"] for item in part.rows]
+        parts += 1
+        assert part.is_cut == (part.next is not None)
+        start = part.next
+    assert parts > 3
+    assert found == ["work"]
 
 
 def test_a_list_sorts_and_pages(reader: Reader) -> None:
@@ -182,3 +202,111 @@ def test_recent_edits_lead_to_the_call(reader: Reader) -> None:
     (edit,) = recent_edits(reader, text="CART")
     assert (edit["file_path"], edit["tool_use_id"], edit["session_id"]) == ("/home/ada/app/shop/cart.py", "t1", "work")
     assert (edit["lines_added"], edit["lines_removed"], edit["change_count"]) == (1, 1, 1)
+
+
+# Pages
+
+
+@pytest.mark.browser
+def test_a_session_is_read_from_the_list_to_the_sub_agent(browser: Browser, server: WebServer) -> None:
+    page = browser.new_context(viewport={"width": 1280, "height": 700}).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{server.base}sessions?token={TOKEN}")
+    page.get_by_role("link", name="Mend the cart").click()
+    expect(page.locator("h1")).to_have_text("Mend the cart")
+    assert page.locator(".step.prompt .said").all_inner_texts() == [
+        'say "hello world" in\ntwo lines',
+        "now look around",
+    ]
+    page.locator("summary", has_text="Edit").click()
+    assert page.locator(".diff .plus").inner_text() == "+total = 2"
+    page.locator("details.branch > summary").click()
+    expect(page.locator("details.branch .said")).to_have_text("The quince is in the cellar")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator(".step.current .said")).to_have_text("now look around")
+    page.fill("#find", "KABOOM")
+    page.locator("ol.found a").click()
+    page.wait_for_url("**#here")
+    assert "kaboom" in page.locator("#here pre").last.inner_text()
+    page.locator("ol.dear a").first.click()
+    expect(page.locator("#here .said")).to_have_text("now look around")
+    page.locator("#focus").click()
+    expect(page.locator("ol.timeline > .step")).to_have_count(4)
+    assert complaints == []
+
+
+@pytest.mark.browser
+def test_what_a_transcript_holds_stays_text(browser: Browser, server: WebServer, reader: Reader) -> None:
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: (complaints.append("dialog"), dialog.dismiss()))
+    page.goto(f"{server.base}?token={TOKEN}")
+    (hostile,) = reader.rows("select session_id from dim_sessions where session_id like 's1%'")
+    at = f"sessions/{quote(hostile['session_id'], safe='')}"
+    for path in ("sessions", "sessions?q=onerror", at, f"{at}/find?q=alert", f"{at}/steps?from=0", "edits"):
+        page.goto(server.base + path)
+        for summary in page.locator(".step summary").all()[:8]:
+            summary.click()
+        assert page.locator("main :is(img, i, script, svg[onload]), .step a[href^=javascript]").count() == 0
+        assert page.locator(":is(img, script:not([src]))").count() == 0
+        assert "\x1b" not in page.locator("main, body > *").first.inner_text()
+    assert page.locator("td", has_text="onerror").count() > 0
+    assert complaints == []
+
+
+def test_a_session_is_a_file_to_send(server: WebServer) -> None:
+    for kind, words in (("md", "> The quince is in the cellar"), ("html", "The quince is in the cellar")):
+        status, text = server.get(f"sessions/work/session.{kind}")
+        assert status == 200
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("sessions/nobody", 404, "There is no session 'nobody'"),
+        ("sessions/nobody/session.md", 404, "There is no session"),
+        ("sessions/work?turn=9", 404, "There is no turn '9': the session has 2"),
+        ("sessions/work?turn=x", 404, "There is no turn"),
+        ("sessions/work?step=x", 404, "There is no such step"),
+        ("sessions/work?call=x", 404, "There is no such tool call"),
+        ("sessions/work/steps?from=-1", 400, "is no place of a timeline"),
+        ("sessions/work/text?step=x&part=y", 404, "There is no such text"),
+        ("sessions/work/branch/x", 404, "There is no such sub-agent"),
+        ("sessions?sort=size", 400, "is no order"),
+        ("sessions?start=many", 400, "is no number of sessions"),
+        ("sessions?from=tomorrow", 400, "is no day"),
+        ("sessions?project=<img>", 404, "There is no project"),
+    ],
+)
+def test_bad_addresses_are_one_sentence(server: WebServer, path: str, status: int, said: str) -> None:
+    found, text = server.get(path)
+    assert found == status
+    assert said in html.unescape(text)
+    assert "Traceback" not in text
+
+
+def test_a_session_needs_the_token(server: WebServer) -> None:
+    for path in ("sessions", "sessions/work", "sessions/work/steps", "sessions/work/session.md", "edits"):
+        status, text = server.get(path, token=None)
+        assert status in (302, 403)
+        assert "hello" not in text
+
+
+def test_pages_of_hidden_text_have_none(settings: Settings) -> None:
+    pages = Pages(settings.model_copy(update={"show_text": False}), "/analytics/")
+    shown = {
+        "sessions.html": session_pages.sessions(pages, {}),
+        "session.html": session_pages.session(pages, "work", {}),
+        "_steps.html": session_pages.branch(pages, "work", "a1"),
+        "_find.html": session_pages.found_in(pages, "work", {"q": "kaboom"}),
+        "list.html": session_pages.edits(pages, {}),
+    }
+    for name, context in shown.items():
+        text = environment().get_template(name).render(static=str, **context)
+        for words in ("hello", "zwetschge", "quince", "Mend", "The second", "Exit code"):
+            assert words not in text
