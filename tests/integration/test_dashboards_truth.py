@@ -668,6 +668,13 @@ def check_failures(history: History) -> None:
             for name in first
         ],
     )
+    failing_tools = {name: tool for name, tool in history.truth.tool_facts.items() if tool.status["error"]}
+    for row in (rows := history.rows("tool_failures")):
+        tool = failing_tools[row["tool_name"]]
+        finished = tool.call_count - tool.status["pending"]
+        assert (row["error_count"], row["call_count"]) == (tool.status["error"], finished)
+        assert same(row["error_rate"], tool.status["error"] / finished)
+    assert len(rows) == min(12, len(failing_tools))
     bash = history.truth.tool_facts["Bash"]
     assert sum(found["error"] for found in programs.values()) <= bash.status["error"]
 
@@ -879,7 +886,7 @@ CHECKS: dict[Callable[[History], None], tuple[str, ...]] = {
     check_hours: ("active_hours",),
     check_days: ("shipped", "coverage"),
     check_tools: ("tools",),
-    check_failures: ("error_classes", "failing_programs"),
+    check_failures: ("error_classes", "failing_programs", "tool_failures"),
     check_response_times: ("response_time_trend",),
     check_subagents: ("subagents",),
     check_lengths: ("conversation_lengths",),

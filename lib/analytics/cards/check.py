@@ -127,7 +127,7 @@ def _named(view: dict[str, Any]) -> list[str]:
     """The columns that a card's settings speak of."""
     names = [view[word] for word in ("x", "series", "value", "date") if word in view]
     names += [name for word in ("y", "bars") for name in view.get(word, ())]
-    return names + list((view.get("heat") or {}).values())
+    return names + [name for word in ("heat", "dots") for name in (view.get(word) or {}).values()]
 
 
 def _same_titles(boards: tuple[model.Dashboard, ...]) -> list[str]:

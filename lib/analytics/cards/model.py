@@ -44,7 +44,7 @@ _TAG = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 _DEFINITION = re.compile(r"docs/how-we-count\.md#[a-z0-9-—–]+|marts\.[a-z_0-9]+(\.[a-z_0-9]+)?")
 _CARD_WORDS = {
     "key", "title", "description", "display", "place", "definition", "columns", "x", "y", "series", "stack",
-    "scale", "zero", "value", "date", "good", "heat", "strip", "bars", "wrap",
+    "scale", "zero", "value", "date", "good", "heat", "dots", "strip", "bars", "wrap",
 }  # fmt: skip
 
 

@@ -91,8 +91,12 @@ def month(value: date) -> str:
 def label(value: str) -> str:
     """A name that code gave, as people write it: `cancelled_parallel_call` is `cancelled parallel call`.
 
-    Only words of lower case letters and underscores are touched: others are somebody's own name.
+    A tool of an MCP server stands behind its server: `mcp__github__list_issues` is `github: list_issues`. Only words of
+    lower case letters and underscores are touched: others are somebody's own name.
     """
+    server, _, tool = value.removeprefix("mcp__").partition("__")
+    if value.startswith("mcp__") and server and tool:
+        return f"{server}: {tool}"
     return value.replace("_", " ") if value.replace("_", "").isalpha() and value.islower() and "_" in value else value
 
 

@@ -24,7 +24,7 @@ def visualization_settings(card: Card) -> dict[str, Any]:
     columns = {}
     for column in card.columns:
         style = {"column_title": column.title, **FORMATS[column.format]}
-        if column.name in view.get("bars", ()):
+        if column.name in view.get("bars", ()) or column.name == view.get("dots", {}).get("share"):
             style["show_mini_bar"] = True
         if view.get("wrap") and column.format == "text":
             style["text_wrapping"] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -113,6 +114,20 @@ def _on_paper(value: Any) -> Any:
 
 
 Links = Callable[..., "str | None"]
+# What Metabase needs two series for: it adds up rows of one. Here both signs have one colour.
+_SIGNS = re.compile(r", (added|removed)$")
+
+
+def _series_name(name: str) -> str:
+    return _SIGNS.sub("", name)
+
+
+def _total(style: str, values: Sequence[float]) -> str:
+    """The sum, or the sums of both signs: their difference would say nothing."""
+    signs = [sum(value for value in values if value > 0), sum(value for value in values if value < 0)]
+    if all(signs):
+        return f"+{formats.show(style, signs[0])} {formats.show(style, signs[1])}"
+    return formats.show(style, sum(values))
 
 
 def time_chart(
@@ -134,7 +149,7 @@ def time_chart(
     points = [
         {
             "day": row[x],
-            "series": clean(formats.label(str(row[by]))) if by else columns[name].title,
+            "series": _series_name(clean(formats.label(str(row[by])))) if by else columns[name].title,
             "word": str(row[by]) if by else None,
             "y": float(row[name]),
         }
@@ -149,13 +164,12 @@ def time_chart(
     stacked = bars and card.view.get("stack") == "stacked"
     points, names = _grouped(points, by is not None, can_add=stacked)
     unit = span.unit
-    totals = {name: sum(point["y"] for point in points if point["series"] == name) for name in names}
     words = {point["series"]: point["word"] for point in points}
     legend = tuple(
         Series(
             name,
             colors(words[name] or name, place) if name != REST else "var(--c-other)",
-            formats.show(style, totals[name]) if stacked else "",
+            _total(style, [point["y"] for point in points if point["series"] == name]) if stacked else "",
             links(series=words[name]) if by and words[name] else None,
         )
         for place, name in enumerate(names)
@@ -206,51 +220,19 @@ def time_chart(
         mark = {
             "type": "line",
             "strokeWidth": 2,
-            "clip": True,
+            # the zeros of a logarithmic scale lie below it; a point at 100 % is not to be cut in half
+            "clip": card.view.get("scale") == "log",
             "point": {"size": 12 if len(values) > 120 else 40, "filled": True, "cursor": "pointer"},
         }
+        if _is_sparse(values):
+            mark = {"type": "point", "filled": True, "size": 60, "cursor": "pointer"}
         encoding |= {"detail": {"field": "run", "type": "nominal"}, "y": {"field": "y", "type": "quantitative", **y}}
-    return Chart(_spec(card, values, mark, encoding), legend)
+    return Chart(specification(card, values, mark, encoding), legend)
 
 
-def bar_chart(card: Card, rows: Sequence[dict[str, Any]]) -> Chart:
-    """A list of bars as a picture; pages show it as HTML."""
-    columns = {column.name: column for column in card.columns}
-    x, y = card.view["x"], card.view["y"][0]
-    values = [
-        {"name": clean(str(row[x] if row[x] is not None else "unknown"))[:60], "y": float(row[y] or 0), "place": place}
-        for place, row in enumerate(rows)
-    ]
-    encoding = {
-        "y": {
-            "field": "name",
-            "type": "nominal",
-            "sort": {"field": "place"},
-            "axis": {"title": None, "labelLimit": 260},
-        },
-        "x": {"field": "y", "type": "quantitative", "axis": {"format": formats.AXIS[columns[y].format], "title": None}},
-        "color": {"value": "var(--c0)"},
-    }
-    return Chart(_spec(card, values, {"type": "bar"}, encoding), ())
-
-
-def heat_chart(card: Card, rows: Sequence[dict[str, Any]]) -> Chart:
-    """A grid of strengths as a picture; pages show it as HTML."""
-    down, across, value = (card.view["heat"][name] for name in ("down", "across", "value"))
-    values = [
-        {"down": str(row[down]), "across": str(row[across]).zfill(2), "y": float(row[value] or 0)} for row in rows
-    ]
-    encoding = {
-        "y": {"field": "down", "type": "nominal", "sort": None, "axis": {"title": None}},
-        "x": {"field": "across", "type": "ordinal", "axis": {"title": None, "labelAngle": 0}},
-        "color": {
-            "field": "y",
-            "type": "quantitative",
-            "scale": {"type": "sqrt", "range": ["var(--line)", "var(--accent)"]},
-            "legend": None,
-        },
-    }
-    return Chart(_spec(card, values, {"type": "rect"}, encoding), ())
+def _is_sparse(values: Sequence[dict[str, Any]]) -> bool:
+    """Whether lines would be broken more often than not: dots say the same without pretending a course."""
+    return len({value["run"] for value in values}) * 2 > len(values)
 
 
 def _grouped(points: list[dict[str, Any]], by_series: bool, *, can_add: bool) -> tuple[list[dict[str, Any]], list[str]]:
@@ -355,7 +337,10 @@ def _value_axis(card: Card, style: str, values: list[dict[str, Any]]) -> dict[st
     return axis
 
 
-def _spec(card: Card, values: list[dict[str, Any]], mark: dict[str, Any], encoding: dict[str, Any]) -> dict[str, Any]:
+def specification(
+    card: Card, values: list[dict[str, Any]], mark: dict[str, Any], encoding: dict[str, Any]
+) -> dict[str, Any]:
+    """A chart in Vega-Lite's words."""
     return {
         "$schema": SCHEMA,
         "usermeta": clean(card.title),

@@ -104,7 +104,7 @@ def _expensive_days(pages: Pages, facts: Facts) -> list[dict[str, Any]]:
     most = max((float(row["cost_usd"]) for row in rows), default=0)
     return [
         {
-            "name": f"{row['date_key']:%A}, {formats.day(row['date_key'])}",
+            "name": f"{row['date_key']:%a}, {formats.day(row['date_key'])}",
             "href": f"{pages.base}dashboards/cost{Choice(preset='').address(day=row['date_key'])}",
             "share": float(row["cost_usd"]) / most,
             "cost": formats.show("usd", row["cost_usd"]),

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from analytics.cards.definitions import definition
-from analytics.cards.model import CHARTS, Card, Dashboard, load_dashboards
+from analytics.cards.model import Card, Dashboard, load_dashboards
 from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
@@ -146,7 +146,7 @@ class Pages:
             **self.frame("", card.title, facts),
             **self.filters(choice, facts, card.tags),
             "card": card,
-            "is_chart": _is_chart(card),
+            "is_chart": views.is_drawn(card),
             "scope": views.scope(card, choice, facts),
             "definition": _markdown(definition(card.definition)),
             "tests": tests_of(card.definition),
@@ -244,7 +244,7 @@ def card_slots(board: Dashboard, choice: Choice, facts: Facts) -> list[list[dict
         slot = {
             "card": card,
             "kind": _kind(card),
-            "is_chart": _is_chart(card),
+            "is_chart": views.is_drawn(card),
             "scope": views.scope(card, choice, facts),
         }
         bands.setdefault(card.place.row if card.place else 0, []).append(slot)
@@ -253,10 +253,6 @@ def card_slots(board: Dashboard, choice: Choice, facts: Facts) -> list[list[dict
 
 def _kind(card: Card) -> str:
     return "strip" if card.view.get("strip") else "scalar" if card.display in ("smartscalar", "scalar") else "plain"
-
-
-def _is_chart(card: Card) -> bool:
-    return card.display in CHARTS or "heat" in card.view
 
 
 def quoted(text: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -15,12 +15,13 @@ from analytics.cards.model import CHARTS, Card
 from analytics.cards.query import bound
 from analytics.common import formats
 from analytics.common.text import clean
-from analytics.web import charts
+from analytics.web import charts, grids
 from analytics.web.choice import Choice
 from analytics.web.published import Facts, Published
 
 ROWS_SHOWN = 15
 _LIMIT = re.compile(r"\blimit\s+(\d+)\s*$", re.IGNORECASE)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
 _BADGES = ("status", "price", "activity_status")
 _PROJECT_COLUMNS = ("project_label", "project_name", "project")
 _SCOPE = {
@@ -80,7 +81,7 @@ class Order:
 
 @dataclass
 class View:
-    """A card with its rows, for the template of its `kind`: trend, strip, table, heat, bars, chart or empty."""
+    """A card with its rows, for the template of its `kind`: trend, strip, table, heat, bars, dots, chart or empty."""
 
     card: Card
     kind: str
@@ -93,11 +94,17 @@ class View:
     chart: charts.Chart | None = None
     trend: dict[str, str] = field(default_factory=dict)
     heat: dict[str, Any] = field(default_factory=dict)
+    dots: list[grids.Dot] = field(default_factory=list)
 
     @property
     def can_be_picture(self) -> bool:
         """Whether there is a PNG of it."""
-        return self.card.display in CHARTS or "heat" in self.card.view
+        return is_drawn(self.card)
+
+
+def is_drawn(card: Card) -> bool:
+    """Whether a card is a picture of its rows: there is a table of them beside it, and a PNG."""
+    return card.display in CHARTS or "heat" in card.view or "dots" in card.view
 
 
 def result(published: Published, card: Card, choice: Choice, *, whole: bool = True) -> pa.Table:
@@ -171,16 +178,19 @@ def view(
         timezone: of instants.
     """
     order = order or Order()
-    shows_table = as_table or card.display == "table"
+    shows_table = as_table or (card.display == "table" and not is_drawn(card))
     table = result(published, card, choice, whole=shows_table)
     found = View(card, "empty", choice, order, scope=scope(card, choice, facts))
     if card.display in ("smartscalar", "scalar") and not as_table:
         found.kind, found.trend = "trend", _trend(card, table.to_pylist(), choice, facts)
     elif card.view.get("strip"):
-        found.kind, found.rows = "strip", _strip(table)
+        found.kind, found.rows = "strip", _strip(table, timezone)
+    elif "dots" in card.view and not as_table:
+        found.dots = grids.dots(card, table.to_pylist(), links.cell)
+        found.kind = "dots" if found.dots else "empty"
     elif card.view.get("heat") and not as_table:
         rows = table.to_pylist()
-        found.heat = _heat(card, rows)
+        found.heat = grids.heat(card, rows)
         found.kind = "heat" if found.heat else "empty"
     elif shows_table:
         _fill_table(found, table, links, timezone)
@@ -198,9 +208,11 @@ def chart_of(card: Card, rows: list[dict[str, Any]], choice: Choice, facts: Fact
     if not rows:
         return None
     if "heat" in card.view:
-        return charts.heat_chart(card, rows)
+        return grids.heat_chart(card, rows)
+    if "dots" in card.view:
+        return grids.dot_chart(card, rows)
     if card.display == "row":
-        return charts.bar_chart(card, rows)
+        return grids.bar_chart(card, rows)
     if card.display not in CHARTS:
         return None
     first = max(filter(None, (choice.first, facts.first_day)), default=None)
@@ -268,11 +280,14 @@ def _trend(card: Card, rows: list[dict[str, Any]], choice: Choice, facts: Facts)
     }
 
 
-def _strip(table: pa.Table) -> list[list[Cell]]:
+def _strip(table: pa.Table, timezone: str) -> list[list[Cell]]:
     found = []
     for row in table.to_pylist():
         what, now, status = list(row.values())[:3]
-        found.append([Cell(clean(str(what))), Cell(clean(str(now)), badge="warn" if status == "warn" else "")])
+        said = clean(str(now))
+        if _INSTANT.fullmatch(said):
+            said = formats.instant(datetime.strptime(said, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC), timezone)
+        found.append([Cell(clean(str(what))), Cell(said, badge="warn" if status == "warn" else "")])
     return found
 
 
@@ -345,36 +360,6 @@ def _search(table: pa.Table, names: list[str], text: str) -> pa.Table:
             hit = pc.fill_null(pc.match_substring(table[name], text, ignore_case=True), False)
             found = hit if found is None else pc.or_(found, hit)
     return table if found is None else table.filter(found)
-
-
-def _heat(card: Card, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A grid: columns, and rows of (name, cells of share and title). Square roots keep quiet hours visible."""
-    down, across, value = (card.view["heat"][name] for name in ("down", "across", "value"))
-    most = max((float(row[value] or 0) for row in rows), default=0)
-    if not most:
-        return {}
-    what = {column.name: column.title for column in card.columns}[value].lower()
-    tops, lefts = (list(dict.fromkeys(row[name] for row in rows)) for name in (across, down))
-    cells = {(row[down], row[across]): float(row[value] or 0) for row in rows}
-    return {
-        "tops": [str(top) for top in tops],
-        "rows": [
-            (
-                str(left),
-                [
-                    {
-                        "share": 0.1 + 0.9 * math.sqrt(count / most) if count else 0,
-                        "count": formats.whole(count),
-                        "title": f"{left} {str(top).zfill(2)}:00 – {formats.whole(count)} {what}",
-                    }
-                    for top in tops
-                    for count in [cells.get((left, top), 0.0)]
-                ],
-            )
-            for left in lefts
-        ],
-        "most": formats.whole(most),
-    }
 
 
 def _bars(card: Card, rows: list[dict[str, Any]], links: Links) -> list[list[Cell]]:
