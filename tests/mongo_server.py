@@ -21,8 +21,9 @@ def free_port() -> int:
 class Server:
     """One server with a storage of its own."""
 
-    def __init__(self, storage: Path, *, cache_size: str = "256M") -> None:
+    def __init__(self, storage: Path, *options: str, cache_size: str = "256M") -> None:
         self.storage = storage
+        self.options = options
         self.cache_size = cache_size
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -37,6 +38,7 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-m", "secantus", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--storage-path", str(self.storage), "--cache-size", self.cache_size, "--log-level", "WARNING"]
+        command += self.options
         self.process = subprocess.Popen(command, cwd=self.storage.parent, stderr=subprocess.DEVNULL)
         with self.client() as client:
             client.admin.command("ping")

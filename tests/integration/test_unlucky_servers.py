@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from analytics.settings import Settings
 from analytics.sources import collection
 from analytics.sources.sync import create_index, sync
 from mongo_proxy import Proxy
+from mongo_server import Server
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -132,3 +133,76 @@ def test_an_empty_or_absent_source_is_said_by_every_command(
         client[database]["conversations"].insert_one(document(1))
     for _ in range(2):
         assert "no documents" not in str(extract(server, progress=False))
+
+
+@pytest.fixture(scope="module")
+def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with users (`owner`, `reader`), which can be told to fail."""
+    server = Server(tmp_path_factory.mktemp("strict") / "storage", "--enable-test-commands")
+    with server:
+        with server.client() as client:
+            client.admin.command("createUser", "owner", pwd="topsecret", roles=["root"])
+            for name in ("read_only", "refusing"):
+                client[name].command("createUser", "reader", pwd="topsecret", roles=["read"])
+        assert server.process is not None
+        server.process.terminate()  # a killed one would forget its users
+        server.process.wait()
+        server.options = (*server.options, "--auth")
+        server.start()
+        yield server
+
+
+def as_user(server: Server, user: str, password: str = "topsecret", source: str = "admin") -> str:
+    return f"mongodb://{user}:{password}@127.0.0.1:{server.port}/?directConnection=true&authSource={source}"
+
+
+def test_a_user_who_may_only_read_can_extract_and_not_sync(
+    make_settings: Make, strict_server: Server, write_transcript: Any
+) -> None:
+    write_transcript("-p/a.jsonl", *[document(n) for n in range(20)])
+    owner = make_settings(mongo_uri=as_user(strict_server, "owner"), mongo_db="read_only")
+    assert sync(owner, progress=False).documents_inserted == 20
+    reader = make_settings(mongo_uri=as_user(strict_server, "reader", source="read_only"), mongo_db="read_only")
+    assert extract(reader, progress=False).documents_stored == 20
+    assert not extract(reader, progress=False, full_backfill=True).is_new
+    write_transcript("-p/b.jsonl", *[document(n) for n in range(20, 40)])
+    for refused in (lambda: sync(reader, progress=False), lambda: create_index(reader)):
+        with pytest.raises(SourceUnavailableError, match=r"cannot be written: .*check user, password") as caught:
+            refused()
+        assert "topsecret" not in str(caught.value)
+    # nothing was lost by trying
+    assert sync(owner, progress=False).documents_inserted == 20
+
+
+@pytest.mark.parametrize("user", ["reader:wrong@", "nobody:wrong@", ""])
+def test_a_wrong_password_and_no_user_are_one_line(make_settings: Make, strict_server: Server, user: str) -> None:
+    uri = f"mongodb://{user}127.0.0.1:{strict_server.port}/?directConnection=true"
+    with pytest.raises(SourceUnavailableError, match=r"cannot be read: .*check user, password and rights") as caught:
+        extract(make_settings(mongo_uri=uri), progress=False)
+    assert "wrong" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [1, 8, 14031], ids=["internal-error", "unknown-error", "disk-full"])
+def test_a_server_that_takes_no_document_makes_no_dead_letters(
+    make_settings: Make, strict_server: Server, write_transcript: Any, code: int
+) -> None:
+    settings = make_settings(mongo_uri=as_user(strict_server, "owner"), mongo_db="refusing")
+    write_transcript(f"-p/{code}.jsonl", *[document(code * 100 + n) for n in range(20)])
+    fail = {"failCommands": ["insert"], "errorCode": code}
+    with MongoClient(as_user(strict_server, "owner")) as client:
+        client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=fail)
+        try:
+            with pytest.raises(SourceUnavailableError, match="cannot be written"):
+                sync(settings, progress=False)
+        finally:
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
+    result = sync(settings, progress=False)
+    assert (result.documents_inserted, result.dead_letters) == (20, 0)
+
+
+def test_a_time_limit_in_the_uri_is_meant(make_settings: Make, mongo_server: Any) -> None:
+    with collection.connect(f"{mongo_server.uri}&socketTimeoutMS=600000") as client:
+        assert client.options.pool_options.socket_timeout == 600
+    with collection.connect(mongo_server.uri) as client:
+        assert client.options.pool_options.socket_timeout == collection.SOCKET_TIMEOUT_MS / 1000

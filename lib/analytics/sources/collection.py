@@ -37,7 +37,7 @@ from analytics.sources.bson_json import CODEC, id_text
 logger = logging.getLogger(__name__)
 
 SERVER_SELECTION_MS = 5000
-# No answer within this long counts as a dead server: the query starts again.
+# No answer within this long counts as a dead server: the query starts again. `socketTimeoutMS` in the URI wins.
 SOCKET_TIMEOUT_MS = 120_000
 RETRIES = 5
 
@@ -65,15 +65,20 @@ def connect(uri: str, *, server_selection_ms: int = SERVER_SELECTION_MS) -> Mong
         SourceUnavailableError: nothing answers, or it refuses these credentials; the password is masked.
     """
     shown = mask_uri(uri)
+    patience: dict[str, Any] = {
+        "serverSelectionTimeoutMS": server_selection_ms,
+        "connectTimeoutMS": server_selection_ms,
+        "socketTimeoutMS": SOCKET_TIMEOUT_MS,
+    }
+    # what stands in the URI is meant
+    patience = {name: value for name, value in patience.items() if f"{name}=".lower() not in uri.lower()}
     try:
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("always")
             client: MongoClient[Any] = MongoClient(
                 uri,
-                serverSelectionTimeoutMS=server_selection_ms,
-                connectTimeoutMS=server_selection_ms,
-                socketTimeoutMS=SOCKET_TIMEOUT_MS,
                 appname="claude-analytics",
+                **patience,
             )
     except (InvalidURI, ConfigurationError, ValueError, OSError) as error:
         raise ConfigError(f"MONGO_URI={shown}: {_one_line(error)}") from None

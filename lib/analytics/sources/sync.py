@@ -42,8 +42,10 @@ INSERT_BYTES = 4 * 2**20
 INSERT_DOCUMENTS = 1000
 
 _DUPLICATE_KEY = 11000
-# Failures that say nothing about the documents: unauthorized, authentication failed, not primary.
-_NOT_THE_DOCUMENT = {13, 18, 10107, 13435}
+# Failures that are not about a document: no rights, not primary, no such command, no space or quota left.
+_NOT_THE_DOCUMENT = {13, 18, 20, 59, 115, 8000, 10107, 13435, 14031}
+# Failures that may be about either: an internal error, an unknown one, something that is not implemented.
+_UNCLEAR = {None, 1, 8, 96, 238}
 
 logger = logging.getLogger(__name__)
 
@@ -305,17 +307,30 @@ class _Document:
 
 
 def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[int, list[DeadLetter]]:
-    """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there."""
+    """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there.
+
+    Raises:
+        PyMongoError: it is the server: it does not answer, or takes none of them and says nothing about any.
+    """
+    inserted, refused = _insert_each(collection, documents)
+    if len(refused) == len(documents) and all(getattr(error, "code", 0) in _UNCLEAR for _, error in refused):
+        raise refused[0][1]
+    return inserted, [item.dead_letter(f"refused by MongoDB: {error}"[:500]) for item, error in refused]
+
+
+def _insert_each(
+    collection: Collection[Any], documents: list[_Document]
+) -> tuple[int, list[tuple[_Document, Exception]]]:
     try:
         collection.insert_many([RawBSONDocument(item.encoded) for item in documents], ordered=False)
         return len(documents), []
-    except BulkWriteError as error:
-        failed = [
-            documents[item["index"]].dead_letter(f"refused by MongoDB: {item['errmsg']}"[:500])
-            for item in error.details["writeErrors"]
-            if item["code"] != _DUPLICATE_KEY
-        ]
-        return error.details["nInserted"], failed
+    except BulkWriteError as bulk:
+        errors = [item for item in bulk.details["writeErrors"] if item["code"] != _DUPLICATE_KEY]
+        refused = [(documents[item["index"]], OperationFailure(item["errmsg"], item["code"])) for item in errors]
+        for _, failure in refused:
+            if failure.code in _NOT_THE_DOCUMENT:
+                raise failure from None
+        return bulk.details["nInserted"], [*refused]
     except (OperationFailure, DocumentTooLarge, InvalidBSON, AutoReconnect) as error:
         if isinstance(error, OperationFailure) and error.code in _NOT_THE_DOCUMENT:
             raise
@@ -324,11 +339,11 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
             collection.database.client.admin.command("ping")
         # Something in this lot is refused as a whole: find out which document it is.
         if len(documents) == 1:
-            return 0, [documents[0].dead_letter(f"refused by MongoDB: {error}"[:500])]
+            return 0, [(documents[0], error)]
         middle = len(documents) // 2
-        first, first_failed = _insert(collection, documents[:middle])
-        second, second_failed = _insert(collection, documents[middle:])
-        return first + second, first_failed + second_failed
+        first, first_refused = _insert_each(collection, documents[:middle])
+        second, second_refused = _insert_each(collection, documents[middle:])
+        return first + second, first_refused + second_refused
 
 
 def create_index(settings: Settings) -> str:
