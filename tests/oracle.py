@@ -6,7 +6,6 @@ UTC, tokens are tuples in the order of TOKENS, costs are exact Decimals (None: n
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import re
@@ -20,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
-PRICE_LIST = Path(__file__).resolve().parents[1] / "dbt" / "seeds" / "model_pricing.csv"
 TOKENS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 FILE_TOOLS = ("Read", "Write", "Edit", "MultiEdit", "NotebookEdit")
 ACTIVE_GAP = timedelta(minutes=5)
@@ -49,12 +47,21 @@ class Entry:
     agent_id: str | None
     message: Json  # a dict, or what a broken line has instead
     tool_result: Json
+    inner: dict[str, Json]  # the entry's own fields
     document: dict[str, Json]  # the whole document; the outer one of an embedded entry
+    own_key: str = ""  # of the line itself: a forked line's `key` is that of the line it was forked from
+    is_forked: bool = False
+    is_standing: bool = True
+
+    @property
+    def where(self) -> str:
+        """File and line, for people."""
+        return f"{self.source_file}:{self.line + 1}"
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """The earliest copy stands, then the smallest session, then the smallest file."""
-        return (self.at or LAST, self.session_id or "", self.source_file, self.line)
+        """What was not forked stands, then the earliest copy, then the smallest session, then the smallest file."""
+        return (self.is_forked, self.at or LAST, self.session_id or "", self.source_file, self.line)
 
     @property
     def content(self) -> Json:
@@ -86,6 +93,7 @@ class Message:
     is_lower_bound: bool = False
     is_fast: bool = False
     calls: int = 0
+    where: str = ""  # file and line of its (first) entry
 
     @property
     def is_prompt(self) -> bool:
@@ -112,6 +120,8 @@ class ToolCall:
     is_commit: bool
     is_pull_request: bool
     is_retry_followed: bool = False
+    where: str = ""
+    written: str | None = None  # what a Write did, as its result's text says
 
     @property
     def duration_ms(self) -> int | None:
@@ -132,8 +142,8 @@ class FileOperation:
     call: ToolCall
     path: str | None
     operation: str
-    added: int
-    removed: int
+    added: int | None  # None: nothing says how many
+    removed: int | None
 
 
 @dataclass
@@ -171,7 +181,7 @@ class Recount:
 
     @cached_property
     def responses(self) -> list[Message]:
-        return [message for message in self.messages if message.kind == "response"]
+        return [message for message in self.messages if message.kind in ("response", "advisor")]
 
     @cached_property
     def prompts(self) -> list[Message]:
@@ -206,8 +216,8 @@ class Recount:
             "tools": dict(Counter(call.tool for call in self.calls).most_common()),
             "status": dict(Counter(call.status for call in self.calls)),
             "file_operations": len(self.file_operations),
-            "lines_added": sum(operation.added for operation in self.file_operations),
-            "lines_removed": sum(operation.removed for operation in self.file_operations),
+            "lines_added": sum(operation.added or 0 for operation in self.file_operations),
+            "lines_removed": sum(operation.removed or 0 for operation in self.file_operations),
         }
 
 
@@ -219,37 +229,48 @@ def _four_kinds(messages: Iterable[Message]) -> dict[str, int]:
 # Reading
 
 
-def documents_of(line: bytes) -> list[dict[str, Json]] | None:
-    """The JSON objects of a line: one, seldom several glued together. None when it is anything else."""
-    text = line.strip(b"\0 \t\r").decode("utf-8", "replace")
-    found = []
+def documents_of(line: bytes) -> tuple[list[dict[str, Json]], bool]:
+    """The JSON objects of a line, and whether something in it is none: one as a rule, several glued, a torn head."""
+    text = line.removeprefix(b"\xef\xbb\xbf").strip(b"\0 \t\r").decode("utf-8", "replace")
+    found: list[dict[str, Json]] = []
+    is_torn = not text
     at = 0
-    try:
-        while at < len(text):
-            document, at = json.JSONDecoder().raw_decode(text, at)
+    while at < len(text):
+        try:
+            document, end = json.JSONDecoder().raw_decode(text, at)
             if not isinstance(document, dict):
-                return None
-            found.append(document)
-            while at < len(text) and text[at] in " \t\r\0":
-                at += 1
-    except (ValueError, RecursionError):
-        return None
-    return found or None
+                raise ValueError("no object")
+        except (ValueError, RecursionError):
+            is_torn = True
+            # a whole entry can be glued behind a torn one
+            starts = [place for place in (text.find(start, at + 1) for start in ENTRY_STARTS) if place > 0]
+            if not starts:
+                break
+            at = min(starts)
+            continue
+        found.append(document)
+        at = end
+        while at < len(text) and text[at] in " \t\r\0":
+            at += 1
+    return found, is_torn
+
+
+ENTRY_STARTS = ('{"parentUuid"', '{"type"')
 
 
 def read_entries(projects: Path, recount: Recount) -> Iterator[Entry]:
     """All copies of all entries; counts documents and malformed lines."""
     for path in sorted(projects.rglob("*.jsonl")):
+        if path.name == "journal.jsonl" and "workflows" in path.parts:
+            continue  # what a workflow notes of itself
         source_file = path.relative_to(projects).as_posix()
         lines = path.read_bytes().split(b"\n")
         for number, line in enumerate(lines):
             if not line.strip():
                 continue
-            documents = documents_of(line)
-            if documents is None:
-                # half a line at the end is still being written
-                recount.malformed += number < len(lines) - 1
-                continue
+            documents, is_torn = documents_of(line)
+            # half a line at the end is still being written
+            recount.malformed += is_torn and number < len(lines) - 1
             for document in documents:
                 recount.documents += 1
                 yield entry_of(document, source_file, number)
@@ -272,8 +293,14 @@ def entry_of(document: dict[str, Json], source_file: str, line: int) -> Entry:
         session_id = json.dumps(session_id)
     if session_id is None and entry_type in ("user", "assistant"):
         session_id = path.stem  # a conversation line that does not say its session is its file's
+    fork = document.get("forkedFrom") if not is_embedded else None
+    fork = fork if isinstance(fork, dict) else {}
+    own_key = uuid if isinstance(uuid, str) else "content:" + json.dumps(document, sort_keys=True)
     return Entry(
-        key=uuid if isinstance(uuid, str) else "content:" + json.dumps(document, sort_keys=True),
+        key=fork.get("messageUuid") or own_key,
+        own_key=own_key,
+        is_forked=bool(fork),
+        inner=inner,
         type=entry_type if isinstance(entry_type, str) else json.dumps(entry_type),
         session_id=session_id,
         project_id=path.parts[0],
@@ -313,30 +340,55 @@ def text_of(content: Json) -> str:
 def kind_of_user_entry(entry: Entry) -> str:
     """message_kind. What Claude Code marks decides first, then how the text begins."""
     types = {block.get("type") for block in entry.blocks}
-    text = entry.text.lstrip()
-    origin = entry.document.get("origin")
-    origin_kind = origin.get("kind") if isinstance(origin, dict) else None
     if "tool_result" in types:
         return "tool_result"
-    if entry.document.get("isCompactSummary") is True:
+    if entry.inner.get("isCompactSummary") is True:
         return "compact_summary"
-    if entry.document.get("isMeta") is True or not (entry.text or types & {"image", "document"}):
+    if entry.inner.get("isMeta") is True or not (entry.text or types & {"image", "document"}):
         return "meta"
     if entry.is_sidechain:
         return "subagent_prompt"
-    if text.startswith("[Request interrupted by user"):
-        return "interrupt"
-    if is_slash_command(text):
-        return "slash_command"
-    if origin_kind not in (None, "human"):
+    origin = entry.document.get("origin")
+    origin_kind = origin.get("kind") if isinstance(origin, dict) else None
+    return kind_of_text(entry.text, origin_kind, entry.document.get("promptSource"))
+
+
+# How texts begin that nobody typed as a prompt.
+BEGINNINGS = [
+    ("interrupt", r"\[Request interrupted by user"),
+    ("slash_command", r"<command-(name|message)>"),
+    ("shell_command", r"<bash-input>"),
+    ("teammate_message", r"(Another Claude session sent a message:\s*)?<teammate-message\b"),
+    ("scheduled", r"<scheduled-task\b"),
+    ("channel", r"<channel\s[^>]*source="),
+    ("compact_summary", r"This session is being continued from a previous conversation"),
+    ("command_output", r"<(local-command-(stdout|stderr|caveat)|bash-(stdout|stderr)|task-notification)>"),
+    ("meta", r"<system-reminder>"),
+]
+
+
+def kind_of_text(text: str, origin: str | None, source: Json) -> str:
+    """Who wrote a text of the main chain."""
+    begins = next((kind for kind, start in BEGINNINGS if re.match(start, text.lstrip()[:300])), None)
+    if begins == "interrupt" and not text.startswith("["):
+        begins = None
+    if begins in ("interrupt", "slash_command", "shell_command"):
+        return begins
+    if origin in ("peer", "teammate"):
+        return "teammate_message"
+    if origin == "channel":
+        return "channel"
+    if origin is not None and re.search("schedul|cron", origin):
+        return "scheduled"
+    if begins in ("teammate_message", "scheduled", "channel"):
+        return begins
+    if origin not in (None, "human"):
         return "command_output"
-    if entry.document.get("promptSource") == "system":
+    if source == "system":
         return "meta"
-    if origin_kind == "human" or entry.document.get("promptSource") in ("typed", "queued"):
+    if origin == "human" or source in ("typed", "queued"):
         return "prompt"
-    if re.match("<(local-command-(stdout|stderr|caveat)|bash-(input|stdout|stderr)|task-notification)>", text):
-        return "command_output"
-    return "prompt"
+    return begins or "prompt"
 
 
 def is_slash_command(text: str) -> bool:
@@ -350,7 +402,9 @@ def user_messages(entries: list[Entry]) -> Iterator[Message]:
         if entry.type == "user" and entry.session_id:
             said[entry.session_id].add(entry.text.strip())
             kind = kind_of_user_entry(entry)
-            yield Message(entry.key, entry.session_id, kind, entry.at or LAST, entry.is_sidechain, entry.agent_id)
+            yield Message(
+                entry.key, entry.session_id, kind, entry.at or LAST, entry.is_sidechain, entry.agent_id, where=entry.where
+            )
     seen = set()
     for entry in entries:
         attachment = entry.document.get("attachment")
@@ -363,51 +417,131 @@ def user_messages(entries: list[Entry]) -> Iterator[Message]:
         if text.strip() in said[entry.session_id] or same in seen or entry.document.get("isMeta") is True:
             continue
         seen.add(same)
-        kind = "slash_command" if is_slash_command(text) else "prompt"
+        origin = entry.document.get("origin") or attachment.get("origin")
+        kind = kind_of_text(text, origin.get("kind") if isinstance(origin, dict) else None, None)
+        kind = "prompt" if kind == "interrupt" else kind
         yield Message(
-            entry.key, entry.session_id, kind, entry.at or LAST, entry.is_sidechain, entry.agent_id, is_queued=True
+            entry.key,
+            entry.session_id,
+            kind,
+            entry.at or LAST,
+            entry.is_sidechain,
+            entry.agent_id,
+            is_queued=True,
+            where=entry.where,
         )
 
 
-def response_key(entry: Entry) -> str:
-    message_id = entry.message.get("id") if isinstance(entry.message, dict) else None
-    return message_id if isinstance(message_id, str) else entry.key
+def message_id(entry: Entry) -> str | None:
+    """The id of a response; an empty one is none."""
+    given = entry.message.get("id") if isinstance(entry.message, dict) else None
+    return given.strip() or None if isinstance(given, str) else None
 
 
-def responses(copies: list[Entry], standing: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterator[Message]:
+def input_side(entry: Entry) -> tuple[int, ...]:
+    tokens = tokens_of(entry.message)
+    return (tokens[0], *tokens[2:])
+
+
+def tool_ids(entry: Entry) -> str:
+    return " ".join(str(block.get("id")) for block in entry.blocks if block.get("type") == "tool_use" and block.get("id"))
+
+
+def shared_ids(copies: list[Entry]) -> set[str]:
+    """Message ids that a proxy gives to every response: what was asked differs, and so does the request or the calls.
+
+    Seen within one session; in no session is it an id then.
+    """
+    lines: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in copies:
+        given = message_id(entry)
+        if entry.type == "assistant" and given and entry.session_id and sum(input_side(entry)):
+            if entry.message.get("model") != "<synthetic>":
+                lines[given, entry.session_id].append(entry)
+    found = set()
+    for (given, _), entries in lines.items():
+        if len({input_side(entry) for entry in entries}) < 2:
+            continue
+        requests = {entry.inner.get("requestId") or None for entry in entries}
+        calls = {tool_ids(entry) for entry in entries} - {""}
+        if len(requests - {None}) > 1 or (None in requests and len(calls) > 1):
+            found.add(given)
+    return found
+
+
+def response_key(entry: Entry, shared: set[str]) -> str:
+    """message.id; without one the entry's key; of a shared one the request, else what was asked in which session."""
+    given = message_id(entry)
+    if given is None:
+        return entry.key
+    if given not in shared:
+        return given
+    return f"{given}/{entry.inner.get('requestId') or (entry.session_id, input_side(entry))}"
+
+
+def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterator[Message]:
     """One message per API response: all lines of all files with its message.id, and the largest usage of them."""
+    shared = shared_ids(copies)
     lines: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in copies:
         if entry.type == "assistant" and isinstance(entry.message, dict) and entry.session_id:
-            lines[response_key(entry)].append(entry)
-    calls: Counter[str] = Counter()
-    for entry in standing:
-        if entry.type == "assistant":
-            calls[response_key(entry)] += sum(block.get("type") == "tool_use" for block in entry.blocks)
-    for key, copies_of_lines in lines.items():
-        first = min(copies_of_lines, key=lambda entry: entry.order)
-        largest = max(copies_of_lines, key=lambda entry: sum(tokens_of(entry.message)))
+            if "role" not in entry.message and "content" not in entry.message:
+                continue
+            if entry.is_standing or message_id(entry) not in shared:
+                lines[response_key(entry, shared)].append(entry)
+    for key, own in lines.items():
+        first = min(own, key=lambda entry: (not entry.is_standing, entry.at or LAST, entry.session_id, entry.order))
+        at = min((entry.at for entry in own if entry.at), default=LAST)
+        largest = max(own, key=lambda entry: (sum(tokens_of(entry.message)), len(advisors_of(entry))))
         model = largest.message.get("model")
-        at = first.at or LAST
-        if any(entry.message.get("model") == "<synthetic>" for entry in copies_of_lines):
-            yield Message(key, first.session_id or "", "api_error", at, first.is_sidechain, first.agent_id, model=model)
-            continue
-        tokens = tokens_of(largest.message)
-        is_fast = any(usage_of(entry.message).get("speed") == "fast" for entry in copies_of_lines)
-        yield Message(
-            key,
-            first.session_id or "",
-            "response",
-            at,
-            first.is_sidechain,
-            first.agent_id,
-            model=model,
-            tokens=tokens,
-            cost=prices.cost(model, at.astimezone(timezone).date(), tokens, is_fast),
-            is_lower_bound=all(entry.message.get("stop_reason") is None for entry in copies_of_lines),
-            is_fast=is_fast,
-            calls=calls[key],
+        message = Message(
+            key, first.session_id or "", "response", at, first.is_sidechain, first.agent_id, model=model, where=first.where
         )
+        if any(entry.message.get("model") == "<synthetic>" for entry in own):
+            failed = any(entry.inner.get("isApiErrorMessage") is True for entry in own)
+            message.kind = "api_error" if failed else "placeholder"
+            yield message
+            continue
+        day = at.astimezone(timezone).date() if at != LAST else None
+        searches = max(whole((usage_of(entry.message).get("server_tool_use") or {}).get("web_search_requests")) for entry in own)
+        geo = max((str(usage_of(entry.message).get("inference_geo") or "") for entry in own), default="")
+        tier = max((str(usage_of(entry.message).get("service_tier") or "") for entry in own), default="")
+        message.tokens = tokens_of(largest.message)
+        message.is_fast = any(usage_of(entry.message).get("speed") == "fast" for entry in own)
+        message.is_lower_bound = all(entry.message.get("stop_reason") is None for entry in own)
+        message.calls = sum(
+            block.get("type") == "tool_use" for entry in own if entry.is_standing for block in entry.blocks
+        )
+        message.cost = prices.cost(
+            model, day, message.tokens, is_fast=message.is_fast, geo=geo, tier=tier, searches=searches
+        )
+        yield message
+        for number, advisor in enumerate(advisors_of(largest), 1):
+            tokens = tokens_of({"usage": advisor})
+            advised_by = advisor.get("model") or largest.inner.get("advisorModel")
+            yield Message(
+                f"{key}#{number}",
+                first.session_id or "",
+                "advisor",
+                at,
+                first.is_sidechain,
+                first.agent_id,
+                model=advised_by,
+                tokens=tokens,
+                cost=prices.cost(advised_by, day, tokens, is_fast=False, geo=geo, tier=tier, searches=0),
+                where=first.where,
+            )
+
+
+def advisors_of(entry: Entry) -> list[dict[str, Json]]:
+    """Answers of an advisor, whose tokens stand nowhere else."""
+    items = usage_of(entry.message).get("iterations")
+    items = items if isinstance(items, list) else []
+    return [item for item in items if isinstance(item, dict) and item.get("type") == "advisor_message"]
+
+
+def whole(number: Json) -> int:
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 10**8 else 0
 
 
 def usage_of(message: dict[str, Json]) -> dict[str, Json]:
@@ -418,97 +552,209 @@ def usage_of(message: dict[str, Json]) -> dict[str, Json]:
 def tokens_of(message: dict[str, Json]) -> Tokens:
     """Tokens in the order of TOKENS; cache writes whose life is not said last five minutes."""
     usage = usage_of(message)
-    split = usage.get("cache_creation") or {}
-    writes = usage.get("cache_creation_input_tokens") or 0
-    one_hour = split.get("ephemeral_1h_input_tokens") or 0
-    five_minutes = max(writes - one_hour, split.get("ephemeral_5m_input_tokens") or 0)
+    split = usage.get("cache_creation")
+    split = split if isinstance(split, dict) else {}
+    one_hour = whole(split.get("ephemeral_1h_input_tokens"))
+    five_minutes = max(
+        whole(usage.get("cache_creation_input_tokens")) - one_hour, whole(split.get("ephemeral_5m_input_tokens"))
+    )
     return (
-        usage.get("input_tokens") or 0,
-        usage.get("output_tokens") or 0,
+        whole(usage.get("input_tokens")),
+        whole(usage.get("output_tokens")),
         five_minutes,
         one_hour,
-        usage.get("cache_read_input_tokens") or 0,
+        whole(usage.get("cache_read_input_tokens")),
     )
 
 
+# Of the whole response in fast mode; others have no such mode.
+FAST = {
+    "claude-opus-4-6": 6,
+    "claude-opus-4-7": 6,
+    "claude-opus-4-8": 2,
+    "claude-opus-5": 2,
+    "claude-opus-5-5": 2,
+    "claude-fable-5-2": 2,
+    "claude-mythos-5-2": 2,
+}
+# What the library does not know: USD per million tokens in the order of TOKENS, from and until a day.
+MORE_PRICES: list[tuple[str, str, str, int, tuple[str, ...]]] = [
+    ("claude-mythos-5", "2024-01-01", "9999-12-31", -1, ("10", "50", "12.5", "20", "1")),
+    ("claude-mythos-5-1", "2024-01-01", "9999-12-31", -1, ("10", "50", "12.5", "20", "0.25")),
+    ("claude-sonnet-5-5", "2024-01-01", "2026-10-07", -1, ("2", "10", "2.5", "4", "0.2")),
+    ("claude-sonnet-4", "2024-01-01", "2026-04-30", 200_000, ("6", "22.5", "7.5", "12", "0.6")),
+    ("claude-sonnet-4-5", "2026-04-30", "9999-12-31", -1, ("3", "15", "3.75", "6", "0.3")),
+]
+ROUTED = r"^(?:.*/)?(?P<aws>(?:(?P<region>[a-z-]+)\.)?anthropic\.)?(?P<name>[^/]+)$"
+SUFFIX = r"(\[\w+\]|@\w+|-20\d{6}|-20\d\d-\d\d-\d\d|-latest|-v\d+(:\d+)?|:(beta|thinking|extended))+$"
+
+
 class Prices:
-    """A price list: longest prefix, newest day not after the response's, band of its prompt."""
+    """List prices as genai-prices itself works them out for a response, and what the library lacks."""
 
-    def __init__(self, path: Path = PRICE_LIST) -> None:
-        with path.open() as file:
-            self.rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    def __init__(self) -> None:
+        self._unit: dict[tuple[str, date, bool], Any] = {}
 
-    def row(self, model: str | None, day: date, prompt_tokens: int) -> dict[str, str] | None:
-        """The row in force; None for a model without a price."""
-        fitting = [row for row in self.rows if model and model.startswith(row["model_prefix"])]
-        if not fitting:
+    def cost(
+        self, model: Json, day: date | None, tokens: Tokens, *, is_fast: bool, geo: str, tier: str, searches: int
+    ) -> Decimal | None:
+        """USD of a response, nine decimals; None when nobody knows."""
+        if not isinstance(model, str) or day is None or day < date(2024, 1, 1):
             return None
-        prefix = max((row["model_prefix"] for row in fitting), key=len)
-        fitting = [
-            row for row in fitting if row["model_prefix"] == prefix and date.fromisoformat(row["effective_from"]) <= day
-        ]
-        if not fitting:
+        found = re.match(ROUTED, model.strip().lower())
+        if found is None:
             return None
-        newest = max(row["effective_from"] for row in fitting)
-        fitting = [
-            row for row in fitting if row["effective_from"] == newest and int(row["prompt_tokens_over"]) < prompt_tokens
-        ]
-        return max(fitting, key=lambda row: int(row["prompt_tokens_over"]), default=None)
+        name = re.sub(SUFFIX, "", re.sub(r"(?<=\d)\.(?=\d)", "-", found["name"]))
+        # claude-4-5-sonnet is claude-sonnet-4-5, and claude-opus-4-0 is claude-opus-4
+        name = re.sub(r"^claude-([4-9](?:-\d)?)-([a-z]+)$", r"claude-\2-\1", name)
+        name = re.sub(r"^claude-([a-z]+)-(3-\d)$", r"claude-\2-\1", name)
+        name = re.sub(r"^(claude-[a-z]+-\d+)-0$", r"\1", name)
+        prompt = 0 if is_fast else tokens[0] + sum(tokens[2:])
+        usd = None
+        for more, start, until, over, prices in MORE_PRICES:
+            if name == more and start <= day.isoformat() < until and prompt > over and not found["aws"]:
+                usd = sum((Decimal(price) * count for price, count in zip(prices, tokens, strict=True)), Decimal(0))
+        if usd is None:
+            usd = self._listed(name, found, day, tokens, prompt)
+        if usd is None or (is_fast and name not in FAST):
+            return None
+        numbers = [int(number) for number in re.findall(r"\d+", name)]
+        usd *= FAST[name] if is_fast else 1
+        if name.startswith("claude") and not found["aws"] and geo == "us" and numbers >= [4, 6]:
+            usd *= Decimal("1.1")
+        if name.startswith("claude") and tier == "batch":
+            usd *= Decimal("0.5")
+        usd = usd / 1_000_000 + Decimal(searches) / 100
+        return usd.quantize(Decimal("1e-9"), ROUND_HALF_UP)
 
-    def cost(self, model: str | None, day: date, tokens: Tokens, is_fast: bool) -> Decimal | None:
-        """USD of a response, nine decimals."""
-        row = self.row(model, day, tokens[0] + sum(tokens[2:]))
-        if row is None:
+    def _listed(self, name: str, found: re.Match[str], day: date, tokens: Tokens, prompt: int) -> Decimal | None:
+        """Micro-USD by the library, for a prompt of this size."""
+        from genai_prices import Usage, calc_price
+
+        provider = "anthropic"
+        if found["aws"]:
+            provider = "aws"
+            # Bedrock's ids are matched with their date and region; any region but `global` is a regional one
+            region = "global." if found["region"] == "global" else "us." if found["region"] else ""
+            name = f"{region}anthropic.{found['name']}"
+        elif not name.startswith("claude"):
+            starts = {"gpt": "openai", "glm": "zai", "kimi": "moonshotai", "minimax": "minimax", "gemini": "google"}
+            starts |= {"deepseek": "deepseek", "grok": "x-ai"}
+            provider = next((known for start, known in starts.items() if name.startswith(start)), "")
+            name = found["name"]
+        key = (f"{provider}:{name}", day, prompt > 0)
+        if key not in self._unit:
+            at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+            try:
+                info = calc_price(Usage(), name, provider_id=provider, genai_request_timestamp=at)
+            except LookupError:
+                info = None
+            if info is not None and provider == "anthropic" and not is_same_model(name, info.model.id):
+                info = None
+            self._unit[key] = info
+        info = self._unit[key]
+        if info is None:
             return None
-        usd = sum((Decimal(row[kind]) * count for kind, count in zip(TOKENS, tokens, strict=True)), Decimal(0))
-        if is_fast:
-            usd *= Decimal(row["fast_multiplier"])
-        return (usd / 1_000_000).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+        price = info.model_price
+        fallbacks = (
+            (price.input_mtok,),
+            (price.output_mtok,),
+            (price.cache_write_mtok, price.input_mtok),
+            (price.cache_write_1h_mtok, price.cache_write_mtok, price.input_mtok),
+            (price.cache_read_mtok, price.input_mtok),
+        )
+        usd = Decimal(0)
+        for kinds, count in zip(fallbacks, tokens, strict=True):
+            chosen = next((kind for kind in kinds if kind is not None), Decimal(0))
+            if not isinstance(chosen, Decimal):  # tiers are cliffs
+                over = [tier.price for tier in chosen.tiers if prompt > tier.start]
+                chosen = over[-1] if over else chosen.base
+            usd += chosen * count
+        return usd
+
+
+def is_same_model(name: str, library_name: str) -> bool:
+    """The library knows some models by how their names begin: a point release is another model."""
+    return sorted(re.findall("[a-z]+", name)) == sorted(
+        re.findall("[a-z]+", re.sub("-(latest|0)$", "", library_name))
+    ) and re.findall(r"\d+", name) == re.findall(r"\d+", re.sub("-0$", "", library_name))
 
 
 # Tool calls
 
 
-def tool_calls(standing: list[Entry]) -> Iterator[tuple[ToolCall, Entry | None]]:
-    """Calls paired with their results by id; each with the entry its result stands in."""
-    results: dict[str, tuple[Entry, dict[str, Json]]] = {}
-    for entry in sorted(standing, key=lambda entry: entry.order):
+Block = dict[str, Json]
+
+
+def tool_calls(standing: list[Entry], shared: set[str]) -> Iterator[tuple[ToolCall, Entry | None]]:
+    """Calls paired with their results; each with the entry its result stands in."""
+    calls: dict[tuple[str, str], tuple[Entry, Block]] = {}
+    results: list[tuple[Entry, Block]] = []
+    by_time = sorted(standing, key=lambda entry: (entry.at or LAST, entry.session_id or "", entry.source_file, entry.line))
+    for entry in by_time:
         for block in entry.blocks:
-            if block.get("type") == "tool_result" and block.get("tool_use_id"):
-                results.setdefault(block["tool_use_id"], (entry, block))
-    seen = set()
-    for entry in sorted(standing, key=lambda entry: entry.order):
-        for block in entry.blocks:
-            if block.get("type") != "tool_use" or not block.get("id") or block["id"] in seen or not entry.session_id:
+            if not entry.session_id:
                 continue
-            seen.add(block["id"])
-            result_entry, result = results.get(block["id"], (None, None))
-            status = status_of(result_entry, result)
-            tool = block.get("name") or "unknown"
-            error = text_of(result.get("content")) if result else ""
-            tool_input = block["input"] if isinstance(block.get("input"), dict) else {}
-            command = tool_input.get("command") if tool in ("Bash", "PowerShell") else None
-            succeeded = status == "success" and isinstance(command, str)
-            outcome = result_entry.tool_result if result_entry and isinstance(result_entry.tool_result, dict) else {}
-            denial = result_entry.document.get("toolDenialKind") if result_entry else None
-            has_failed = status in ("error", "rejected")
-            call = ToolCall(
-                id=block["id"],
-                session_id=entry.session_id,
-                response_key=response_key(entry),
-                tool=tool,
-                input=tool_input,
-                called_at=entry.at,
-                finished_at=result_entry.at if result_entry else None,
-                status=status,
-                error_class=error_class(status, tool, error, denial) if has_failed else None,
-                is_sidechain=entry.is_sidechain,
-                agent_id=entry.agent_id,
-                spawned_agent_id=outcome.get("agentId"),
-                is_commit=succeeded and runs(command, GIT_COMMIT),
-                is_pull_request=succeeded and runs(command, PULL_REQUEST),
-            )
-            yield call, result_entry
+            if block.get("type") == "tool_use" and block.get("id"):
+                calls.setdefault((response_key(entry, shared), block["id"]), (entry, block))
+            if block.get("type") == "tool_result" and block.get("tool_use_id"):
+                results.append((entry, block))
+    used = Counter(tool_id for _, tool_id in calls)
+    found: dict[tuple[str, str], tuple[Entry, Block]] = {}
+    only = {tool_id: key for key in calls if used[tool_id := key[1]] == 1}
+    for entry, block in results:
+        tool_id = block["tool_use_id"]
+        if tool_id in only:
+            found.setdefault(only[tool_id], (entry, block))
+            continue
+        # an id that recurs: the nearest earlier call of the session and chain
+        chain = (entry.session_id, entry.is_sidechain, entry.agent_id)
+        earlier = [
+            (call.at or LAST, call.source_file, call.line, key)
+            for key, (call, _) in calls.items()
+            if key[1] == tool_id
+            and (call.session_id, call.is_sidechain, call.agent_id) == chain
+            and (call.at or LAST) <= (entry.at or LAST)
+        ]
+        if earlier:
+            found.setdefault(max(earlier)[-1], (entry, block))
+    for key, (entry, block) in calls.items():
+        result_entry, result = found.get(key, (None, None))
+        status = status_of(result_entry, result)
+        tool = block.get("name") or "unknown"
+        error = text_of(result.get("content")) if result else ""
+        tool_input = block["input"] if isinstance(block.get("input"), dict) else {}
+        command = tool_input.get("command") if tool in ("Bash", "PowerShell") else None
+        succeeded = status == "success" and isinstance(command, str)
+        outcome = result_entry.tool_result if result_entry and isinstance(result_entry.tool_result, dict) else {}
+        denial = result_entry.document.get("toolDenialKind") if result_entry else None
+        has_failed = status in ("error", "rejected")
+        call = ToolCall(
+            id=block["id"],
+            session_id=entry.session_id or "",
+            response_key=key[0],
+            tool=tool,
+            input=tool_input,
+            called_at=entry.at,
+            finished_at=result_entry.at if result_entry else None,
+            status=status,
+            error_class=error_class(status, tool, error, denial) if has_failed else None,
+            is_sidechain=entry.is_sidechain,
+            agent_id=entry.agent_id,
+            spawned_agent_id=outcome.get("agentId"),
+            is_commit=succeeded and runs(command, GIT_COMMIT),
+            is_pull_request=succeeded and runs(command, PULL_REQUEST),
+            where=entry.where,
+            written=written_by(error) if tool == "Write" else None,
+        )
+        yield call, result_entry
+
+
+def written_by(text: str) -> str | None:
+    """What a Write did, as its result says."""
+    if re.match(r"\s*File created successfully", text):
+        return "create"
+    return "overwrite" if re.match(r"\s*The file [^\n]* has been (updated|overwritten)", text) else None
 
 
 def status_of(entry: Entry | None, result: dict[str, Json] | None) -> str:
@@ -614,16 +860,26 @@ def mark_retries(calls: list[ToolCall]) -> None:
 # Files
 
 
-def file_operation(call: ToolCall, result_entry: Entry | None) -> FileOperation:
+def file_operation(call: ToolCall, result_entry: Entry | None) -> FileOperation | None:
     """What a call of a file tool did: lines of the recorded patch, or all lines of a new file."""
-    outcome = result_entry.tool_result if result_entry and isinstance(result_entry.tool_result, dict) else {}
+    outcome = result_entry.tool_result if result_entry and isinstance(result_entry.tool_result, dict) else None
     path = call.input.get("file_path") or call.input.get("notebook_path")
-    is_update = outcome.get("type") == "update"
+    if not isinstance(path, str):
+        return None
     if call.tool == "Read":
         return FileOperation(call, path, "read", 0, 0)
-    operation = "edit" if call.tool != "Write" else "overwrite" if is_update else "create"
+    operation = "edit" if call.tool != "Write" else "create"
+    if call.tool == "Write" and "overwrite" in (
+        "overwrite" if outcome and outcome.get("type") == "update" else None,
+        call.written if not (outcome and outcome.get("type")) else None,
+    ):
+        operation = "overwrite"
     if call.status != "success":
         return FileOperation(call, path, operation, 0, 0)
+    if outcome is None:  # side chains: only the text says what was done, and not how many lines were there
+        if operation == "create" and call.written == "create":
+            return FileOperation(call, path, operation, number_of_lines(call.input.get("content") or ""), 0)
+        return FileOperation(call, path, operation, None, None)
     patch = outcome.get("structuredPatch")
     lines = [line for hunk in patch if isinstance(hunk, dict) for line in hunk.get("lines") or []] if patch else []
     added = sum(line.startswith("+") for line in lines)
@@ -631,6 +887,8 @@ def file_operation(call: ToolCall, result_entry: Entry | None) -> FileOperation:
     if operation == "create" and not added and not removed:
         content = outcome.get("content") if isinstance(outcome.get("content"), str) else call.input.get("content")
         added = number_of_lines(content or "")
+    elif patch is None:
+        return FileOperation(call, path, operation, None, None)
     return FileOperation(call, path, operation, added, removed)
 
 
@@ -753,24 +1011,30 @@ def first_prompt_line(entries: list[Entry]) -> str | None:
 # Everything
 
 
-def recount(projects: Path, *, prices: Path = PRICE_LIST, timezone: str = "UTC") -> Recount:
-    """Count everything below a projects directory."""
-    found = Recount(timezone=ZoneInfo(timezone))
-    copies = list(read_entries(projects, found))
+def mark_standing(copies: list[Entry]) -> list[Entry]:
+    """One copy of every entry stands, whatever the order of arrival; returns those."""
     by_key: dict[str, Entry] = {}
     for entry in sorted(copies, key=lambda entry: entry.order):
         by_key.setdefault(entry.key, entry)
-    standing = list(by_key.values())
+    # the line a fork was made from may be a fork's itself, under a uuid of its own
+    forks = {entry.own_key for entry in copies if entry.own_key != entry.key}
+    for entry in copies:
+        entry.is_standing = by_key[entry.key] is entry and not (entry.is_forked and entry.key in forks)
+    return [entry for entry in copies if entry.is_standing]
+
+
+def recount(projects: Path, *, timezone: str = "UTC") -> Recount:
+    """Count everything below a projects directory."""
+    found = Recount(timezone=ZoneInfo(timezone))
+    copies = list(read_entries(projects, found))
+    standing = mark_standing(copies)
     found.entries = len(standing)
     found.copies = len(copies) - len(standing)
     found.sessions = sessions(copies, standing, found.timezone)
-    found.messages = [
-        *user_messages(standing),
-        *responses(copies, standing, Prices(prices), found.timezone),
-    ]
-    for call, result_entry in tool_calls(standing):
+    found.messages = [*user_messages(standing), *responses(copies, Prices(), found.timezone)]
+    for call, result_entry in tool_calls(standing, shared_ids(copies)):
         found.calls.append(call)
-        if call.tool in FILE_TOOLS:
-            found.file_operations.append(file_operation(call, result_entry))
+        if call.tool in FILE_TOOLS and (operation := file_operation(call, result_entry)):
+            found.file_operations.append(operation)
     mark_retries(found.calls)
     return found

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 from analytics.raw.envelope import invalid_rows, to_envelope
 from analytics.sources.batch import BATCH_SCHEMA
+from analytics.warehouse.prices import note_models
 
 LOADED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -86,3 +87,4 @@ def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None
             " $at::timestamptz as loaded_at, false as is_built",
             {"id": load_id, "full": full_refresh, "at": LOADED_AT},
         )
+        note_models(connection)

@@ -25,7 +25,7 @@
         Columns response_count, the five token sums, cost_usd, unpriced_response_count and lower_bound_response_count
         of a group of messages. cost_usd is null when there are responses and none has a price: missing is not zero.
     -#}
-    {%- set response = "message_kind = 'response'" -%}
+    {%- set response = "message_kind in ('response', 'advisor')" -%}
     count(*) filter (where {{ response }}) as response_count,
         {%- for tokens in token_columns() %}
         cast(coalesce(sum({{ tokens }}) filter (where {{ response }}), 0) as bigint) as {{ tokens }},

@@ -7,7 +7,7 @@
 #}
 
 {% macro usage_shape() -%}
-{"input_tokens":"BIGINT","output_tokens":"BIGINT","cache_creation_input_tokens":"BIGINT","cache_read_input_tokens":"BIGINT","cache_creation":{"ephemeral_5m_input_tokens":"BIGINT","ephemeral_1h_input_tokens":"BIGINT"},"speed":"VARCHAR"}
+{"input_tokens":"BIGINT","output_tokens":"BIGINT","cache_creation_input_tokens":"BIGINT","cache_read_input_tokens":"BIGINT","cache_creation":{"ephemeral_5m_input_tokens":"BIGINT","ephemeral_1h_input_tokens":"BIGINT"},"speed":"VARCHAR","service_tier":"VARCHAR","inference_geo":"VARCHAR","server_tool_use":{"web_search_requests":"BIGINT"},"output_tokens_details":{"thinking_tokens":"BIGINT"},"iterations":[{"type":"VARCHAR","model":"VARCHAR","input_tokens":"BIGINT","output_tokens":"BIGINT","cache_creation_input_tokens":"BIGINT","cache_read_input_tokens":"BIGINT","cache_creation":{"ephemeral_5m_input_tokens":"BIGINT","ephemeral_1h_input_tokens":"BIGINT"}}]}
 {%- endmacro %}
 
 {% macro message_shape() -%}
@@ -15,11 +15,11 @@
 {%- endmacro %}
 
 {% macro tool_result_shape() -%}
-{"type":"VARCHAR","content":"JSON","structuredPatch":[{"lines":["VARCHAR"]}],"agentId":"VARCHAR","agentType":"VARCHAR","interrupted":"BOOLEAN","toolDenialKind":"VARCHAR"}
+{"type":"VARCHAR","content":"JSON","structuredPatch":[{"lines":["VARCHAR"]}],"agentId":"VARCHAR","agentType":"VARCHAR","interrupted":"BOOLEAN","isAsync":"BOOLEAN","backgroundTaskId":"VARCHAR","toolDenialKind":"VARCHAR"}
 {%- endmacro %}
 
 {% macro entry_shape() -%}
-{"type":"VARCHAR","subtype":"VARCHAR","isMeta":"BOOLEAN","isCompactSummary":"BOOLEAN","isApiErrorMessage":"BOOLEAN","entrypoint":"VARCHAR","promptSource":"VARCHAR","origin":{"kind":"VARCHAR"},"toolDenialKind":"VARCHAR","leafUuid":"VARCHAR","summary":"VARCHAR","customTitle":"VARCHAR","aiTitle":"VARCHAR","prUrl":"VARCHAR","compactMetadata":{"trigger":"VARCHAR"},"attachment":{"type":"VARCHAR","hookName":"VARCHAR","commandMode":"VARCHAR","prompt":"JSON"},"message":{{ message_shape() }},"toolUseResult":{{ tool_result_shape() }},"data":{"type":"VARCHAR","hookName":"VARCHAR","agentId":"VARCHAR","message":{"type":"VARCHAR","uuid":"VARCHAR","timestamp":"VARCHAR","requestId":"VARCHAR","isMeta":"BOOLEAN","isCompactSummary":"BOOLEAN","isApiErrorMessage":"BOOLEAN","toolDenialKind":"VARCHAR","message":{{ message_shape() }},"toolUseResult":{{ tool_result_shape() }}}}}
+{"type":"VARCHAR","subtype":"VARCHAR","isMeta":"BOOLEAN","isCompactSummary":"BOOLEAN","isApiErrorMessage":"BOOLEAN","entrypoint":"VARCHAR","promptSource":"VARCHAR","origin":{"kind":"VARCHAR"},"toolDenialKind":"VARCHAR","leafUuid":"VARCHAR","summary":"VARCHAR","customTitle":"VARCHAR","aiTitle":"VARCHAR","prUrl":"VARCHAR","forkedFrom":{"sessionId":"VARCHAR","messageUuid":"VARCHAR"},"advisorModel":"VARCHAR","effort":"VARCHAR","attributionSkill":"VARCHAR","attributionPlugin":"VARCHAR","attributionMcpServer":"VARCHAR","error":"JSON","apiErrorStatus":"JSON","cause":{"code":"VARCHAR"},"retryAttempt":"BIGINT","maxRetries":"BIGINT","retryInMs":"DOUBLE","durationMs":"BIGINT","hookInfos":[{"command":"VARCHAR","durationMs":"BIGINT"}],"preventedContinuation":"BOOLEAN","totalCostUSD":"DOUBLE","modelUsage":"JSON","compactMetadata":{"trigger":"VARCHAR","preTokens":"BIGINT","postTokens":"BIGINT","durationMs":"BIGINT"},"attachment":{"type":"VARCHAR","hookName":"VARCHAR","hookEvent":"VARCHAR","command":"VARCHAR","durationMs":"BIGINT","origin":{"kind":"VARCHAR"},"commandMode":"VARCHAR","prompt":"JSON"},"message":{{ message_shape() }},"toolUseResult":{{ tool_result_shape() }},"data":{"type":"VARCHAR","hookName":"VARCHAR","agentId":"VARCHAR","message":{"type":"VARCHAR","uuid":"VARCHAR","timestamp":"VARCHAR","requestId":"VARCHAR","isMeta":"BOOLEAN","isCompactSummary":"BOOLEAN","isApiErrorMessage":"BOOLEAN","effort":"VARCHAR","attributionSkill":"VARCHAR","attributionPlugin":"VARCHAR","attributionMcpServer":"VARCHAR","advisorModel":"VARCHAR","toolDenialKind":"VARCHAR","message":{{ message_shape() }},"toolUseResult":{{ tool_result_shape() }}}}}
 {%- endmacro %}
 
 {% macro block_shape() -%}

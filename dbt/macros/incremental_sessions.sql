@@ -17,6 +17,7 @@
         list_filter(
             [
                 hash('entry', entry_key),
+                case when line_key <> entry_key then hash('entry', line_key) end,
                 case when leaf_uuid is not null then hash('entry', leaf_uuid) end,
                 case when response_key is not null then hash('response', response_key) end,
                 case when {{ is_main_transcript('source_file') }} then hash('transcript', source_file) end,

@@ -1,34 +1,35 @@
 {#
-    Prices. `model_prices()` is the price list in force: the published seed, with all rows of a prefix replaced when
-    PRICING_OVERRIDES names that prefix. `response_cost()` is the one place where tokens become USD.
+    Prices. `int_model_prices` holds what analytics.warehouse.prices found out about every model; `response_cost()` is
+    the one place where tokens become USD.
 #}
 
-{% macro override_prices() -%}
-    {#- The rows of var `pricing_overrides` (validated by analytics.pricing, values in the seed's column order). -#}
-    {%- for row in var("pricing_overrides") %}
-    select
-        '{{ row[0] }}' as model_prefix,
-        cast('{{ row[1] }}' as date) as effective_from,
-        cast('{{ row[2] }}' as bigint) as prompt_tokens_over,
-        cast('{{ row[3] }}' as decimal(18, 6)) as input,
-        cast('{{ row[4] }}' as decimal(18, 6)) as output,
-        cast('{{ row[5] }}' as decimal(18, 6)) as cache_write_5m,
-        cast('{{ row[6] }}' as decimal(18, 6)) as cache_write_1h,
-        cast('{{ row[7] }}' as decimal(18, 6)) as cache_read,
-        cast('{{ row[8] }}' as decimal(9, 3)) as fast_multiplier
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+{% macro price_in_force(usage, price) -%}
+    {#-
+        Join condition: the row of int_model_prices that holds for a response. The price list of its day, the band its
+        prompt falls into; fast mode has one price for all prompts.
+    -#}
+    {{ usage }}.model = {{ price }}.model
+        and {{ usage }}.created_date_key >= {{ price }}.effective_from
+        and {{ usage }}.created_date_key < {{ price }}.effective_to
+        and case when {{ usage }}.is_fast then 0 else {{ usage }}.context_tokens end > {{ price }}.prompt_tokens_over
+        and case when {{ usage }}.is_fast then 0 else {{ usage }}.context_tokens end <= {{ price }}.prompt_tokens_up_to
+{%- endmacro %}
+
+{% macro price_factors(usage, price) -%}
+    {#- What multiplies the whole response; null when fast mode has no known price. -#}
+    case when {{ usage }}.is_fast then {{ price }}.fast_multiplier else cast(1 as decimal(9, 3)) end
+        * case when {{ usage }}.inference_geo = 'us' then {{ price }}.us_multiplier else cast(1 as decimal(9, 3)) end
+        * case when {{ usage }}.service_tier = 'batch' then {{ price }}.batch_multiplier else cast(1 as decimal(9, 3)) end
 {%- endmacro %}
 
 {% macro response_cost(usage, price) -%}
     {#-
         USD of one response as DECIMAL(18, 9); null when no price row joined. `usage` and `price` are the relation
-        aliases of a response (the five token columns, is_fast) and of a row of int_model_prices.
+        aliases of a response (the five token columns, is_fast, inference_geo, service_tier, web_search_requests) and of
+        a row of int_model_prices.
 
-        Exact: prices are USD per million tokens with at most six decimals, so tokens × price has six, the fast
-        multiplier adds three, the last factor six: fifteen decimals in 38 digits, rounded once to nine.
+        Exact: prices are USD per million tokens with at most six decimals, so tokens × price has six, the three
+        factors add nine, the last one six: 21 decimals in 38 digits, rounded once to nine.
     -#}
     cast(
         (
@@ -38,8 +39,10 @@
             + cast({{ usage }}.cache_write_1h_tokens as decimal(38, 0)) * {{ price }}.cache_write_1h
             + cast({{ usage }}.cache_read_tokens as decimal(38, 0)) * {{ price }}.cache_read
         )
-        * case when {{ usage }}.is_fast then {{ price }}.fast_multiplier else cast(1 as decimal(9, 3)) end
+        * ({{ price_factors(usage, price) }})
         * cast(0.000001 as decimal(6, 6))
+        + cast(coalesce({{ usage }}.web_search_requests, 0) as decimal(38, 0)) * {{ price }}.web_search
+        * cast(0.001 as decimal(3, 3))
         as decimal(18, 9)
     )
 {%- endmacro %}
@@ -60,7 +63,7 @@
             cast({{ usage }}.cache_write_5m_tokens as decimal(38, 0)) * {{ price }}.cache_write_5m
             + cast({{ usage }}.cache_write_1h_tokens as decimal(38, 0)) * {{ price }}.cache_write_1h
         )
-        * case when {{ usage }}.is_fast then {{ price }}.fast_multiplier else cast(1 as decimal(9, 3)) end
+        * ({{ price_factors(usage, price) }})
         * cast(0.000001 as decimal(6, 6))
         as decimal(18, 9)
     )

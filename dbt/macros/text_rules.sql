@@ -138,11 +138,23 @@
     )
 {%- endmacro %}
 
+{% macro normalized_path(path) -%}
+    {#- A path as one spelling: the drive letter's case is no difference, nor is a slash at the end. -#}
+    case
+        when regexp_matches({{ path }}, '^[a-z]:') then upper(left({{ path }}, 1)) || substr({{ path }}, 2)
+        else {{ path }}
+    end
+{%- endmacro %}
+
 {% macro worktree_repository(path) -%}
-    {#- The repository a git worktree's folder belongs to; any other folder stays itself. -#}
+    {#- The repository a git worktree's folder belongs to, where the layout says which; any other folder stays itself. -#}
     regexp_replace(
-        regexp_replace({{ path }}, '[/\\]\.claude[/\\]worktrees[/\\].*$', ''),
-        '([/\\][^/\\]+)-worktrees[/\\].*$',
+        regexp_replace(
+            regexp_replace({{ path }}, '[/\\]\.claude[/\\]worktrees[/\\].*$', ''),
+            '([/\\][^/\\]+)(?:-worktrees|\.worktrees)[/\\].*$',
+            '\1'
+        ),
+        '([/\\][^/\\]+)[/\\]\.worktrees[/\\][^/\\]+(?:[/\\].*)?$',
         '\1'
     )
 {%- endmacro %}
@@ -155,4 +167,28 @@
     {#- A session's own transcript, not a sub-agent's. -#}
     {{ source_file }} is not null
     and not regexp_matches({{ source_file }}, '(?:[/\\]subagents[/\\]|(?:^|[/\\])agent-[^/\\]*$)')
+{%- endmacro %}
+
+{% macro author_of_text(text) -%}
+    {#- Who wrote a user line, as far as its text tells; null for anything a person may have typed. -#}
+    {%- set head = "left(" ~ text ~ ", 300)" -%}
+    case
+        when starts_with({{ text }}, '[Request interrupted by user') then 'interrupt'
+        when regexp_matches({{ head }}, '^\s*<command-(?:name|message)>') then 'slash_command'
+        when regexp_matches({{ head }}, '^\s*(?:Another Claude session sent a message:\s*)?<teammate-message\b') then 'teammate_message'
+        when regexp_matches({{ head }}, '^\s*<scheduled-task\b') then 'scheduled'
+        when regexp_matches({{ head }}, '^\s*<channel\s[^>]*source=') then 'channel'
+        when regexp_matches({{ head }}, '^\s*<bash-input>') then 'shell_command'
+        when regexp_matches({{ head }}, '^\s*This session is being continued from a previous conversation') then 'compact_summary'
+        when regexp_matches({{ head }}, '^\s*<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:stdout|stderr)|task-notification)>') then 'command_output'
+        when regexp_matches({{ head }}, '^\s*<system-reminder>') then 'meta'
+    end
+{%- endmacro %}
+
+{% macro written_by_text(text) -%}
+    {#- What a Write did, as its result's text says: `create`, `overwrite`, or null. -#}
+    case
+        when regexp_matches({{ text }}, '^\s*(?:<[^>]*>\s*)?File created successfully') then 'create'
+        when regexp_matches({{ text }}, '^\s*The file [^\n]* has been (?:updated|overwritten)') then 'overwrite'
+    end
 {%- endmacro %}

@@ -8,7 +8,7 @@ from (
         (
             select min(created_at)
             from {{ ref('fct_messages') }}
-            where message_kind = 'response' and created_at >= blocks.started_at
+            where message_kind in ('response', 'advisor') and created_at >= blocks.started_at
         ) as first_response_at
     from {{ ref('agg_billing_blocks') }} as blocks
 )

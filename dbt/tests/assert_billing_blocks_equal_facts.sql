@@ -42,7 +42,7 @@ in_facts as (
         on messages.created_at >= blocks.started_at
         and messages.created_at < blocks.ended_at
     where
-        messages.message_kind = 'response'
+        messages.message_kind in ('response', 'advisor')
         and messages.created_at is not null
     group by
         blocks.block_key,

@@ -15,12 +15,14 @@ recomputed as (
                 + messages.cache_read_tokens * cast(prices.cache_read * 1000000 as hugeint)
             )
             * case when messages.is_fast then prices.fast_multiplier else 1 end
+            * case when messages.inference_geo = 'us' then prices.us_multiplier else 1 end
+            * case when messages.service_tier = 'batch' then prices.batch_multiplier else 1 end
             / 1000
-        ) / 1000000000 as expected_usd,
+        ) / 1000000000
+        + messages.web_search_requests * prices.web_search / 1000 as expected_usd,
         row_number() over (
             partition by messages.message_key
             order by
-                length(prices.model_prefix) desc,
                 prices.effective_from desc,
                 prices.prompt_tokens_over desc
         ) as choice
@@ -28,8 +30,8 @@ recomputed as (
     inner join {{ ref('int_model_prices') }} as prices
         on messages.model = prices.model
         and prices.effective_from <= messages.created_date_key
-        and prices.prompt_tokens_over < messages.context_tokens
-    where messages.message_kind = 'response'
+        and prices.prompt_tokens_over < case when messages.is_fast then 0 else messages.context_tokens end
+    where messages.message_kind in ('response', 'advisor')
 
 )
 
@@ -37,4 +39,4 @@ select *
 from recomputed
 where
     choice = 1
-    and (cost_usd is null or abs(cost_usd - expected_usd) > 0.000000002)
+    and (cost_usd is distinct from expected_usd and (cost_usd is null or expected_usd is null or abs(cost_usd - expected_usd) > 0.000000002))

@@ -7,5 +7,5 @@ select
 from {{ ref('fct_messages') }}
 where
     cost_usd < 0
-    or (message_kind = 'response' and is_priced <> (cost_usd is not null))
+    or (message_kind in ('response', 'advisor') and is_priced <> (cost_usd is not null))
     or (role = 'user' and (cost_usd is not null or input_tokens is not null))

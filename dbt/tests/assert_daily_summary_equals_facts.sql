@@ -20,15 +20,15 @@ messages as (
         coalesce(sum(
             (message_kind = 'prompt' or message_kind = 'slash_command') and not is_sidechain and is_queued
         ), 0) as queued_prompt_count,
-        coalesce(sum(message_kind = 'response'), 0) as response_count,
+        coalesce(sum(message_kind in ('response', 'advisor')), 0) as response_count,
         coalesce(sum(input_tokens), 0) as input_tokens,
         coalesce(sum(output_tokens), 0) as output_tokens,
         coalesce(sum(cache_write_5m_tokens), 0) as cache_write_5m_tokens,
         coalesce(sum(cache_write_1h_tokens), 0) as cache_write_1h_tokens,
         coalesce(sum(cache_read_tokens), 0) as cache_read_tokens,
         sum(cost_usd) as cost_usd,
-        coalesce(sum(message_kind = 'response' and cost_usd is null), 0) as unpriced_response_count,
-        coalesce(sum(message_kind = 'response' and output_is_lower_bound), 0) as lower_bound_response_count
+        coalesce(sum(message_kind in ('response', 'advisor') and cost_usd is null), 0) as unpriced_response_count,
+        coalesce(sum(message_kind in ('response', 'advisor') and output_is_lower_bound), 0) as lower_bound_response_count
     from {{ ref('fct_messages') }}
     where
         created_date_key is not null

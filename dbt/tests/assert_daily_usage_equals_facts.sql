@@ -25,7 +25,7 @@ in_facts as (
         sum(output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }}
     where
-        message_kind = 'response'
+        message_kind in ('response', 'advisor')
         and created_date_key is not null
     group by all
 

@@ -19,7 +19,7 @@ messages as (
         coalesce(sum(
             message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued
         ), 0) as prompt_count,
-        coalesce(sum(message_kind = 'response'), 0) as response_count
+        coalesce(sum(message_kind in ('response', 'advisor')), 0) as response_count
     from {{ ref('fct_messages') }}
     where created_at is not null
 

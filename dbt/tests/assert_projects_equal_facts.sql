@@ -25,18 +25,18 @@ in_facts as (
     select
         project_id,
         sum(message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued) as prompt_count,
-        sum(message_kind = 'response') as response_count,
-        sum(input_tokens) filter (where message_kind = 'response') as input_tokens,
-        sum(output_tokens) filter (where message_kind = 'response') as output_tokens,
-        sum(cache_write_5m_tokens) filter (where message_kind = 'response') as cache_write_5m_tokens,
-        sum(cache_write_1h_tokens) filter (where message_kind = 'response') as cache_write_1h_tokens,
-        sum(cache_read_tokens) filter (where message_kind = 'response') as cache_read_tokens,
+        sum(message_kind in ('response', 'advisor')) as response_count,
+        sum(input_tokens) filter (where message_kind in ('response', 'advisor')) as input_tokens,
+        sum(output_tokens) filter (where message_kind in ('response', 'advisor')) as output_tokens,
+        sum(cache_write_5m_tokens) filter (where message_kind in ('response', 'advisor')) as cache_write_5m_tokens,
+        sum(cache_write_1h_tokens) filter (where message_kind in ('response', 'advisor')) as cache_write_1h_tokens,
+        sum(cache_read_tokens) filter (where message_kind in ('response', 'advisor')) as cache_read_tokens,
         sum(cost_usd) as cost_usd,
-        sum(message_kind = 'response' and cost_usd is null) as unpriced_response_count,
-        sum(message_kind = 'response' and output_is_lower_bound) as lower_bound_response_count
+        sum(message_kind in ('response', 'advisor') and cost_usd is null) as unpriced_response_count,
+        sum(message_kind in ('response', 'advisor') and output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }}
     group by project_id
-    having sum(message_kind = 'response') > 0
+    having sum(message_kind in ('response', 'advisor')) > 0
 
 )
 

@@ -24,18 +24,18 @@ in_facts as (
         count(*) filter (
             where message_kind in ('prompt', 'slash_command') and not is_sidechain and is_queued
         ) as queued_prompt_count,
-        count(*) filter (where message_kind = 'response') as response_count,
-        min(case when message_kind = 'response' then created_at end) as first_response_at,
-        max(case when message_kind = 'response' then created_at end) as last_response_at,
+        count(*) filter (where message_kind in ('response', 'advisor')) as response_count,
+        min(case when message_kind in ('response', 'advisor') then created_at end) as first_response_at,
+        max(case when message_kind in ('response', 'advisor') then created_at end) as last_response_at,
         {%- for tokens in token_columns() %}
-        coalesce(sum(case when message_kind = 'response' then {{ tokens }} end), 0) as {{ tokens }},
+        coalesce(sum(case when message_kind in ('response', 'advisor') then {{ tokens }} end), 0) as {{ tokens }},
         {%- endfor %}
         case
-            when count(*) filter (where message_kind = 'response') = 0 then 0
-            else sum(case when message_kind = 'response' then cost_usd end)
+            when count(*) filter (where message_kind in ('response', 'advisor')) = 0 then 0
+            else sum(case when message_kind in ('response', 'advisor') then cost_usd end)
         end as cost_usd,
-        count(*) filter (where message_kind = 'response' and cost_usd is null) as unpriced_response_count,
-        count(*) filter (where message_kind = 'response' and output_is_lower_bound) as lower_bound_response_count
+        count(*) filter (where message_kind in ('response', 'advisor') and cost_usd is null) as unpriced_response_count,
+        count(*) filter (where message_kind in ('response', 'advisor') and output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }}
     group by all
 

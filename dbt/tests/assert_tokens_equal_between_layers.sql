@@ -34,7 +34,7 @@ in_facts as (
         input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens as tokens,
         output_is_lower_bound
     from {{ ref('fct_messages') }}
-    where message_kind = 'response'
+    where message_kind in ('response', 'advisor')
 
 )
 

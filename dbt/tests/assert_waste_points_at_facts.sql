@@ -16,7 +16,7 @@ facts as (
 
     select
         session_id,
-        tool_use_id as evidence_key
+        tool_call_key as evidence_key
     from {{ ref('fct_tool_calls') }}
     union all
     select

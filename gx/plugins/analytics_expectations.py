@@ -446,7 +446,7 @@ class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
             where session_id is not null and entry_key in (select entry_key from uncalled)
             qualify row_number() over (
                 partition by entry_key
-                order by occurred_at nulls last, session_id, source_file nulls last, document_id
+                order by is_forked, occurred_at nulls last, session_id, source_file nulls last, document_id
             ) = 1
         )
         select distinct
@@ -482,7 +482,13 @@ class ExpectAtMostOneResultPerToolUse(ExpectNoFailingRows):
             from staging.stg_entries
             where has_tool_result
         )
-        where block.block_type = 'tool_result' and block.tool_use_id is not null
+        where
+            block.block_type = 'tool_result'
+            and block.tool_use_id is not null
+            -- other vendors count their calls anew in every turn
+            and block.tool_use_id not in (
+                select tool_use_id from intermediate.int_tool_calls group by tool_use_id having count(*) > 1
+            )
         group by block.tool_use_id
         having min(block.is_error) <> max(block.is_error) or min(block.result_length) <> max(block.result_length)
     """
@@ -585,7 +591,7 @@ class ExpectCostExactlyWherePriced(ExpectNoFailingRows):
         from marts.fct_messages
         where
             cost_usd < 0
-            or (message_kind = 'response' and is_priced <> (cost_usd is not null))
+            or (message_kind in ('response', 'advisor') and is_priced <> (cost_usd is not null))
             or (message_kind <> 'response' and (cost_usd is not null or input_tokens is not null))
     """
 
@@ -634,7 +640,7 @@ def _count(name: str, where: str) -> str:
     return f"count(*) filter ({where}) as {name}"
 
 
-_RESPONSE = "message_kind = 'response'"
+_RESPONSE = "message_kind in ('response', 'advisor')"
 _PROMPT = "message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued"
 _RESPONSE_SUMS = _sums("response_count", *_TOKENS, "cost_usd", "unpriced_response_count")
 _DATED_SUMS = _sums("response_count", *_TOKENS, "cost_usd", "unpriced_response_count", suffix="_dated")

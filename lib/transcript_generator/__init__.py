@@ -40,7 +40,7 @@ def generate(
         end: the last possible moment; default now.
         projects: how many projects are worked on, at most eight.
         timezone: IANA name. Decides the working hours, and the days, hours and prices of the ground truth.
-        price_list: CSV with the columns of dbt/seeds/model_pricing.csv.
+        price_list: CSV with the columns of prices.csv beside this file.
         hostile: add transcripts of lines that break parsers.
 
     Returns:

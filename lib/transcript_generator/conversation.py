@@ -215,7 +215,7 @@ class Conversation(Transcript):
         if final == "last" and len(blocks) > 1:
             partial = usage_json(tokens, min(tokens[1], 2), speed, is_split=is_split)
 
-        is_gateway = chain.model == "glm-5"
+        is_gateway = chain.model == words.GATEWAY_MODEL
         has_id = not (is_gateway and len(blocks) == 1 and rnd() < 0.3)
         message_id = self.id_of(b"msg")
         request = b"" if is_gateway else b',"requestId":"%b"' % self.id_of(b"req")
@@ -283,7 +283,8 @@ class Conversation(Transcript):
         tokens = response.tokens
         context = tokens[0] + tokens[2] + tokens[3] + tokens[4]
         quarter = at_ms // QUARTER_MS
-        rates = self.prices.rates(chain.model, self.calendar.local(quarter)[0], context)
+        # fast mode has one price for all prompts
+        rates = self.prices.rates(chain.model, self.calendar.local(quarter)[0], 0 if is_fast else context)
         nano = rates.nano_usd(tokens, is_fast=is_fast) if rates else None
         response.nano_usd = nano
         cell = self.cell(quarter, chain.model)

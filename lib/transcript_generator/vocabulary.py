@@ -38,9 +38,10 @@ class Model:
     name: str
     early: float
     late: float
-    is_gateway: bool = False  # another vendor's: no requestId, no message id at times
+    is_gateway: bool = False  # another vendor's: no requestId, no message id at times, no price
 
 
+GATEWAY_MODEL = "house-coder-2"
 MODELS = [
     Model("claude-opus-4-5-20251101", 0.26, 0.00),
     Model("claude-sonnet-4-5-20250929", 0.24, 0.02),
@@ -49,9 +50,9 @@ MODELS = [
     Model("claude-opus-5", 0.06, 0.38),
     Model("claude-sonnet-5-5", 0.06, 0.32),
     Model("claude-haiku-5-5", 0.02, 0.05),
-    Model("glm-5", 0.03, 0.03, is_gateway=True),
+    Model(GATEWAY_MODEL, 0.03, 0.03, is_gateway=True),
 ]
-FAST_MODELS = {"claude-opus-4-6", "claude-opus-4-8"}
+FAST_MODELS = {"claude-opus-4-6", "claude-opus-4-8", "claude-opus-5"}
 SUBAGENT_MODELS = ("claude-haiku-4-5-20251001", "claude-haiku-5-5")  # early, late; of sub-agents that explore
 
 SUBAGENTS = ["Explore", "Explore", "Explore", "general-purpose", "Plan", "code-reviewer"]

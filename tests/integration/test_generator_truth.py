@@ -135,7 +135,7 @@ def test_messages(history: History) -> None:
         f"""
         select count(*), {columns}, count(*) filter (where not is_priced),
             count(*) filter (where output_is_lower_bound), sum(cost_usd)
-        from marts.fct_messages where message_kind = 'response'
+        from marts.fct_messages where message_kind in ('response', 'advisor')
         """,
     )
     assert row == (*columns_of(truth, RESPONSES).values(), truth.cost_usd)

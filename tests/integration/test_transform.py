@@ -50,7 +50,7 @@ HISTORY = [
     user("u1", "2026-03-01T22:50:00.000Z", "fix the bug"),
     answer("a1", "2026-03-01T22:50:10.000Z", "claude-opus-4-6", MILLION),
     user("u2", "2026-03-01T23:30:00.000Z", "and now?"),
-    answer("a2", "2026-03-01T23:30:30.000Z", "glm-5", MILLION),
+    answer("a2", "2026-03-01T23:30:30.000Z", "house-model", MILLION),
 ]
 
 
@@ -124,10 +124,10 @@ def test_facts_lie_in_the_order_of_their_days(settings: Settings) -> None:
 def test_transform_warns_and_leaves_cost_null_when_a_model_has_no_price(settings: Settings) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY))
     result = transform(settings, as_of=AS_OF)
-    assert result.warnings == ["no price for model glm-5: 1 responses have no cost; add it to PRICING_OVERRIDES"]
+    assert result.warnings == ["no price for model house-model: 1 responses have no cost; add it to PRICING_OVERRIDES"]
     assert rows(settings, "select cost_usd, unpriced_response_count from marts.dim_sessions") == [(30, 1)]
     quality = "select check_value, check_text, status from marts.agg_data_quality where check_name = 'unpriced_models'"
-    assert rows(settings, quality) == [(1.0, "glm-5: 1", "warn")]
+    assert rows(settings, quality) == [(1.0, "house-model: 1", "warn")]
 
 
 def test_transform_reprices_old_sessions_when_overrides_change(settings: Settings, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_transform_reprices_old_sessions_when_overrides_change(settings: Setting
     transform(settings, as_of=AS_OF)
     prices = tmp_path / "prices.csv"
     prices.write_text(
-        "model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nglm-5,0.6,2.2,0,0,0\nclaude-opus-4,1,2,0,0,0\n"
+        "model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nhouse-model,0.6,2.2,0,0,0\nclaude-opus-4,1,2,0,0,0\n"
     )
     priced = load_settings(data_dir=settings.data_dir, pricing_overrides=prices)
     result = transform(priced, as_of=AS_OF)
@@ -147,7 +147,7 @@ def test_transform_reprices_old_sessions_when_overrides_change(settings: Setting
         "select model, cost_usd::double from marts.fct_messages where cost_usd is not null order by 1",
     ) == [
         ("claude-opus-4-6", 30.0),
-        ("glm-5", 2.8),
+        ("house-model", 2.8),
     ]
     assert not transform(priced, as_of=AS_OF).full_refresh
 
@@ -284,10 +284,10 @@ def test_dbt_builds_when_prices_have_changed_since_its_plan(settings: Settings, 
     transform(settings, as_of=AS_OF)
     _add(settings, HISTORY[2:])
     prices = tmp_path / "prices.csv"
-    prices.write_text("model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nglm-5,1,2,0,0,0\n")
+    prices.write_text("model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read\nhouse-model,1,2,0,0,0\n")
     result = transform(load_settings(data_dir=settings.data_dir, pricing_overrides=prices), as_of=AS_OF)
     assert (result.by_plan, result.full_refresh) == (False, True)
-    assert rows(settings, "select cost_usd::double from marts.fct_messages where model = 'glm-5'") == [(3.0,)]
+    assert rows(settings, "select cost_usd::double from marts.fct_messages where model = 'house-model'") == [(3.0,)]
 
 
 def test_selector_is_no_way_to_options_of_dbt(tmp_path: Path) -> None:

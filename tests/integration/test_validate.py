@@ -69,7 +69,7 @@ HISTORY = [
     _prompt("u2", "03T12:00", "and the other project?", sessionId="s2", cwd="/w/other"),
     _answer("a5", "03T12:01", _use("t4", "mcp__db__query", sql="select 1"), sessionId="s2", cwd="/w/other"),
     _result("r4", "03T12:02", "t4", "1", sessionId="s2", cwd="/w/other"),
-    _answer("a6", "03T12:03", _TEXT, model="glm-5", sessionId="s2", cwd="/w/other"),
+    _answer("a6", "03T12:03", _TEXT, model="house-model", sessionId="s2", cwd="/w/other"),
 ]
 
 
@@ -311,7 +311,7 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
         {("marts", "expect_durations_to_follow_their_times")},
     ),
     "an unpriced response for nothing": (
-        ["update marts.fct_messages set cost_usd = 0 where model = 'glm-5'"],
+        ["update marts.fct_messages set cost_usd = 0 where model = 'house-model'"],
         {("marts", "expect_cost_exactly_where_priced"), ("marts", "expect_tokens_and_cost_to_reconcile")},
     ),
     "a priced response marked as unpriced": (

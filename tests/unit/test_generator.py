@@ -61,7 +61,7 @@ def test_histories_have_the_features_that_are_counted(history: tuple[Path, Truth
     assert set(truth.status) == {"success", "error", "rejected", "interrupted", "pending"}
     assert set(truth.messages_by_kind) == {
         *("prompt", "slash_command", "tool_result", "command_output", "meta", "compact_summary", "interrupt"),
-        *("subagent_prompt", "response", "api_error"),
+        *("subagent_prompt", "shell_command", "response", "api_error"),
     }
     assert set(truth.error_classes) == {
         *("command_failed", "file_not_read_first", "string_not_found", "file_not_found", "timeout", "network"),

@@ -97,8 +97,8 @@ def test_tool_calls(counted: tuple[Truth, oracle.Recount]) -> None:
 def test_file_operations(counted: tuple[Truth, oracle.Recount]) -> None:
     truth, found = counted
     assert Counter(operation.operation for operation in found.file_operations) == truth.file_operations
-    assert sum(operation.added for operation in found.file_operations) == truth.lines_added
-    assert sum(operation.removed for operation in found.file_operations) == truth.lines_removed
+    assert sum(operation.added or 0 for operation in found.file_operations) == truth.lines_added
+    assert sum(operation.removed or 0 for operation in found.file_operations) == truth.lines_removed
 
 
 def test_sessions(counted: tuple[Truth, oracle.Recount]) -> None:

@@ -5,6 +5,8 @@ with copies as (
     select
         document_id,
         entry_key,
+        line_key,
+        is_forked,
         session_id,
         source_file,
         occurred_at
@@ -30,6 +32,7 @@ ranked as (
         row_number() over (
             partition by entry_key
             order by
+                is_forked,
                 occurred_at nulls last,
                 session_id,
                 source_file nulls last,
@@ -40,11 +43,25 @@ ranked as (
 
 ),
 
+-- The line a fork was made from may be a fork's itself, under a uuid of its own: that one stands, or what it copies.
+forked_from_forks as (
+
+    select document_id
+    from copies
+    where
+        is_forked
+        and entry_key in (select line_key from copies where line_key <> entry_key)
+
+),
+
 final as (
 
     select document_id
     from ranked
     where position > 1
+    union
+    select document_id
+    from forked_from_forks
 
 )
 

@@ -22,19 +22,16 @@ user_entries as (
             when is_compact_summary then 'compact_summary'
             when is_meta or not has_content then 'meta'
             when is_sidechain then 'subagent_prompt'
-            when starts_with(text_head, '[Request interrupted by user') then 'interrupt'
-            when regexp_matches(text_head, '^\s*<command-(?:name|message)>') then 'slash_command'
             -- what Claude Code says about the author settles it, whatever the text looks like
+            when author in ('interrupt', 'slash_command', 'shell_command') then author
+            when origin_kind in ('peer', 'teammate') then 'teammate_message'
+            when origin_kind = 'channel' then 'channel'
+            when regexp_matches(origin_kind, 'schedul|cron') then 'scheduled'
+            when author in ('teammate_message', 'scheduled', 'channel') then author
             when origin_kind <> 'human' then 'command_output'
             when prompt_source = 'system' then 'meta'
             when origin_kind = 'human' or prompt_source in ('typed', 'queued') then 'prompt'
-            when
-                regexp_matches(
-                    text_head,
-                    '^\s*<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:input|stdout|stderr)|task-notification)>'
-                )
-                then 'command_output'
-            else 'prompt'
+            else coalesce(author, 'prompt')
         end as message_kind,
         occurred_at,
         coalesce(text_length, 0) as content_length,
@@ -61,8 +58,13 @@ queued_commands as (
         cast(null as varchar) as message_id,
         request_id,
         'user' as role,
-        case when regexp_matches(text_head, '^\s*<command-(?:name|message)>') then 'slash_command' else 'prompt' end
-            as message_kind,
+        case
+            when author = 'interrupt' then 'prompt'
+            when origin_kind in ('peer', 'teammate') then 'teammate_message'
+            when author is not null then author
+            when origin_kind <> 'human' then 'command_output'
+            else 'prompt'
+        end as message_kind,
         occurred_at,
         coalesce(text_length, 0) as content_length,
         has_code_block,
@@ -125,6 +127,16 @@ messages as (
         cast(null as varchar) as stop_reason,
         false as output_is_lower_bound,
         false as is_fast,
+        cast(null as varchar) as service_tier,
+        cast(null as varchar) as inference_geo,
+        cast(null as bigint) as web_search_requests,
+        cast(null as bigint) as thinking_tokens,
+        cast(null as varchar) as effort,
+        cast(null as varchar) as attribution_skill,
+        cast(null as varchar) as attribution_plugin,
+        cast(null as varchar) as attribution_mcp_server,
+        cast(null as varchar) as error_status,
+        cast(null as varchar) as error_name,
         cast(null as bigint) as input_tokens,
         cast(null as bigint) as output_tokens,
         cast(null as bigint) as cache_write_5m_tokens,
@@ -141,7 +153,12 @@ messages as (
         message_id,
         request_id,
         'assistant',
-        case when is_synthetic then 'api_error' else 'response' end,
+        case
+            when is_api_error then 'api_error'
+            when is_synthetic then 'placeholder'
+            when is_advisor then 'advisor'
+            else 'response'
+        end,
         created_at,
         content_length,
         has_code_block,
@@ -152,8 +169,18 @@ messages as (
         agent_id,
         model,
         stop_reason,
-        output_is_lower_bound and not is_synthetic,
+        output_is_lower_bound and not is_synthetic and not is_advisor,
         is_fast,
+        service_tier,
+        inference_geo,
+        case when not is_synthetic then web_search_requests end,
+        case when not is_synthetic then thinking_tokens end,
+        effort,
+        attribution_skill,
+        attribution_plugin,
+        attribution_mcp_server,
+        case when is_api_error then error_status end,
+        case when is_api_error then error_name end,
         -- a placeholder for an API error used nothing
         case when not is_synthetic then input_tokens end,
         case when not is_synthetic then output_tokens end,

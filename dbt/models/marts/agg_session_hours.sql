@@ -36,8 +36,8 @@ by_session_hour_model as (
         count(*) as message_count,
         count(*) filter (where {{ is_human_prompt() }}) as prompt_count,
         count(*) filter (where {{ is_queued_prompt() }}) as queued_prompt_count,
-        min(created_at) filter (where message_kind = 'response') as first_response_at,
-        max(created_at) filter (where message_kind = 'response') as last_response_at,
+        min(created_at) filter (where message_kind in ('response', 'advisor')) as first_response_at,
+        max(created_at) filter (where message_kind in ('response', 'advisor')) as last_response_at,
         {{ response_measures() }}
     from hourly
     group by

@@ -70,7 +70,7 @@ session_messages as (
             as decimal(18, 3)
         ) as p90_response_seconds,
         quantile_cont(content_length, 0.5) filter (where {{ is_human_prompt() }}) as median_prompt_length,
-        sum(cost_usd) filter (where message_kind = 'response' and is_sidechain) as subagent_cost_usd
+        sum(cost_usd) filter (where message_kind in ('response', 'advisor') and is_sidechain) as subagent_cost_usd
     from messages
     group by session_id
 

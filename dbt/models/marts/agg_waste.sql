@@ -50,7 +50,7 @@ versioned_operations as (
         *,
         count(*) filter (where operation <> 'read' and status = 'success') over (
             partition by session_id, file_path
-            order by operated_at, tool_use_id, file_operation_key
+            order by operated_at, tool_use_id, tool_call_key, file_operation_key
             rows between unbounded preceding and current row
         ) as file_version
     from file_operations
@@ -78,6 +78,7 @@ reads as (
     select
         tool_calls.session_id,
         tool_calls.project_id,
+        tool_calls.tool_call_key,
         tool_calls.tool_use_id,
         tool_calls.message_key,
         tool_calls.called_at,
@@ -91,11 +92,12 @@ reads as (
                 compactions.compaction_number
             order by
                 tool_calls.called_at,
-                tool_calls.tool_use_id
+                tool_calls.tool_use_id,
+                tool_calls.tool_call_key
         ) as nth_read
     from versioned_operations
     inner join tool_calls
-        on versioned_operations.tool_use_id = tool_calls.tool_use_id
+        on versioned_operations.tool_call_key = tool_calls.tool_call_key
     asof left join compactions
         on tool_calls.session_id = compactions.session_id
         and coalesce(tool_calls.agent_id, '') = compactions.agent
@@ -112,12 +114,12 @@ failures as (
     select
         session_id,
         project_id,
-        tool_use_id,
+        tool_call_key,
         message_key,
         called_at,
         row_number() over (
             partition by session_id, tool_name, input_hash
-            order by called_at, tool_use_id
+            order by called_at, tool_use_id, tool_call_key
         ) as nth_failure
     from tool_calls
     where
@@ -131,7 +133,7 @@ wasted_calls as (
     select
         session_id,
         project_id,
-        tool_use_id,
+        tool_call_key,
         message_key,
         called_at,
         'repeated_read' as finding
@@ -143,7 +145,7 @@ wasted_calls as (
     select
         session_id,
         project_id,
-        tool_use_id,
+        tool_call_key,
         message_key,
         called_at,
         'repeated_failing_call' as finding
@@ -159,7 +161,7 @@ call_findings as (
         wasted_calls.session_id,
         wasted_calls.project_id,
         wasted_calls.finding,
-        wasted_calls.tool_use_id as evidence_key,
+        wasted_calls.tool_call_key as evidence_key,
         wasted_calls.called_at as found_at,
         {%- for tokens in token_columns() %}
         calling_responses.{{ tokens }} // greatest(calling_responses.tool_use_count, 1) as {{ tokens }},
@@ -175,7 +177,7 @@ responses as (
 
     select *
     from messages
-    where message_kind = 'response'
+    where message_kind in ('response', 'advisor')
 
 ),
 
@@ -250,11 +252,7 @@ rebuild_findings as (
         {{ write_cost('rebuilds', 'prices') }} as cost_usd
     from rebuilds
     left join prices
-        on rebuilds.model = prices.model
-        and rebuilds.created_date_key >= prices.effective_from
-        and rebuilds.created_date_key < prices.effective_to
-        and rebuilds.context_tokens > prices.prompt_tokens_over
-        and rebuilds.context_tokens <= prices.prompt_tokens_up_to
+        on {{ price_in_force('rebuilds', 'prices') }}
 
 ),
 

@@ -32,7 +32,10 @@ in_force as (
 
     select
         model,
-        min_by(model_prefix, prompt_tokens_over) as model_prefix,
+        min_by(canonical_model, prompt_tokens_over) as canonical_model,
+        min_by(provider, prompt_tokens_over) as provider,
+        min_by(price_source, prompt_tokens_over) as price_source,
+        min(effective_from) as price_effective_from,
         min_by(input, prompt_tokens_over) as input,
         min_by(output, prompt_tokens_over) as output,
         min_by(cache_write_5m, prompt_tokens_over) as cache_write_5m,
@@ -52,8 +55,11 @@ final as (
     select
         used.model,
         {{ model_family('used.model') }} as family,
-        in_force.model_prefix,
-        in_force.model_prefix is not null as is_priced,
+        in_force.canonical_model,
+        in_force.provider,
+        in_force.price_source,
+        in_force.price_effective_from,
+        in_force.canonical_model is not null as is_priced,
         in_force.input as input_usd_per_mtok,
         in_force.output as output_usd_per_mtok,
         in_force.cache_write_5m as cache_write_5m_usd_per_mtok,

@@ -41,7 +41,7 @@ session_messages as (
         count(*) filter (where {{ is_queued_prompt() }}) as queued_prompt_count,
         count(*) filter (where message_kind = 'api_error') as api_error_count,
         count(*) filter (where message_kind = 'interrupt') as interrupts,
-        max(context_tokens) filter (where message_kind = 'response') as max_context_tokens,
+        max(context_tokens) filter (where message_kind in ('response', 'advisor')) as max_context_tokens,
         {{ response_measures() }}
     from messages
     group by session_id
@@ -61,7 +61,7 @@ session_models as (
             count(*) as response_count
         from messages
         where
-            message_kind = 'response'
+            message_kind in ('response', 'advisor')
             and model is not null
         group by
             session_id,

@@ -23,12 +23,18 @@ lines as (
     select
         *,
         lower(nullif(regexp_extract(file_path, '[^/\\.]\.([A-Za-z0-9_]+)$', 1), '')) as file_extension,
+        -- Where a result has no object (side chains, old versions) its text says what was done.
+        tool_name = 'Write' and coalesce(result_type = 'update', written = 'overwrite', false) as is_overwrite,
         -- a new file has an empty patch: all of its lines are added
         status = 'success'
         and tool_name = 'Write'
-        and coalesce(result_type, 'create') <> 'update'
-        and coalesce(patch_lines_added, 0) = 0
-        and coalesce(patch_lines_removed, 0) = 0 as is_new_file
+        and case
+            when has_result_object then
+                coalesce(result_type, 'create') <> 'update'
+                and coalesce(patch_lines_added, 0) = 0
+                and coalesce(patch_lines_removed, 0) = 0
+            else coalesce(written = 'create', false)
+        end as is_new_file
     from tool_calls
     where
         tool_name in ('Read', 'Write', 'Edit', 'MultiEdit', 'NotebookEdit')
@@ -40,7 +46,8 @@ lines as (
 final as (
 
     select
-        {{ surrogate_key(['lines.tool_use_id', 'lines.file_path']) }} as file_operation_key,
+        {{ surrogate_key(['lines.tool_call_key', 'lines.file_path']) }} as file_operation_key,
+        lines.tool_call_key,
         lines.tool_use_id,
         lines.session_id,
         sessions.project_id,
@@ -52,7 +59,7 @@ final as (
         {{ language('lines.file_path', 'lines.file_extension') }} as language,
         case
             when lines.tool_name = 'Read' then 'read'
-            when lines.tool_name = 'Write' and lines.result_type = 'update' then 'overwrite'
+            when lines.is_overwrite then 'overwrite'
             when lines.tool_name = 'Write' then 'create'
             else 'edit'
         end as operation,

@@ -42,17 +42,12 @@ priced as (
 
     select
         dated.*,
-        prices.model is not null as is_priced,
         case
-            when dated.message_kind = 'response' then {{ response_cost('dated', 'prices') }}
+            when dated.message_kind in ('response', 'advisor') then {{ response_cost('dated', 'prices') }}
         end as cost_usd
     from dated
     left join prices
-        on dated.model = prices.model
-        and dated.created_date_key >= prices.effective_from
-        and dated.created_date_key < prices.effective_to
-        and dated.context_tokens > prices.prompt_tokens_over
-        and dated.context_tokens <= prices.prompt_tokens_up_to
+        on {{ price_in_force('dated', 'prices') }}
 
 ),
 
@@ -95,9 +90,19 @@ final as (
         priced.cache_read_tokens,
         priced.context_tokens,
         priced.cost_usd,
-        priced.is_priced,
+        priced.cost_usd is not null as is_priced,
         priced.output_is_lower_bound,
         priced.is_fast,
+        priced.service_tier,
+        priced.inference_geo,
+        priced.web_search_requests,
+        priced.thinking_tokens,
+        priced.effort,
+        priced.attribution_skill,
+        priced.attribution_plugin,
+        priced.attribution_mcp_server,
+        priced.error_status,
+        priced.error_name,
         priced.stop_reason,
         priced.is_queued,
         priced.is_sidechain,

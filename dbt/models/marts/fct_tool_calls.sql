@@ -45,7 +45,7 @@ ordered as (
         *,
         row_number() over (
             partition by session_id
-            order by called_at nulls first, tool_use_id
+            order by called_at nulls first, tool_use_id, tool_call_key
         ) as call_number
     from tool_calls
 
@@ -55,7 +55,7 @@ ordered as (
 retries as (
 
     select
-        tool_use_id,
+        tool_call_key,
         coalesce(
             lead(call_number) over (
                 partition by session_id, tool_name, input_hash
@@ -70,6 +70,7 @@ retries as (
 final as (
 
     select
+        ordered.tool_call_key,
         ordered.tool_use_id,
         ordered.session_id,
         sessions.project_id,
@@ -91,6 +92,8 @@ final as (
         ordered.is_pull_request,
         retries.is_retry_followed,
         ordered.is_sidechain,
+        ordered.is_background,
+        ordered.skill,
         ordered.agent_id,
         ordered.subagent_type,
         ordered.spawned_agent_id,
@@ -105,7 +108,7 @@ final as (
     inner join sessions
         on ordered.session_id = sessions.session_id
     left join retries
-        on ordered.tool_use_id = retries.tool_use_id
+        on ordered.tool_call_key = retries.tool_call_key
     left join subagents
         on ordered.session_id = subagents.session_id
         and ordered.spawned_agent_id = subagents.agent_id

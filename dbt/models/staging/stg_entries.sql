@@ -63,7 +63,15 @@ chosen as (
         case
             when is_unwrapped then coalesce(e.data.message.toolDenialKind, e.toolDenialKind)
             else e.toolDenialKind
-        end as tool_denial_kind
+        end as tool_denial_kind,
+        case when is_unwrapped then e.data.message.effort else e.effort end as effort,
+        case when is_unwrapped then e.data.message.attributionSkill else e.attributionSkill end as attribution_skill,
+        case when is_unwrapped then e.data.message.attributionPlugin else e.attributionPlugin end as attribution_plugin,
+        case
+            when is_unwrapped then e.data.message.attributionMcpServer
+            else e.attributionMcpServer
+        end as attribution_mcp_server,
+        case when is_unwrapped then e.data.message.advisorModel else e.advisorModel end as advisor_model
     from unwrapped
 
 ),
@@ -73,6 +81,10 @@ content as (
 
     select
         *,
+        nullif(trim(message.id), '') as message_id,
+        case when not is_unwrapped then nullif(e.forkedFrom.messageUuid, '') end as forked_from_uuid,
+        coalesce(not is_unwrapped and (e.forkedFrom.messageUuid is not null or e.forkedFrom.sessionId is not null), false)
+            as is_forked,
         case
             when entry_type in ('user', 'assistant') then message.content
             when entry_type = 'attachment' and e.attachment.type = 'queued_command' then e.attachment.prompt
@@ -123,7 +135,7 @@ tool_blocks as (
                 'tool_name': b.name,
                 'input': case
                     when b.type = 'tool_use'
-                        then {{ parse_json('b.input', '{"file_path":"VARCHAR","notebook_path":"VARCHAR","command":"VARCHAR","content":"VARCHAR","subagent_type":"VARCHAR","offset":"BIGINT","limit":"BIGINT"}') }}
+                        then {{ parse_json('b.input', '{"file_path":"VARCHAR","notebook_path":"VARCHAR","command":"VARCHAR","content":"VARCHAR","subagent_type":"VARCHAR","skill":"VARCHAR","run_in_background":"BOOLEAN","offset":"BIGINT","limit":"BIGINT"}') }}
                 end,
                 'input_hash': case when b.type = 'tool_use' then md5(cast(b.input as varchar)) end,
                 'input_length': case when b.type = 'tool_use' then length(cast(b.input as varchar)) end,
@@ -156,11 +168,17 @@ compact_blocks as (
                 'is_pull_request': b.tool_name in ('Bash', 'PowerShell')
                 and coalesce({{ runs_pull_request('b.input.command') }}, false),
                 'subagent_type': b.input.subagent_type,
+                -- a Skill call names it in `skill`, in `command` before
+                'skill': case
+                    when b.tool_name = 'Skill' then coalesce(b.input.skill, ltrim(b.input.command, '/'))
+                end,
+                'is_background': case when b.block_type = 'tool_use' then coalesce(b.input.run_in_background, false) end,
                 'content_line_count': case
                     when b.tool_name = 'Write' then {{ line_count('b.input.content') }}
                 end,
                 'is_error': b.is_error,
                 'result_length': length(b.result_text),
+                'written': {{ written_by_text('b.result_text') }},
                 'error_head': case when b.is_error then left(b.result_text, 1000) end
             }
             for b in tool_blocks
@@ -175,7 +193,11 @@ final as (
         -- keys
         "_id" as document_id,
         load_id,
-        coalesce(entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id") as entry_key,
+        -- a forked line is a copy of the line it was forked from, whatever its uuid
+        coalesce(forked_from_uuid, entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id") as entry_key,
+        coalesce(entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id") as line_key,
+        is_forked,
+        case when is_forked then e.forkedFrom.sessionId end as forked_from_session_id,
         case
             when session_id is not null then session_id
             -- a conversation line that does not say its session belongs to the file it stands in
@@ -186,10 +208,12 @@ final as (
         case when is_unwrapped then e.data.agentId else agent_id end as agent_id,
         case
             when entry_type = 'assistant'
-                then coalesce(message.id, entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id")
+                then coalesce(
+                    message_id, forked_from_uuid, entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id"
+                )
         end as response_key,
-        message.id as message_id,
-        case when is_unwrapped then e.data.message.requestId else request_id end as request_id,
+        message_id,
+        nullif(case when is_unwrapped then e.data.message.requestId else request_id end, '') as request_id,
         e.leafUuid as leaf_uuid,
         source_file,
 
@@ -203,7 +227,7 @@ final as (
         machine,
         e.entrypoint as entrypoint,
         e.promptSource as prompt_source,
-        e.origin.kind as origin_kind,
+        coalesce(e.origin.kind, e.attachment.origin.kind) as origin_kind,
 
         -- flags
         is_unwrapped or coalesce(is_sidechain, false) as is_sidechain,
@@ -227,6 +251,7 @@ final as (
         coalesce(contains(text_content, '```'), false) as has_code_block,
         coalesce({{ is_question('text_content') }}, false) as is_question,
         case when entry_type <> 'assistant' then {{ task_category('text_content') }} end as task_category,
+        {{ author_of_text('text_content') }} as author,
         coalesce(e.customTitle, e.aiTitle, e.summary) as title,
         case
             when e.customTitle is not null then 1
@@ -248,6 +273,80 @@ final as (
         {{ token_count('message.usage.cache_creation.ephemeral_1h_input_tokens') }} as cache_write_1h_tokens,
         {{ token_count('message.usage.cache_read_input_tokens') }} as cache_read_tokens,
         coalesce(message.usage.speed = 'fast', false) as is_fast,
+        nullif(message.usage.service_tier, '') as service_tier,
+        nullif(nullif(message.usage.inference_geo, ''), 'not_available') as inference_geo,
+        {{ token_count('message.usage.server_tool_use.web_search_requests') }} as web_search_requests,
+        message.usage.output_tokens_details.thinking_tokens as thinking_tokens,
+        -- an advisor's tokens stand here only: the totals above leave them out
+        [
+            {
+                'model': coalesce(i.model, advisor_model),
+                'input_tokens': {{ token_count('i.input_tokens') }},
+                'output_tokens': {{ token_count('i.output_tokens') }},
+                'cache_write_5m_tokens': greatest(
+                    {{ token_count('i.cache_creation_input_tokens') }}
+                    - {{ token_count('i.cache_creation.ephemeral_1h_input_tokens') }},
+                    {{ token_count('i.cache_creation.ephemeral_5m_input_tokens') }}
+                ),
+                'cache_write_1h_tokens': {{ token_count('i.cache_creation.ephemeral_1h_input_tokens') }},
+                'cache_read_tokens': {{ token_count('i.cache_read_input_tokens') }}
+            }
+            for i in message.usage.iterations
+            if i.type = 'advisor_message'
+        ] as advisor_iterations,
+        nullif(effort, '') as effort,
+        nullif(attribution_skill, '') as attribution_skill,
+        nullif(attribution_plugin, '') as attribution_plugin,
+        nullif(attribution_mcp_server, '') as attribution_mcp_server,
+
+        -- what Claude Code says about its own work
+        case
+            when entry_type = 'system' and e.subtype = 'api_error' then coalesce(
+                e.error ->> '$.status', e.cause.code, e.error ->> '$.cause.code', e.error ->> '$.code'
+            )
+            when is_api_error_message then coalesce(e.apiErrorStatus ->> '$', nullif(regexp_extract(text_content, '^API Error: (\d{3})\b', 1), ''))
+        end as error_status,
+        left(
+            case
+                when entry_type = 'system' and e.subtype = 'api_error' then coalesce(
+                    e.error ->> '$.error.error.type', e.error ->> '$.error.type', e.error ->> '$.type', {{ json_text('e.error') }}
+                )
+                when is_api_error_message then {{ json_text('e.error') }}
+            end,
+            200
+        ) as error_name,
+        e.retryAttempt as retry_attempt,
+        e.maxRetries as max_retries,
+        e.durationMs as duration_ms,
+        case when entry_type = 'system' then e.compactMetadata end as compaction,
+        case
+            when entry_type = 'system' and e.subtype = 'stop_hook_summary' then [
+                {'hook': 'Stop', 'command': left(h.command, 200), 'duration_ms': h.durationMs, 'outcome': 'success', 'is_run': true}
+                for h in e.hookInfos
+            ] || case
+                when e.preventedContinuation
+                    then [{'hook': 'Stop', 'command': cast(null as varchar), 'duration_ms': cast(null as bigint), 'outcome': 'blocked', 'is_run': false}]
+                else []
+            end
+            when entry_type = 'attachment' and e.attachment.type in ({{ "'" ~ hook_attachments() | join("', '") ~ "'" }}) then [
+                {
+                    'hook': coalesce(e.attachment.hookName, e.attachment.hookEvent, 'unknown'),
+                    'command': left(e.attachment.command, 200),
+                    'duration_ms': e.attachment.durationMs,
+                    'outcome': case e.attachment.type
+                        when 'hook_success' then 'success'
+                        when 'hook_blocking_error' then 'blocked'
+                        when 'hook_cancelled' then 'cancelled'
+                        else 'error'
+                    end,
+                    -- what a summary of Stop hooks lists is not counted twice
+                    'is_run': coalesce(e.attachment.hookEvent, '') not in ('Stop', 'SubagentStop')
+                }
+            ]
+        end as hooks,
+        case when entry_type = 'cost-state' then e.totalCostUSD end as claude_code_cost_usd,
+        case when entry_type = 'cost-state' then cast(e.modelUsage as varchar) end as claude_code_model_usage,
+        case when entry_type = 'pr-link' then e.prUrl end as pull_request_url,
 
         -- tool calls and results
         tool_blocks,
@@ -256,6 +355,8 @@ final as (
         tool_result.agentId as spawned_agent_id,
         tool_result.agentType as spawned_agent_type,
         coalesce(tool_result.interrupted, false) as is_result_interrupted,
+        tool_result is not null as has_result_object,
+        coalesce(tool_result.isAsync, false) or tool_result.backgroundTaskId is not null as is_background_result,
         lower(coalesce(tool_denial_kind, tool_result.toolDenialKind)) as tool_denial_kind,
         coalesce(tool_result.structuredPatch is not null, false) as has_patch,
         {{ patch_line_count('tool_result.structuredPatch', '+') }} as patch_lines_added,

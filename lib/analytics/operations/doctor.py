@@ -78,7 +78,7 @@ def _unpriced_models(connection: duckdb.DuckDBPyConnection) -> Finding:
         select model, count(*), sum(input_tokens), sum(output_tokens),
             sum(cache_write_5m_tokens + cache_write_1h_tokens), sum(cache_read_tokens)
         from marts.fct_messages
-        where message_kind = 'response' and not is_priced
+        where message_kind in ('response', 'advisor') and not is_priced
         group by model
         order by count(*) desc, model
         """

@@ -21,7 +21,7 @@ TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write
 RESPONSES = ("response_count", *TOKENS, "cost_usd", "unpriced_response_count", "lower_bound_response_count")
 
 # The same measures as dbt/macros/counting.sql gives the marts; the tests hold both to the same numbers.
-IS_RESPONSE = "message_kind = 'response'"
+IS_RESPONSE = "message_kind in ('response', 'advisor')"
 RESPONSE_MEASURES = f"""
     count(*) filter (where {IS_RESPONSE}) as response_count,
     {", ".join(f"cast(coalesce(sum({name}) filter (where {IS_RESPONSE}), 0) as bigint) as {name}" for name in TOKENS)},

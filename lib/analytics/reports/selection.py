@@ -84,7 +84,7 @@ class Selection:
             )
         connection.execute(
             "create or replace temp view undated_responses as select * from fct_messages"
-            f" where {of_sessions} and message_kind = 'response' and created_date_key is null"
+            f" where {of_sessions} and message_kind in ('response', 'advisor') and created_date_key is null"
         )
         active = "true"
         if self.has_days:

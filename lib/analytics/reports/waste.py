@@ -33,9 +33,9 @@ def waste(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zon
 
         -- evidence is a call or a response; a call's tokens are a share of its response's
         known as (
-            select tool_use_id as evidence_key, message_key, called_date_key as date_key
+            select tool_call_key as evidence_key, message_key, called_date_key as date_key
             from fct_tool_calls
-            where tool_use_id in (select evidence_key from evidence)
+            where tool_call_key in (select evidence_key from evidence)
             union all
             select message_key, message_key, created_date_key
             from fct_messages

@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analytics.errors import ConfigError
 from analytics.settings import PROJECT_ROOT, Settings
+from analytics.warehouse.prices import PriceList
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,11 +62,6 @@ def current(settings: Settings) -> BuiltWith:
     Raises:
         ConfigError: PRICING_OVERRIDES names a file that cannot be read.
     """
-    prices = settings.pricing_overrides
-    try:
-        own_prices = prices.read_bytes() if prices else b""
-    except OSError as error:
-        raise ConfigError(f"PRICING_OVERRIDES={prices}: {error.strerror}") from None
     reading = _hash(_files(("models/staging", "macros"), {".sql"}))
     # the seeds' types stand in their yml; what is written to other models' yml decides no number
     deciding = [
@@ -75,7 +70,8 @@ def current(settings: Settings) -> BuiltWith:
         DBT_DIR / "dbt_project.yml",
     ]
     engines = [f"{name} {version(name)}" for name in _ENGINES]
-    chosen = (settings.analytics_tz, settings.dbt_target, own_prices.hex())
+    # the list prices come from a library and a file of the package
+    chosen = (settings.analytics_tz, settings.dbt_target, PriceList.of(settings).fingerprint)
     building = _hash(deciding, reading, *chosen, *engines)
     project = _hash(_files((".",), {".sql", ".csv", ".yml", ".md"}), building, str(DBT_DIR), sys.version)
     return BuiltWith(reading, building, project)

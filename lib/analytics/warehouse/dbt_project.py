@@ -17,7 +17,6 @@ from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import DBT_DIR
-from analytics.warehouse.prices import read_overrides
 from analytics.warehouse.working_copy import MEMORY_LIMIT, chosen_memory_limit
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ def run_dbt(settings: Settings, arguments: list[str]) -> None:
     database = settings.build_path if writes or settings.build_path.exists() else published
     if writes and not database.exists():
         raise AnalyticsError(f"dbt {arguments[0]} needs a working copy: run `claude-analytics load` first")
-    overrides = [row.as_strings() for row in read_overrides(settings.pricing_overrides)]
-    variables = {"analytics_tz": settings.analytics_tz, "pricing_overrides": overrides}
+    variables = {"analytics_tz": settings.analytics_tz}
     with environment(
         {
             **_ENVIRONMENT,

@@ -25,13 +25,14 @@ from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import UNKNOWN, BuiltWith, Stale
 from analytics.warehouse.documents import lay_documents, load_dead_letters
+from analytics.warehouse.prices import PriceList, note_models, write_model_prices
 from analytics.warehouse.working_copy import connect
 
 if TYPE_CHECKING:
     import duckdb
 
 # Bumped when the raw tables below change shape: an older published database is then loaded anew.
-RAW_VERSION = 1
+RAW_VERSION = 2
 
 # Rows pass through; what DuckDB would keep of them in memory beyond this, nobody reads again.
 MEMORY_LIMIT = "256MB"
@@ -217,6 +218,8 @@ def _load_files(
                 )
                 documents = _count(connection, "raw.conversations") - before
             reached("load.documents")
+            note_models(connection)
+            write_model_prices(connection, PriceList.of(settings))
             load_dead_letters(connection, store)
             state = _State(
                 raw_version=RAW_VERSION,

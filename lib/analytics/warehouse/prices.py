@@ -1,133 +1,357 @@
-"""Prices of the user's own: the CSV that PRICING_OVERRIDES names.
+"""What a model costs: list prices of `genai-prices`, what that lacks from `price_supplement.csv`, the user's own prices.
 
-The same columns as `dbt/seeds/model_pricing.csv`. All rows of a `model_prefix` given here replace the
-published rows of that prefix; other prefixes keep theirs. Where not given, `effective_from` is 2024-01-01,
-`prompt_tokens_over` -1 (the lowest band) and `fast_multiplier` 1.
+Every model id of the data is resolved here into rows of one small table (`raw.model_prices`: model, effective_from,
+band) that dbt joins. Only the same model has a price: nobody knows what a point release will cost.
 """
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from analytics.errors import ConfigError
+from analytics.settings import Settings
+from analytics.warehouse.model_ids import ModelId, canonical
+from analytics.warehouse.price_overrides import PRICES, Override, read_overrides
 
-PRICES = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
-_DEFAULTS = {"effective_from": "2024-01-01", "prompt_tokens_over": "-1", "fast_multiplier": "1"}
-COLUMNS = ("model_prefix", "effective_from", "prompt_tokens_over", *PRICES, "fast_multiplier")
-_MAX_PRICE = Decimal("1000000")
+if TYPE_CHECKING:
+    import duckdb
+
+SUPPLEMENT = Path(__file__).with_name("price_supplement.csv")
+
+EARLIEST = date(2024, 1, 1)  # prices without a date are in force from here
+LATEST = date(9999, 12, 31)
+ALL_TOKENS = 9_223_372_036_854_775_807
+WEB_SEARCHES = Decimal(10)  # USD per 1,000, where a vendor names no price of its own
+
+# Vendors whose own models Claude Code is pointed at, by how the models' names begin.
+_VENDORS = {
+    "gpt": "openai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "codex": "openai",
+    "glm": "zai",
+    "kimi": "moonshotai",
+    "moonshot": "moonshotai",
+    "minimax": "minimax",
+    "deepseek": "deepseek",
+    "gemini": "google",
+    "grok": "x-ai",
+    "mistral": "mistral",
+    "devstral": "mistral",
+    "codestral": "mistral",
+}
 
 
 @dataclass(frozen=True)
-class PriceRow:
-    """USD per million tokens for a model prefix, from a day on, for prompts above a number of tokens."""
+class Price:
+    """A row of raw.model_prices: USD per million tokens of a model in one period and band, and factors on the whole."""
 
-    model_prefix: str
+    model: str  # as in `message.model`
+    canonical_model: str
+    provider: str  # of genai-prices; empty for the user's own prices
     effective_from: date
+    effective_to: date  # not included
     prompt_tokens_over: int
+    prompt_tokens_up_to: int
     input: Decimal
     output: Decimal
     cache_write_5m: Decimal
     cache_write_1h: Decimal
     cache_read: Decimal
-    fast_multiplier: Decimal
-
-    def as_strings(self) -> list[str]:
-        """The values in the order of COLUMNS, exact, as dbt's variable `pricing_overrides` takes them."""
-        return [
-            format(value, "f") if isinstance(value, Decimal) else str(value)
-            for value in (getattr(self, name) for name in COLUMNS)
-        ]
+    fast_multiplier: Decimal | None  # None: no fast mode is sold, its price is unknown
+    us_multiplier: Decimal
+    batch_multiplier: Decimal
+    web_search: Decimal  # per 1,000
+    source: str
+    is_override: bool
 
 
-def read_overrides(path: Path | None) -> list[PriceRow]:
-    """The rows of a price CSV, in file order; none when `path` is None. Lines starting with # are comments.
+@dataclass(frozen=True)
+class _Factors:
+    fast: Decimal | None = None
+    us: Decimal = Decimal(1)
+    batch: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Prices of one period and band before a model's id, factors and ends are known."""
+
+    effective_from: date
+    prompt_tokens_over: int
+    prices: tuple[Decimal, ...]  # in the order of PRICES
+    source: str
+    provider: str
+    web_search: Decimal = WEB_SEARCHES
+
+
+class PriceList:
+    """Prices of any model id.
 
     Raises:
-        ConfigError: one line naming the file, line, column and value, and what is allowed.
+        ConfigError: from the constructor, when PRICING_OVERRIDES is wrong.
     """
-    if path is None:
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ConfigError(f"PRICING_OVERRIDES={path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"PRICING_OVERRIDES={path}: not UTF-8 text") from None
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
-    if not numbered:
-        raise ConfigError(f"PRICING_OVERRIDES={path}: empty; the first line must be {','.join(COLUMNS)}")
-    header = [name.strip() for name in next(csv.reader([numbered[0][1]]))]
-    _check_header(path, header)
-    rows: list[PriceRow] = []
-    seen: dict[tuple[str, date, int], int] = {}
-    for number, line in numbered[1:]:
-        row = _parse(path, number, header, next(csv.reader([line])))
-        key = (row.model_prefix, row.effective_from, row.prompt_tokens_over)
-        if key in seen:
-            raise ConfigError(
-                f"PRICING_OVERRIDES={path} line {number}: model_prefix={row.model_prefix!r} with "
-                f"effective_from={row.effective_from} and prompt_tokens_over={row.prompt_tokens_over} "
-                f"already stands on line {seen[key]}"
-            )
-        seen[key] = number
-        rows.append(row)
-    return rows
+
+    def __init__(self, overrides: Iterable[Override] = ()) -> None:
+        self._overrides = list(overrides)
+
+    @classmethod
+    def of(cls, settings: Settings) -> PriceList:
+        """The price list these settings ask for."""
+        return cls(read_overrides(settings.pricing_overrides))
+
+    def rows(self, model: str) -> list[Price]:
+        """All prices of a model id, by date and band; none when it has no price."""
+        model_id = canonical(model)
+        factors = _factors(model_id)
+        own = self._own(model, model_id)
+        if own:
+            bands = [
+                _Band(row.effective_from, row.prompt_tokens_over, row.prices, "PRICING_OVERRIDES", "") for row in own
+            ]
+            factors = replace(factors, fast=own[0].fast_multiplier)
+        else:
+            bands = _published(model_id)
+        return _with_ends(model, model_id, bands, factors, is_override=bool(own))
+
+    def _own(self, model: str, model_id: ModelId) -> list[Override]:
+        """The user's rows for a model: of its id, else of its canonical name, else of the longest prefix of either."""
+        for name in (model, model_id.name):
+            if rows := [row for row in self._overrides if row.is_exact and row.model == name]:
+                return rows
+        prefixes = [
+            row.model
+            for row in self._overrides
+            if not row.is_exact and (model.startswith(row.model) or model_id.name.startswith(row.model))
+        ]
+        longest = max(prefixes, key=len, default=None)
+        return [row for row in self._overrides if not row.is_exact and row.model == longest]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any price may have changed."""
+        digest = hashlib.sha256(f"genai-prices {version('genai-prices')}".encode())
+        digest.update(SUPPLEMENT.read_bytes())
+        digest.update(repr(self._overrides).encode())
+        return digest.hexdigest()
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    missing = [name for name in ("model_prefix", *PRICES) if name not in header]
-    unknown = [name for name in header if name not in COLUMNS]
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    for problem, names in (("missing", missing), ("unknown", unknown), ("repeated", repeated)):
-        if names:
-            raise ConfigError(
-                f"PRICING_OVERRIDES={path}: {problem} column {', '.join(names)}; columns are {','.join(COLUMNS)}"
-            )
+def write_model_prices(connection: duckdb.DuckDBPyConnection, prices: PriceList) -> None:
+    """`raw.model_prices` anew: the prices of every model in `raw.models`.
+
+    Nothing is done when neither the models nor the price list have changed: the library takes half a second to read.
+    """
+    connection.execute("create table if not exists raw.models (model varchar)")
+    connection.execute("create table if not exists raw.price_state (fingerprint varchar, models bigint)")
+    models = [model for (model,) in connection.execute("select model from raw.models order by model").fetchall()]
+    state = (prices.fingerprint, len(models))
+    if connection.execute("select * from raw.price_state").fetchall() == [state]:
+        return
+    connection.execute(f"create or replace table raw.model_prices ({_COLUMNS})")
+    rows = [list(astuple(row)) for model in models for row in prices.rows(model)]
+    if rows:
+        marks = ", ".join("?" for _ in fields(Price))
+        connection.executemany(f"insert into raw.model_prices values ({marks})", rows)
+    connection.execute("create or replace table raw.price_state as select ?::varchar as fingerprint, ?::bigint as models", state)
 
 
-def _parse(path: Path, number: int, header: list[str], values: list[str]) -> PriceRow:
-    if len(values) != len(header):
-        raise ConfigError(
-            f"PRICING_OVERRIDES={path} line {number}: {len(values)} values for {len(header)} columns; "
-            f"write all of {','.join(header)}"
+def note_models(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the model ids that stand in `raw.new_documents` to `raw.models`.
+
+    By a regular expression, a superset: the documents are parsed once, by dbt, and that needs the prices already.
+    """
+    connection.execute("create table if not exists raw.models (model varchar)")
+    connection.execute(
+        r"""
+        insert into raw.models
+        with named as (
+            select distinct unnest(
+                regexp_extract_all(entry, '"(?:model|advisorModel)"\s*:\s*("(?:[^"\\]|\\.){1,300}")', 1)
+            ) as name
+            from raw.new_documents
+            where type in ('assistant', 'progress') or type is null
+        ),
+        texts as (
+            select distinct case when contains(name, '\') then cast(name as json) ->> '$' else trim(name, '"') end as model
+            from named
         )
-    given = {name: value.strip() for name, value in zip(header, values, strict=True)}
-    given = {**_DEFAULTS, **{name: value for name, value in given.items() if value}}
+        select model from texts
+        where model is not null and model not in (select model from raw.models)
+        """
+    )
 
-    def wrong(column: str, allowed: str) -> ConfigError:
-        return ConfigError(
-            f"PRICING_OVERRIDES={path} line {number}: {column}={given.get(column, '')!r}: must be {allowed}"
+
+_TYPES = {"str": "varchar", "date": "date", "int": "bigint", "bool": "boolean"}
+_COLUMNS = ", ".join(
+    f"{field.name} {_TYPES.get(str(field.type), 'decimal(9,3)' if 'multiplier' in field.name else 'decimal(18,6)')}"
+    for field in fields(Price)
+)
+
+
+def _with_ends(
+    model: str, model_id: ModelId, bands: list[_Band], factors: _Factors, *, is_override: bool
+) -> list[Price]:
+    """A date's price list ends where the next begins, a band of one list where the next one of it begins."""
+    dates = sorted({band.effective_from for band in bands})
+    found = []
+    for number, day in enumerate(dates):
+        of_date = sorted((b for b in bands if b.effective_from == day), key=lambda band: band.prompt_tokens_over)
+        for position, band in enumerate(of_date):
+            next_over = of_date[position + 1].prompt_tokens_over if position + 1 < len(of_date) else ALL_TOKENS
+            found.append(
+                Price(
+                    model,
+                    str(model_id),
+                    band.provider,
+                    day,
+                    dates[number + 1] if number + 1 < len(dates) else LATEST,
+                    band.prompt_tokens_over,
+                    next_over,
+                    *band.prices,
+                    factors.fast,
+                    factors.us,
+                    factors.batch,
+                    band.web_search,
+                    band.source,
+                    is_override,
+                )
+            )
+    return found
+
+
+def _published(model_id: ModelId) -> list[_Band]:
+    """The library's prices, and in their stead the supplement's from and until the days it gives."""
+    provider = _provider(model_id)
+    known = _library().get((provider, model_id.bedrock, model_id.name))
+    listed = list(_library_bands(known, provider)) if known is not None else []
+    rows = [] if model_id.bedrock else [row for row in _supplement() if row["model"] == model_id.name and row["input"]]
+    windows = {_window(row) for row in rows}
+    bands = [
+        _Band(
+            date.fromisoformat(row["effective_from"]),
+            int(row["prompt_tokens_over"]),
+            tuple(Decimal(row[kind]) for kind in PRICES),
+            row["source"],
+            provider,
         )
+        for row in rows
+    ]
+    days = sorted({band.effective_from for band in listed} | ({until for _, until in windows} if listed else set()))
+    for day in days:
+        if day < LATEST and not any(start <= day < until for start, until in windows):
+            in_force = max((band.effective_from for band in listed if band.effective_from <= day), default=None)
+            bands += [replace(band, effective_from=day) for band in listed if band.effective_from == in_force]
+    return bands
 
-    prefix = given.get("model_prefix", "")
-    if not prefix or not prefix.isprintable() or any(c in prefix for c in "'\\{}") or len(prefix) > 200:
-        raise wrong("model_prefix", "the start of a model name, such as claude-opus-4 or glm-5")
-    try:
-        effective_from = date.fromisoformat(given["effective_from"])
-    except ValueError:
-        raise wrong("effective_from", "a day such as 2026-10-07") from None
-    try:
-        prompt_tokens_over = int(given["prompt_tokens_over"])
-    except ValueError:
-        raise wrong("prompt_tokens_over", "a whole number of tokens, -1 for the lowest band") from None
-    if not -1 <= prompt_tokens_over <= 10**12:
-        raise wrong("prompt_tokens_over", "a whole number of tokens, -1 for the lowest band")
 
-    def amount(column: str, allowed: str, places: int, positive: bool = False) -> Decimal:
-        try:
-            value = Decimal(given.get(column, ""))
-        except InvalidOperation:
-            raise wrong(column, allowed) from None
-        if not value.is_finite() or not 0 <= value <= _MAX_PRICE or (positive and value == 0):
-            raise wrong(column, allowed)
-        if value != round(value, places):
-            raise wrong(column, f"{allowed} with at most {places} decimals")
-        return value
+def _window(row: dict[str, str]) -> tuple[date, date]:
+    """First day of a supplement's row and the first it no longer is in force."""
+    until = row["effective_until"]
+    return date.fromisoformat(row["effective_from"]), date.fromisoformat(until) if until else LATEST
 
-    prices = {name: amount(name, "USD per million tokens, 0 or more, such as 12.5", 6) for name in PRICES}
-    fast = amount("fast_multiplier", "a factor above 0, such as 1 or 2", 3, positive=True)
-    return PriceRow(prefix, effective_from, prompt_tokens_over, **prices, fast_multiplier=fast)
+
+def _provider(model_id: ModelId) -> str:
+    if model_id.bedrock:
+        return "aws"
+    if model_id.name.startswith("claude"):
+        return "anthropic"
+    return next((vendor for start, vendor in _VENDORS.items() if model_id.name.startswith(start)), "")
+
+
+@cache
+def _library() -> dict[tuple[str, str | None, str], Any]:
+    """The library's models by provider, Bedrock endpoint and canonical name, with every other name they go by."""
+    from genai_prices import data
+
+    found: dict[tuple[str, str | None, str], Any] = {}
+    for provider in data.providers:
+        if provider.id not in ("anthropic", "aws", *_VENDORS.values()):
+            continue
+        for model in provider.models:
+            for name in [model.id, *_exact_names(model.match)]:
+                scope = None
+                if provider.id == "aws":
+                    # `regional.` stands for all of Bedrock's regions but the global endpoint
+                    scope, _, name = name.partition(".anthropic.")
+                    if not name:
+                        continue
+                    scope = "global" if scope == "global" else "regional"
+                found.setdefault((provider.id, scope, canonical(name).name), model)
+    return found
+
+
+def _exact_names(clause: Any) -> Iterator[str]:
+    """Names that a model's match compares as a whole."""
+    if hasattr(clause, "or_"):
+        for part in clause.or_:
+            yield from _exact_names(part)
+    elif hasattr(clause, "equals"):
+        yield clause.equals
+
+
+def _library_bands(model: Any, provider: str) -> Iterator[_Band]:
+    """A library model's prices by date and band. What has no price of its own is priced as what it is a part of."""
+    from genai_prices.types import ModelPrice, StartDateConstraint
+
+    dated = [(EARLIEST, model.prices)] if isinstance(model.prices, ModelPrice) else []
+    for conditional in model.prices if not dated else []:
+        if conditional.constraint is None:
+            dated.append((EARLIEST, conditional.prices))
+        elif isinstance(conditional.constraint, StartDateConstraint):
+            dated.append((conditional.constraint.start_date, conditional.prices))
+    # of several lists from one day on the later one wins
+    for start, listed in dict(dated).items():
+        kinds = {
+            "input": (listed.input_mtok,),
+            "output": (listed.output_mtok,),
+            "cache_write_5m": (listed.cache_write_mtok, listed.input_mtok),
+            "cache_write_1h": (listed.cache_write_1h_mtok, listed.cache_write_mtok, listed.input_mtok),
+            "cache_read": (listed.cache_read_mtok, listed.input_mtok),
+        }
+        chosen = {name: next((p for p in prices if p is not None), Decimal(0)) for name, prices in kinds.items()}
+        if listed.input_mtok is None or listed.output_mtok is None:
+            continue  # not a price of a chat
+        starts = sorted({tier.start for price in chosen.values() for tier in getattr(price, "tiers", ())})
+        searches = listed.web_searches_kcount
+        for over in [-1, *starts]:
+            prices = tuple(_in_band(chosen[kind], over) for kind in PRICES)
+            yield _Band(
+                start,
+                over,
+                prices,
+                f"genai-prices {version('genai-prices')}",
+                provider,
+                searches if isinstance(searches, Decimal) else WEB_SEARCHES,
+            )
+
+
+def _in_band(price: Any, over: int) -> Decimal:
+    """A price for prompts of more tokens than `over`: the library's tiers are cliffs."""
+    if isinstance(price, Decimal):
+        return price
+    return next((tier.price for tier in reversed(price.tiers) if over >= tier.start), price.base)
+
+
+@cache
+def _supplement() -> list[dict[str, str]]:
+    with SUPPLEMENT.open(encoding="utf-8") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+def _factors(model_id: ModelId) -> _Factors:
+    for row in _supplement():
+        if row["model"] == model_id.name and not row["input"]:
+            fast = Decimal(row["fast_multiplier"]) if row["fast_multiplier"] else None
+            # Bedrock's regions have prices of their own
+            us = Decimal(1) if model_id.bedrock else Decimal(row["us_multiplier"])
+            return _Factors(fast, us, Decimal(row["batch_multiplier"]))
+    return _Factors()

@@ -23,7 +23,7 @@ from analytics.warehouse import built_with
 from analytics.warehouse.built_with import BuiltWith
 from analytics.warehouse.dbt_build import OutOfMemoryError, Request, build, plan_path
 from analytics.warehouse.plan import read_plan, run_plan
-from analytics.warehouse.prices import read_overrides
+from analytics.warehouse.prices import PriceList, write_model_prices
 from analytics.warehouse.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_limit, connect, vacuum_tasks
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def _transform(
     variables: dict[str, Any] = {
         "analytics_tz": settings.analytics_tz,
         "as_of": (as_of or utc_now()).astimezone(UTC).isoformat(),
-        "pricing_overrides": [row.as_strings() for row in read_overrides(settings.pricing_overrides)],
     }
     now = built_with.current(settings)
     with steps("transform") as starting:
         with connect(settings.build_path) as connection:
+            write_model_prices(connection, PriceList.of(settings))
             before, load_was_full = built_with.read(connection), _load_was_full(connection)
             tasks = vacuum_tasks(connection)
             result = None

@@ -17,7 +17,7 @@ prompts as (
     left join dim_sessions
         on prompts.session_id = dim_sessions.session_id
     where
-        responses.message_kind = 'response'
+        responses.message_kind in ('response', 'advisor')
         and responses.cost_usd is not null
         [[and prompts.created_date_key in (select date_key from dim_date where {{date}})]]
         [[and prompts.project_id in (select project_id from dim_projects where {{project}})]]

@@ -21,7 +21,7 @@ responses as (
     from fct_messages
     where
         true
-        and message_kind = 'response'
+        and message_kind in ('response', 'advisor')
         and cost_usd is not null
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]

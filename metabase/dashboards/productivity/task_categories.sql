@@ -12,7 +12,7 @@ prompts as (
     from fct_messages as prompts
     left join fct_messages as responses
         on prompts.message_key = responses.prompt_key
-        and responses.message_kind = 'response'
+        and responses.message_kind in ('response', 'advisor')
     where
         prompts.message_kind in ('prompt', 'slash_command')
         and not prompts.is_sidechain
