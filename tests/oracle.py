@@ -238,24 +238,20 @@ def documents_of(line: bytes) -> tuple[list[dict[str, Json]], bool]:
     while at < len(text):
         try:
             document, end = json.JSONDecoder().raw_decode(text, at)
-            if not isinstance(document, dict):
-                raise ValueError("no object")
+            if not isinstance(document, dict) or (is_torn and not {"type", "uuid", "sessionId"} & set(document)):
+                raise ValueError("no entry")
         except (ValueError, RecursionError):
             is_torn = True
             # a whole entry can be glued behind a torn one
-            starts = [place for place in (text.find(start, at + 1) for start in ENTRY_STARTS) if place > 0]
-            if not starts:
+            at = text.find('{"', at + 1)
+            if at < 0:
                 break
-            at = min(starts)
             continue
         found.append(document)
         at = end
         while at < len(text) and text[at] in " \t\r\0":
             at += 1
     return found, is_torn
-
-
-ENTRY_STARTS = ('{"parentUuid"', '{"type"')
 
 
 def read_entries(projects: Path, recount: Recount) -> Iterator[Entry]:
@@ -403,7 +399,13 @@ def user_messages(entries: list[Entry]) -> Iterator[Message]:
             said[entry.session_id].add(entry.text.strip())
             kind = kind_of_user_entry(entry)
             yield Message(
-                entry.key, entry.session_id, kind, entry.at or LAST, entry.is_sidechain, entry.agent_id, where=entry.where
+                entry.key,
+                entry.session_id,
+                kind,
+                entry.at or LAST,
+                entry.is_sidechain,
+                entry.agent_id,
+                where=entry.where,
             )
     seen = set()
     for entry in entries:
@@ -444,7 +446,9 @@ def input_side(entry: Entry) -> tuple[int, ...]:
 
 
 def tool_ids(entry: Entry) -> str:
-    return " ".join(str(block.get("id")) for block in entry.blocks if block.get("type") == "tool_use" and block.get("id"))
+    return " ".join(
+        str(block.get("id")) for block in entry.blocks if block.get("type") == "tool_use" and block.get("id")
+    )
 
 
 def shared_ids(copies: list[Entry]) -> set[str]:
@@ -455,9 +459,10 @@ def shared_ids(copies: list[Entry]) -> set[str]:
     lines: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in copies:
         given = message_id(entry)
-        if entry.type == "assistant" and given and entry.session_id and sum(input_side(entry)):
-            if entry.message.get("model") != "<synthetic>":
-                lines[given, entry.session_id].append(entry)
+        if entry.type != "assistant" or not given or not entry.session_id:
+            continue
+        if sum(input_side(entry)) and entry.message.get("model") != "<synthetic>":
+            lines[given, entry.session_id].append(entry)
     found = set()
     for (given, _), entries in lines.items():
         if len({input_side(entry) for entry in entries}) < 2:
@@ -495,7 +500,14 @@ def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterat
         largest = max(own, key=lambda entry: (sum(tokens_of(entry.message)), len(advisors_of(entry))))
         model = largest.message.get("model")
         message = Message(
-            key, first.session_id or "", "response", at, first.is_sidechain, first.agent_id, model=model, where=first.where
+            key,
+            first.session_id or "",
+            "response",
+            at,
+            first.is_sidechain,
+            first.agent_id,
+            model=model,
+            where=first.where,
         )
         if any(entry.message.get("model") == "<synthetic>" for entry in own):
             failed = any(entry.inner.get("isApiErrorMessage") is True for entry in own)
@@ -503,7 +515,9 @@ def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterat
             yield message
             continue
         day = at.astimezone(timezone).date() if at != LAST else None
-        searches = max(whole((usage_of(entry.message).get("server_tool_use") or {}).get("web_search_requests")) for entry in own)
+        searches = max(
+            whole((usage_of(entry.message).get("server_tool_use") or {}).get("web_search_requests")) for entry in own
+        )
         geo = max((str(usage_of(entry.message).get("inference_geo") or "") for entry in own), default="")
         tier = max((str(usage_of(entry.message).get("service_tier") or "") for entry in own), default="")
         message.tokens = tokens_of(largest.message)
@@ -690,7 +704,9 @@ def tool_calls(standing: list[Entry], shared: set[str]) -> Iterator[tuple[ToolCa
     """Calls paired with their results; each with the entry its result stands in."""
     calls: dict[tuple[str, str], tuple[Entry, Block]] = {}
     results: list[tuple[Entry, Block]] = []
-    by_time = sorted(standing, key=lambda entry: (entry.at or LAST, entry.session_id or "", entry.source_file, entry.line))
+    by_time = sorted(
+        standing, key=lambda entry: (entry.at or LAST, entry.session_id or "", entry.source_file, entry.line)
+    )
     for entry in by_time:
         for block in entry.blocks:
             if not entry.session_id:

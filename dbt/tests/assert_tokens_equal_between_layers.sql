@@ -1,6 +1,16 @@
 -- Each response's tokens and final-count flag, recomputed from every copy of every line in staging: the line with the
--- largest total counts, once. Catches de-duplication gone missing and usage taken from the first line.
+-- largest total counts, once. Left out are ids that a proxy gives to every response: they are none. Catches de-duplication gone missing and usage taken from the first line.
 with
+
+responses as (
+
+    select
+        *,
+        message_key is distinct from coalesce(message_id, message_key) as has_shared_id
+    from {{ ref('fct_messages') }}
+    where message_kind = 'response'
+
+),
 
 lines as (
 
@@ -13,6 +23,7 @@ lines as (
         entry_type = 'assistant'
         and has_message
         and model is distinct from '<synthetic>'
+        and response_key not in (select message_id from responses where has_shared_id)
 
 ),
 
@@ -33,8 +44,8 @@ in_facts as (
         message_key as response_key,
         input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens as tokens,
         output_is_lower_bound
-    from {{ ref('fct_messages') }}
-    where message_kind in ('response', 'advisor')
+    from responses
+    where not has_shared_id
 
 )
 

@@ -377,7 +377,13 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
         "not the sum."
     )
     query: ClassVar[str] = """
-        with lines as (
+        with shared as (
+            -- an id that a proxy gives to every response is none
+            select distinct message_id
+            from intermediate.int_response_usage
+            where message_id is not null and response_key <> message_id and not is_advisor
+        ),
+        lines as (
             select
                 hash(response_key) as response_hash,
                 any_value(response_key) as response_key,
@@ -386,7 +392,11 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
                     + cache_read_tokens
                 ) as tokens
             from staging.stg_entries
-            where entry_type = 'assistant' and has_message and session_id is not null
+            where
+                entry_type = 'assistant'
+                and has_message
+                and session_id is not null
+                and response_key not in (select message_id from shared)
             group by hash(response_key)
         ),
         responses as (
@@ -398,6 +408,7 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
                     + cache_read_tokens
                 ) as tokens
             from intermediate.int_response_usage
+            where not is_advisor and (message_id is null or response_key = message_id)
             group by hash(response_key)
         )
         select

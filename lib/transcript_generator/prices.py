@@ -24,7 +24,9 @@ class Rates:
     micro_usd_per_million: tuple[int, ...]  # by kind of token
     milli_multiplier: int | None  # fast mode, in thousandths; None: no such mode is sold
 
-    def nano_usd(self, tokens: Tokens, *, is_fast: bool = False, milli_factor: int = 1_000, searches: int = 0) -> int | None:
+    def nano_usd(
+        self, tokens: Tokens, *, is_fast: bool = False, milli_factor: int = 1_000, searches: int = 0
+    ) -> int | None:
         """Billionths of a USD, rounded half up; None in a fast mode whose price nobody knows.
 
         Args:

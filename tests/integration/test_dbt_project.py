@@ -87,7 +87,7 @@ def test_every_foreign_key_is_tested(manifest: Any) -> None:
         "operated_date_key": "dim_date",
         "started_date_key": "dim_date",
         "tool_name": "dim_tools",
-        "tool_use_id": "fct_tool_calls",
+        "tool_call_key": "fct_tool_calls",
         "message_key": "fct_messages",
         "model": "dim_models",
     }
@@ -146,7 +146,7 @@ def test_a_changed_file_says_what_is_built_again(
 @pytest.mark.parametrize("setting", ["analytics_tz", "dbt_target", "pricing_overrides"])
 def test_a_changed_setting_builds_sessions_again(setting: str, tmp_path: Path) -> None:
     prices = tmp_path / "prices.csv"
-    prices.write_text("model_prefix\n")
+    prices.write_text("model,input,output,cache_write_5m,cache_write_1h,cache_read\nhouse-model,1,2,1,1,1\n")
     value = {"analytics_tz": "Asia/Tokyo", "dbt_target": "prod", "pricing_overrides": prices}[setting]
     before = built_with.current(load_settings(data_dir=tmp_path))
     now = built_with.current(load_settings(data_dir=tmp_path, **{setting: value}))

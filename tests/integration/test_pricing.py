@@ -42,7 +42,11 @@ def test_overrides_are_exact_when_valid(tmp_path: Path) -> None:
         cache_read=Decimal("0.11"),
         fast_multiplier=Decimal(1),
     )
-    assert (second.prompt_tokens_over, second.input, second.fast_multiplier) == (200_000, Decimal("1.2"), Decimal("2.5"))
+    assert (second.prompt_tokens_over, second.input, second.fast_multiplier) == (
+        200_000,
+        Decimal("1.2"),
+        Decimal("2.5"),
+    )
 
 
 def test_overrides_have_defaults_when_only_prices_are_given(tmp_path: Path) -> None:
@@ -100,11 +104,14 @@ def test_overrides_say_so_when_the_file_is_missing_or_empty(tmp_path: Path) -> N
 
 
 def test_old_files_with_prefixes_still_load(tmp_path: Path) -> None:
-    file = write(tmp_path, "model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read", "claude-opus-4,9,9,9,9,9")
+    """A prefix is of its own model, of others that begin so only when nobody else knows them."""
+    file = write(
+        tmp_path, "model_prefix,input,output,cache_write_5m,cache_write_1h,cache_read", "claude-opus-4,9,9,9,9,9"
+    )
     prices = PriceList(read_overrides(file))
-    assert {row.input for model in ("claude-opus-4-6", "claude-opus-4.6", "claude-opus-4-9") for row in prices.rows(model)} == {9}
+    assert {row.input for m in ("claude-opus-4-20250514", "claude-opus-4-9") for row in prices.rows(m)} == {9}
     assert all(row.is_override for row in prices.rows("claude-opus-4-20250514"))
-    assert [row.input for row in prices.rows("claude-opus-5")] == [5]
+    assert [prices.rows(model)[-1].input for model in ("claude-opus-4-6", "claude-opus-5")] == [5, 5]
 
 
 def test_a_model_given_by_name_is_that_model_alone(tmp_path: Path) -> None:

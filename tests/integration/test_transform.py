@@ -48,7 +48,7 @@ def answer(uuid: str, at: str, model: str, tokens: dict[str, Any], **more: Any) 
 MILLION = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
 HISTORY = [
     user("u1", "2026-03-01T22:50:00.000Z", "fix the bug"),
-    answer("a1", "2026-03-01T22:50:10.000Z", "claude-opus-4-6", MILLION),
+    answer("a1", "2026-03-01T22:50:10.000Z", "claude-opus-4-8", MILLION),
     user("u2", "2026-03-01T23:30:00.000Z", "and now?"),
     answer("a2", "2026-03-01T23:30:30.000Z", "house-model", MILLION),
 ]
@@ -112,7 +112,7 @@ def test_what_sessions_share_is_kept_once_however_often_it_comes(settings: Setti
 
 def test_facts_lie_in_the_order_of_their_days(settings: Settings) -> None:
     history = [
-        answer(f"a{day}", f"2026-03-{day:02d}T12:00:00.000Z", "claude-opus-4-6", MILLION) for day in (9, 2, 30, 17, 4)
+        answer(f"a{day}", f"2026-03-{day:02d}T12:00:00.000Z", "claude-opus-4-8", MILLION) for day in (9, 2, 30, 17, 4)
     ]
     raw_tables.load(settings.build_path, raw_tables.documents(history))
     transform(settings, as_of=AS_OF)
@@ -141,12 +141,12 @@ def test_transform_reprices_old_sessions_when_overrides_change(settings: Setting
     result = transform(priced, as_of=AS_OF)
     assert result.full_refresh
     assert result.warnings == []
-    # the longer published prefix claude-opus-4-6 still wins over the user's claude-opus-4
+    # the longer published prefix claude-opus-4-8 still wins over the user's claude-opus-4
     assert rows(
         settings,
         "select model, cost_usd::double from marts.fct_messages where cost_usd is not null order by 1",
     ) == [
-        ("claude-opus-4-6", 30.0),
+        ("claude-opus-4-8", 30.0),
         ("house-model", 2.8),
     ]
     assert not transform(priced, as_of=AS_OF).full_refresh
@@ -197,7 +197,7 @@ def test_an_increment_runs_what_dbt_compiled_and_gives_what_dbt_gives(settings: 
     assert _marts(settings) == marts
     assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
     ran = {run.name: run.rows for run in quick.models}
-    assert {run.name for run in thorough.models} - ran.keys() == {"model_pricing", "tool_catalogue"}
+    assert {run.name for run in thorough.models} - ran.keys() == {"tool_catalogue"}
     assert ran["fct_messages"] == 4
     assert quick.warnings == thorough.warnings
 
@@ -385,7 +385,23 @@ def test_the_responses_of_a_long_history_are_found_within_little_memory(settings
                 cast(0 as bigint) as cache_write_5m_tokens,
                 cast(0 as bigint) as cache_write_1h_tokens,
                 cast(0 as bigint) as cache_read_tokens,
-                cast([] as struct(block_type varchar, tool_use_id varchar)[]) as tool_blocks
+                cast([] as struct(block_type varchar, tool_use_id varchar)[]) as tool_blocks,
+                false as has_shared_message_id,
+                false as is_api_error_message,
+                cast(null as varchar) as service_tier,
+                cast(null as varchar) as inference_geo,
+                0 as web_search_requests,
+                cast(null as bigint) as thinking_tokens,
+                cast([] as struct(
+                    model varchar, input_tokens bigint, output_tokens bigint, cache_write_5m_tokens bigint,
+                    cache_write_1h_tokens bigint, cache_read_tokens bigint
+                )[]) as advisor_iterations,
+                cast(null as varchar) as effort,
+                cast(null as varchar) as attribution_skill,
+                cast(null as varchar) as attribution_plugin,
+                cast(null as varchar) as attribution_mcp_server,
+                cast(null as varchar) as error_status,
+                cast(null as varchar) as error_name
             from range(600000) as numbers (number)
             """
         )

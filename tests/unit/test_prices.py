@@ -163,7 +163,12 @@ def test_a_model_nobody_knows_has_no_price(unknown: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "provider", "price"),
-    [("gpt-5.6-sol", "openai", 4), ("glm-5", "zai", 1), ("kimi-k3", "moonshotai", 3), ("deepseek/deepseek-v3.2", "deepseek", None)],
+    [
+        ("gpt-5.6-sol", "openai", 4),
+        ("glm-5", "zai", 1),
+        ("kimi-k3", "moonshotai", 3),
+        ("deepseek/deepseek-v3.2", "deepseek", None),
+    ],
 )
 def test_other_vendors_have_their_own_prices(model: str, provider: str, price: int | None) -> None:
     row = in_force(PriceList().rows(model), date(2026, 11, 1), 1)

@@ -2,7 +2,10 @@
 
 with entries as (
 
-    select * from {{ ref('int_entries') }}
+    select
+        *,
+        {{ author_of_text('text_head') }} as author
+    from {{ ref('int_entries') }}
     where is_standing
 
 ),
@@ -169,7 +172,7 @@ messages as (
         agent_id,
         model,
         stop_reason,
-        output_is_lower_bound and not is_synthetic and not is_advisor,
+        output_is_lower_bound and not is_synthetic and not coalesce(is_advisor, false),
         is_fast,
         service_tier,
         inference_geo,

@@ -81,7 +81,7 @@ content as (
 
     select
         *,
-        nullif(trim(message.id), '') as message_id,
+        nullif(trim(message.id), '') as response_id,
         case when not is_unwrapped then nullif(e.forkedFrom.messageUuid, '') end as forked_from_uuid,
         coalesce(not is_unwrapped and (e.forkedFrom.messageUuid is not null or e.forkedFrom.sessionId is not null), false)
             as is_forked,
@@ -172,7 +172,7 @@ compact_blocks as (
                 'skill': case
                     when b.tool_name = 'Skill' then coalesce(b.input.skill, ltrim(b.input.command, '/'))
                 end,
-                'is_background': case when b.block_type = 'tool_use' then coalesce(b.input.run_in_background, false) end,
+                'is_background': b.input.run_in_background,
                 'content_line_count': case
                     when b.tool_name = 'Write' then {{ line_count('b.input.content') }}
                 end,
@@ -209,10 +209,10 @@ final as (
         case
             when entry_type = 'assistant'
                 then coalesce(
-                    message_id, forked_from_uuid, entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id"
+                    response_id, forked_from_uuid, entry_uuid, 'content:' || md5(content_without_uuid), 'document:' || "_id"
                 )
         end as response_key,
-        message_id,
+        response_id as message_id,
         nullif(case when is_unwrapped then e.data.message.requestId else request_id end, '') as request_id,
         e.leafUuid as leaf_uuid,
         source_file,
@@ -251,7 +251,6 @@ final as (
         coalesce(contains(text_content, '```'), false) as has_code_block,
         coalesce({{ is_question('text_content') }}, false) as is_question,
         case when entry_type <> 'assistant' then {{ task_category('text_content') }} end as task_category,
-        {{ author_of_text('text_content') }} as author,
         coalesce(e.customTitle, e.aiTitle, e.summary) as title,
         case
             when e.customTitle is not null then 1

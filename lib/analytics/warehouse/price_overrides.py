@@ -2,7 +2,8 @@
 
 A row is of one `model` (an id as it stands in the data, or its canonical name), or of every model whose name begins
 with a `model_prefix`, as files were written before there was `model`. All rows given for a model replace the published
-ones. Where not given, `effective_from` is 2024-01-01, `prompt_tokens_over` -1 (the lowest band) and `fast_multiplier` 1.
+ones. Where not given, `effective_from` is 2024-01-01, `prompt_tokens_over` -1 (the lowest band) and `fast_multiplier`
+1.
 """
 
 from __future__ import annotations

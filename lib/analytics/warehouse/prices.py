@@ -1,4 +1,4 @@
-"""What a model costs: list prices of `genai-prices`, what that lacks from `price_supplement.csv`, the user's own prices.
+"""What a model costs: list prices of `genai-prices`, what it lacks from `price_supplement.csv`, the user's own prices.
 
 Every model id of the data is resolved here into rows of one small table (`raw.model_prices`: model, effective_from,
 band) that dbt joins. Only the same model has a price: nobody knows what a point release will cost.
@@ -124,7 +124,10 @@ class PriceList:
         return _with_ends(model, model_id, bands, factors, is_override=bool(own))
 
     def _own(self, model: str, model_id: ModelId) -> list[Override]:
-        """The user's rows for a model: of its id, else of its canonical name, else of the longest prefix of either."""
+        """The user's rows for a model: of its id, else of its canonical name, else of the longest prefix of either.
+
+        A prefix shorter than the name does not take a known model: claude-opus-4 is not meant for claude-opus-4-6.
+        """
         for name in (model, model_id.name):
             if rows := [row for row in self._overrides if row.is_exact and row.model == name]:
                 return rows
@@ -134,6 +137,8 @@ class PriceList:
             if not row.is_exact and (model.startswith(row.model) or model_id.name.startswith(row.model))
         ]
         longest = max(prefixes, key=len, default=None)
+        if longest is None or (len(longest) < len(model_id.name) and _published(model_id)):
+            return []
         return [row for row in self._overrides if not row.is_exact and row.model == longest]
 
     @property
@@ -161,7 +166,9 @@ def write_model_prices(connection: duckdb.DuckDBPyConnection, prices: PriceList)
     if rows:
         marks = ", ".join("?" for _ in fields(Price))
         connection.executemany(f"insert into raw.model_prices values ({marks})", rows)
-    connection.execute("create or replace table raw.price_state as select ?::varchar as fingerprint, ?::bigint as models", state)
+    connection.execute(
+        "create or replace table raw.price_state as select ?::varchar as fingerprint, ?::bigint as models", state
+    )
 
 
 def note_models(connection: duckdb.DuckDBPyConnection) -> None:
@@ -181,7 +188,8 @@ def note_models(connection: duckdb.DuckDBPyConnection) -> None:
             where type in ('assistant', 'progress') or type is null
         ),
         texts as (
-            select distinct case when contains(name, '\') then cast(name as json) ->> '$' else trim(name, '"') end as model
+            select distinct
+                case when contains(name, '\') then cast(name as json) ->> '$' else trim(name, '"') end as model
             from named
         )
         select model from texts

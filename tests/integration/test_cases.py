@@ -1,0 +1,417 @@
+"""Small histories that other tools count wrong, with what is right. All of them stand in one projects folder.
+
+Without these a set-up that the sample transcripts do not have (a router, a proxy, a fork, a second drive letter) would
+come out wrong unseen. The recount in plain Python must say the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import oracle
+import pytest
+from analytics.raw.extract import extract
+from analytics.settings import Settings, load_settings
+from analytics.warehouse.load import load
+from analytics.warehouse.publish import publish
+from analytics.warehouse.transform import transform
+
+AS_OF = datetime(2026, 11, 28, tzinfo=UTC)
+NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+
+
+class Transcript:
+    """One session's lines, a minute apart."""
+
+    def __init__(self, root: Path, folder: str, session: str, *, cwd: str = "", day: str = "2026-07-01") -> None:
+        self.path = root / folder / f"{session}.jsonl"
+        self.session, self.day, self.number = session, day, 0
+        self.cwd = cwd or f"/home/u/{folder}"
+        self.lines: list[bytes] = []
+
+    def line(self, **fields: Any) -> dict[str, Any]:
+        self.number += 1
+        entry = {
+            "uuid": f"{self.session}-{self.number}",
+            "sessionId": self.session,
+            "timestamp": f"{self.day}T10:{self.number:02d}:00.000Z",
+            "cwd": self.cwd,
+            "isSidechain": False,
+            "version": "2.1.200",
+            **fields,
+        }
+        self.lines.append(json.dumps(entry).encode())
+        return entry
+
+    def says(self, text: Any, **fields: Any) -> dict[str, Any]:
+        return self.line(type="user", message={"role": "user", "content": text}, **fields)
+
+    def answers(
+        self, model: str, usage: dict[str, Any], *, id: str | None = None, content: Any = None, **fields: Any
+    ) -> dict[str, Any]:
+        message = {
+            "role": "assistant",
+            "model": model,
+            "stop_reason": "end_turn",
+            "content": content or [{"type": "text", "text": "fine"}],
+            "usage": {**NO_TOKENS, **usage},
+        }
+        message["id"] = f"msg-{self.session}-{self.number}" if id is None else id
+        return self.line(type="assistant", message=message, **fields)
+
+    def write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(b"\n".join(self.lines) + b"\n")
+
+
+def million(**more: Any) -> dict[str, Any]:
+    return {"input_tokens": 1_000_000, **more}
+
+
+def invented(root: Path) -> None:
+    """A folder for each kind."""
+    advisor = Transcript(root, "advisor", "adv")
+    advisor.says("Plan it")
+    iterations = [
+        {"type": "message", "input_tokens": 400, "output_tokens": 10},
+        {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 200_000, "output_tokens": 1_000},
+        {"type": "advisor_message", "input_tokens": 0, "output_tokens": 1_000, "cache_read_input_tokens": 100_000},
+    ]
+    advisor.answers("claude-sonnet-5", {"input_tokens": 1_000, "iterations": iterations}, advisorModel="claude-opus-5")
+    advisor.write()
+
+    prices = Transcript(root, "prices", "prices")
+    prices.says("What does it cost?")
+    searching = {"server_tool_use": {"web_search_requests": 3}}
+    for number, (model, usage) in enumerate(
+        [
+            ("claude-opus-4-7", {"input_tokens": 1_000, **searching}),
+            ("claude-opus-4-8", million(speed="fast")),
+            ("claude-opus-4-5", million(speed="fast")),
+            ("claude-opus-4-6", million(inference_geo="us")),
+            ("claude-opus-4-5", million(inference_geo="us")),
+            ("claude-opus-5", million(service_tier="batch")),
+            ("eu.anthropic.claude-opus-5", million()),
+            ("global.anthropic.claude-opus-5", million()),
+            ("arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0", million()),
+            ("anthropic/claude-haiku-4.5", million()),
+            ("claude-sonnet-4-9", million()),
+            ("claude-fable-5-2", million()),
+        ]
+    ):
+        # one line a block: what is said on every line counts once
+        for _ in range(1 + number % 2):
+            prices.answers(model, usage, id=f"price-{number:02d}")
+    prices.write()
+    bands = Transcript(root, "bands", "bands", day="2026-03-01")
+    bands.answers("claude-opus-4-6", {"input_tokens": 200_000})
+    bands.answers("claude-opus-4-6", {"input_tokens": 150_000, "cache_read_input_tokens": 50_001})
+    bands.write()
+    bands = Transcript(root, "bands", "bands-later", day="2026-03-13")
+    bands.answers("claude-opus-4-6", {"input_tokens": 150_000, "cache_read_input_tokens": 50_001})
+    bands.write()
+
+    ids = Transcript(root, "ids", "ids")
+    for number in (1, 2, 3):
+        ids.answers("claude-opus-5", million(), id="")
+        ids.answers("claude-opus-5", {"input_tokens": number * 1_000_000}, id="const", requestId=f"r{number}")
+    ids.write()
+
+    for session, outcomes in (("tools-a", (False, True)), ("tools-b", (True, True, False))):
+        tools = Transcript(root, "tools", session)
+        for is_error in outcomes:
+            tools.answers("kimi-k3", {}, content=[{"type": "tool_use", "id": "Bash:0", "name": "Bash", "input": {}}])
+            result = {"type": "tool_result", "tool_use_id": "Bash:0", "content": "x", "is_error": is_error}
+            tools.says([result])
+        tools.write()
+
+    who = Transcript(root, "who", "who")
+    who.says("Do it")
+    for text in (
+        '<teammate-message teammate_id="ann">done</teammate-message>',
+        'Another Claude session sent a message:\n<teammate-message teammate_id="bob">done</teammate-message>',
+        "<system-reminder>go on</system-reminder>",
+        '<scheduled-task name="nightly">run</scheduled-task>',
+        '<channel source="chat">ping</channel>',
+        "<bash-input>ls</bash-input>",
+        "<bash-stdout>a</bash-stdout>",
+        "This session is being continued from a previous conversation that ran out of context.",
+    ):
+        who.says(text)
+    who.says("from a peer", origin={"kind": "peer"})
+    placeholder = {"role": "assistant", "model": "<synthetic>", "content": [{"type": "text", "text": "No response"}]}
+    who.line(type="assistant", message={**placeholder, "id": "syn-1"}, isApiErrorMessage=False)
+    who.line(
+        type="assistant", message={**placeholder, "id": "syn-2"}, isApiErrorMessage=True, error="x", apiErrorStatus=429
+    )
+    who.write()
+
+    files = Transcript(root, "files", "files")
+    for number, (text, outcome, is_error) in enumerate(
+        [
+            ("File created successfully at: /w/a.py", None, False),
+            ("The file /w/b.py has been updated successfully.", None, False),
+            ("ok", None, False),
+            ("ok", {"type": "create", "content": "1\n2\n3\n4\n", "structuredPatch": []}, False),
+            ("Exit code 137\n[Request interrupted by user for tool use]", None, True),
+            ("Permission for this tool use was denied. The tool use was rejected (eg. …)", None, True),
+        ]
+    ):
+        side = {"isSidechain": outcome is None, "agentId": "a1"} if outcome is None else {}
+        call = {"type": "tool_use", "id": f"w{number}", "name": "Write"}
+        call["input"] = {"file_path": f"/w/{number}.py", "content": "1\n2\n"}
+        files.answers("claude-opus-5", {}, content=[call], **side)
+        result = {"type": "tool_result", "tool_use_id": f"w{number}", "content": text, "is_error": is_error}
+        files.says([result], **side, **({"toolUseResult": outcome} if outcome else {}))
+    files.write()
+
+    torn = Transcript(root, "torn", "torn")
+    torn.says("Corrupt")
+    for _ in range(3):
+        torn.answers("claude-opus-5", million())
+    torn.lines[0] = b"\xef\xbb\xbf" + torn.lines[0] + b"\r"
+    torn.lines[1] += b"\r"
+    torn.lines[2] = b"\0" * 300 + torn.lines[2]
+    torn.lines[3] = b'{"parentUuid": null, "isSidechain": false, "cwd": "/home' + torn.lines[3]
+    torn.lines.insert(2, b'{"type":"assistant","uuid":"zz","mess')
+    torn.write()
+
+
+def forked(root: Path, *, new_uuids: bool) -> tuple[Transcript, Transcript, Transcript]:
+    """An original of two turns, a fork of it with one more, and a fork of that fork."""
+    folder = f"fork-{new_uuids}"
+    original = Transcript(root, folder, f"m-original-{new_uuids}")
+    entries = []
+    for number in (1, 2):
+        entries.append(original.says(f"Question {number}"))
+        entries.append(original.answers("claude-opus-5", million(), id=f"fork-{new_uuids}-{number}"))
+    copies: list[Transcript] = []
+    for session in (f"a-fork-{new_uuids}", f"z-fork-{new_uuids}"):
+        fork = Transcript(root, folder, session)
+        fork.number = 10
+        copied = []
+        for entry in entries:
+            origin = {"sessionId": entry["sessionId"], "messageUuid": entry["uuid"]}
+            uuid = f"{session}-of-{entry['uuid']}" if new_uuids else entry["uuid"]
+            copied.append({**entry, "uuid": uuid, "sessionId": session, "forkedFrom": origin})
+            fork.lines.append(json.dumps(copied[-1]).encode())
+        entries = [*copied, fork.says("One more"), fork.answers("claude-opus-5", million())]
+        copies.append(fork)
+    return original, copies[0], copies[1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[duckdb.DuckDBPyConnection, oracle.Recount]]:
+    root = tmp_path_factory.mktemp("cases")
+    projects = root / "projects"
+    invented(projects)
+    for transcript in (*forked(projects, new_uuids=False), *forked(projects, new_uuids=True)):
+        transcript.write()
+    shared = Path(__file__).resolve().parents[3] / "shared" / "cases"
+    for case in sorted(shared.glob("*/projects")) if shared.is_dir() else []:
+        shutil.copytree(case, projects, dirs_exist_ok=True)
+    settings = load_settings(source="jsonl", data_dir=root / "data", claude_projects_dir=projects)
+    extract(settings)
+    load(settings)
+    result = transform(settings, as_of=AS_OF, test=True)
+    assert {run.status for run in result.models if run.kind == "test"} == {"pass"}
+    with duckdb.connect(str(settings.build_path), read_only=True) as connection:
+        connection.execute("set timezone = 'UTC'")
+        yield connection, oracle.recount(projects)
+
+
+def costs(connection: duckdb.DuckDBPyConnection, folder: str) -> list[float | None]:
+    """USD of a folder's responses, in order of time."""
+    query = """
+        select cost_usd::double from marts.fct_messages
+        where project_id = ? and message_kind in ('response', 'advisor') order by created_at, message_key
+    """
+    return [cost for (cost,) in connection.execute(query, [folder]).fetchall()]
+
+
+def kinds(connection: duckdb.DuckDBPyConnection, folder: str) -> dict[str, int]:
+    query = "select message_kind, count(*) from marts.fct_messages where project_id = ? group by all"
+    return dict(connection.execute(query, [folder]).fetchall())
+
+
+def test_the_recount_in_plain_python_says_the_same(built: Any) -> None:
+    connection, recount = built
+    expected: defaultdict[tuple[str, str], list] = defaultdict(list)
+    for message in recount.messages:
+        expected[recount.sessions[message.session_id].project_id, message.kind].append(message.cost or Decimal(0))
+    rows = connection.execute(
+        "select project_id, message_kind, count(*), sum(coalesce(cost_usd, 0)) from marts.fct_messages group by all"
+    ).fetchall()
+    assert {(folder, kind): (count, cost) for folder, kind, count, cost in rows} == {
+        key: (len(found), sum(found)) for key, found in expected.items()
+    }
+    calls = connection.execute("select tool_use_id, status from marts.fct_tool_calls order by all").fetchall()
+    assert calls == sorted((call.id, call.status) for call in recount.calls)
+    lines = "select tool_use_id, operation, lines_added from marts.fct_file_operations order by all"
+    assert connection.execute(lines).fetchall() == sorted(
+        (item.call.id, item.operation, item.added) for item in recount.file_operations
+    )
+
+
+def test_an_advisor_is_a_response_of_its_own(built: Any) -> None:
+    connection, _ = built
+    # sonnet 5 at $2, opus 4.8 at $5 and $25, and the model the line names
+    assert costs(connection, "advisor") == [0.002, 1.025, 0.075]
+    models = "select count(distinct model) from marts.agg_daily_usage where project_id = 'advisor'"
+    assert connection.execute(models).fetchall() == [(3,)]
+
+
+def test_prices_follow_model_endpoint_speed_place_and_tier(built: Any) -> None:
+    connection, _ = built
+    searches, fast, no_fast, us, us_old, batch, regional, world, profile, router, unknown, new = costs(
+        connection, "prices"
+    )
+    assert searches == 0.035
+    assert (fast, no_fast) == (10, None)
+    assert (us, us_old, batch) == (5.5, 5, 2.5)
+    assert (regional, world, profile) == (5.5, 5, 1.1)
+    assert (router, unknown, new) == (1, None, 8)
+
+
+def test_bands_are_cliffs_until_their_last_day(built: Any) -> None:
+    connection, _ = built
+    assert costs(connection, "bands") == [1, 1.550001, 0.7750005]
+
+
+def test_empty_and_constant_ids_are_none(built: Any) -> None:
+    connection, _ = built
+    assert sorted(costs(connection, "ids")) == [5, 5, 5, 5, 10, 15]
+
+
+def test_tool_ids_that_recur_are_calls_of_their_own(built: Any) -> None:
+    connection, _ = built
+    query = """
+        select session_id, count(*), count(distinct tool_call_key), count(*) filter (where is_error),
+            count(*) filter (where status = 'pending')
+        from marts.fct_tool_calls where project_id = 'tools' group by all order by all
+    """
+    assert connection.execute(query).fetchall() == [("tools-a", 2, 2, 1, 0), ("tools-b", 3, 3, 2, 0)]
+
+
+def test_only_a_persons_words_are_prompts(built: Any) -> None:
+    connection, _ = built
+    assert kinds(connection, "who") == {
+        "prompt": 1,
+        "teammate_message": 3,
+        "meta": 1,
+        "scheduled": 1,
+        "channel": 1,
+        "shell_command": 1,
+        "command_output": 1,
+        "compact_summary": 1,
+        "placeholder": 1,
+        "api_error": 1,
+    }
+
+
+def test_lines_are_those_that_were_written(built: Any) -> None:
+    connection, _ = built
+    query = """
+        select tool_use_id, status, operation, lines_added from marts.fct_file_operations
+        where project_id = 'files' order by tool_use_id
+    """
+    assert connection.execute(query).fetchall() == [
+        ("w0", "success", "create", 2),
+        ("w1", "success", "overwrite", None),
+        ("w2", "success", "create", None),
+        ("w3", "success", "create", 4),
+        ("w4", "interrupted", "create", 0),
+        ("w5", "rejected", "create", 0),
+    ]
+
+
+def test_torn_lines_lose_nothing_whole(built: Any) -> None:
+    connection, _ = built
+    assert costs(connection, "torn") == [5, 5, 5]
+    assert kinds(connection, "torn")["prompt"] == 1
+
+
+@pytest.mark.parametrize("new_uuids", [False, True])
+def test_an_original_keeps_its_history_and_a_fork_has_what_came_after(built: Any, new_uuids: bool) -> None:
+    connection, _ = built
+    query = """
+        select session_id, prompt_count, cost_usd::double from marts.dim_sessions
+        where project_id = ? order by session_id
+    """
+    assert connection.execute(query, [f"fork-{new_uuids}"]).fetchall() == [
+        (f"a-fork-{new_uuids}", 1, 5.0),
+        (f"m-original-{new_uuids}", 2, 10.0),
+        (f"z-fork-{new_uuids}", 1, 5.0),
+    ]
+
+
+def _marts(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    with duckdb.connect(str(settings.build_path), read_only=True) as connection:
+        tables = connection.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
+        return {
+            name: connection.execute(f"select * from marts.{name} order by all").fetchall()
+            for (name,) in tables
+            if name != "agg_data_quality"
+        }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("new_uuids", [False, True])
+def test_forks_in_every_order_of_arrival(new_uuids: bool, tmp_path: Path) -> None:
+    """The original before its forks, between them, after them and never: what stands does not tell."""
+    for number, order in enumerate(itertools.permutations(range(3))):
+        root = tmp_path / str(number)
+        settings = load_settings(source="jsonl", data_dir=root / "data", claude_projects_dir=root / "projects")
+        (root / "data").mkdir(parents=True)
+        shared = tmp_path / "dbt"
+        shared.mkdir(exist_ok=True)
+        (root / "data" / "dbt").symlink_to(shared)
+        transcripts = forked(root / "projects", new_uuids=new_uuids)
+        for step, which in enumerate(order):
+            transcripts[which].write()
+            extract(settings)
+            load(settings, even_if_unchanged=True, full_refresh=step == 0)
+            transform(settings, as_of=AS_OF)
+            incremental = _marts(settings)
+            if step < 2:
+                publish(settings)
+        load(settings, full_refresh=True)
+        transform(settings, as_of=AS_OF, full_refresh=True)
+        assert incremental == _marts(settings), order
+
+
+def shared_cases() -> bool:
+    return (Path(__file__).resolve().parents[3] / "shared" / "cases").is_dir()
+
+
+@pytest.mark.skipif(not shared_cases(), reason="the shared cases are not there")
+def test_shared_cases(built: Any) -> None:
+    connection, _ = built
+
+    def measures(folder: str) -> tuple[Any, ...]:
+        return connection.execute(
+            "select prompt_count, response_count, tool_call_count, cost_usd::double from marts.dim_projects"
+            " where project_id = ?",
+            [folder],
+        ).fetchone()
+
+    assert sum(costs(connection, "-home-u-adv")) == pytest.approx(0.568)
+    assert costs(connection, "-home-u-web") == [0.145]
+    assert sorted(costs(connection, "-home-u-fast")) == [8, 10, 10, 30]
+    assert costs(connection, "-home-u-bed") == [5.5, 1, 3.3, 5.5, 3.3]
+    assert costs(connection, "-home-u-dot")[:6] == [5, 1, 3, 5, 3, None]
+    forks = "select prompt_count, cost_usd::double from marts.dim_sessions where project_id = '-home-u-fork' order by 1"
+    assert connection.execute(forks).fetchall() == [(1, 5.0), (2, 10.0)]
+    assert measures("-home-u-cor")[1:] == (3, 0, 15.0)
+    assert measures("-home-u-kimi")[2] == 4
+    assert measures("-home-u-empty")[1:] == (3, 0, 15.0)
+    assert measures("-home-u-team")[0] == 1
