@@ -52,7 +52,7 @@ MODELS = [
     Model("claude-haiku-5-5", 0.02, 0.05),
     Model(GATEWAY_MODEL, 0.03, 0.03, is_gateway=True),
 ]
-FAST_MODELS = {"claude-opus-4-6", "claude-opus-4-8", "claude-opus-5"}
+FAST_MODELS = {"claude-opus-4-6", "claude-opus-4-8"}
 SUBAGENT_MODELS = ("claude-haiku-4-5-20251001", "claude-haiku-5-5")  # early, late; of sub-agents that explore
 
 SUBAGENTS = ["Explore", "Explore", "Explore", "general-purpose", "Plan", "code-reviewer"]
