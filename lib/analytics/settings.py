@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     dbt_target: str = Field("dev", min_length=1, description="dbt target")
     analytics_memory_limit: str | None = Field(None, description="what DuckDB may use while it builds, such as 1GB")
     analytics_tz: str = Field("UTC", description="IANA time zone that decides days and hours")
-    pricing_overrides: Path | None = Field(None, description="CSV of your own prices, same columns as the seed")
+    pricing_overrides: Path | None = Field(None, description="CSV of your own prices, USD per million tokens")
 
     # Metabase
     metabase_url: str = Field("http://localhost:3001", description="Metabase server")
