@@ -217,20 +217,20 @@ def _with_ends(
             next_over = of_date[position + 1].prompt_tokens_over if position + 1 < len(of_date) else ALL_TOKENS
             found.append(
                 Price(
-                    model,
-                    str(model_id),
-                    band.provider,
-                    day,
-                    dates[number + 1] if number + 1 < len(dates) else LATEST,
-                    band.prompt_tokens_over,
-                    next_over,
-                    *band.prices,
-                    factors.fast,
-                    factors.us,
-                    factors.batch,
-                    band.web_search,
-                    band.source,
-                    is_override,
+                    model=model,
+                    canonical_model=str(model_id),
+                    provider=band.provider,
+                    effective_from=day,
+                    effective_to=dates[number + 1] if number + 1 < len(dates) else LATEST,
+                    prompt_tokens_over=band.prompt_tokens_over,
+                    prompt_tokens_up_to=next_over,
+                    **dict(zip(PRICES, band.prices, strict=True)),
+                    fast_multiplier=factors.fast,
+                    us_multiplier=factors.us,
+                    batch_multiplier=factors.batch,
+                    web_search=band.web_search,
+                    source=band.source,
+                    is_override=is_override,
                 )
             )
     return found
