@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         None, description="serving.duckdb as Metabase's container sees it; default: the local path"
     )
 
+    analytics_url: str | None = Field(
+        None,
+        description="where browsers reach the pages, such as http://127.0.0.1:8889: Metabase's sessions link there",
+    )
+
     # Alerts
     alert_webhook_url: SecretStr | None = Field(None, description="Slack-compatible; called on failure and recovery")
     alert_urls: SecretStr | None = Field(None, description="more places for alerts, as Apprise writes them")
@@ -141,6 +146,15 @@ class Settings(BaseSettings):
         if value not in available_timezones():
             raise ValueError("not an IANA time zone name such as UTC, Europe/Berlin or Asia/Tokyo")
         return value
+
+    @field_validator("analytics_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not re.fullmatch(r"https?://[^\s/?#{}\"'<>]+(/[^\s?#{}\"'<>]*)?", value):
+            raise ValueError("an address such as http://127.0.0.1:8889, without ? and #")
+        return value.rstrip("/").removesuffix("/analytics")
 
     @field_validator("mongo_uri")
     @classmethod

@@ -24,38 +24,12 @@ from analytics.common import formats
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.marts import connect
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
-from transcript_generator import generate
 from web_server import TOKEN, WebServer
 
 pytestmark = pytest.mark.browser
 
 BOARDS = load_dashboards()
 CARDS = {card.key: card for board in BOARDS for card in board.cards}
-
-
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A generated history, published."""
-    from analytics.raw.extract import extract
-    from analytics.warehouse.load import load
-    from analytics.warehouse.publish import publish
-    from analytics.warehouse.transform import transform
-
-    root = tmp_path_factory.mktemp("pages")
-    end = datetime(2026, 11, 20, 15, tzinfo=UTC)
-    generate(root / "projects", seed=3, entries=4_000, days=120, end=end, hostile=True)
-    settings = load_settings(data_dir=root / "data", claude_projects_dir=root / "projects")
-    extract(settings, progress=False)
-    load(settings)
-    transform(settings, as_of=end)
-    publish(settings)
-    return settings
-
-
-@pytest.fixture(scope="module")
-def server(history: Settings) -> Iterator[WebServer]:
-    with WebServer(history.data_dir) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +151,17 @@ def test_a_table_sorts_searches_and_shows_all(browser: Browser, server: WebServe
     assert counts[0] == max(row["prompt_count"] for row in rows(history, "expensive_sessions"))
     card.get_by_text("show all").click()
     expect(card.locator("tbody tr")).to_have_count(total)
+    visit.assert_quiet()
+
+
+def test_a_session_in_a_table_leads_to_its_page(browser: Browser, server: WebServer, history: Settings) -> None:
+    visit = Visit(browser, server)
+    visit.go("dashboards/cost?range=all")
+    first = visit.page.locator("#expensive_sessions tbody a").first
+    title = first.inner_text()
+    first.click()
+    expect(visit.page.locator("h1")).to_contain_text(title[:30])
+    assert rows(history, "expensive_sessions")[0]["session_id"] in visit.page.url
     visit.assert_quiet()
 
 

@@ -122,6 +122,21 @@ def test_parameters_are_only_those_that_the_sql_has() -> None:
     assert query.bound("select 1 [[where {{model}}]]", chosen)[1] == {"model": ["m"]}
 
 
+def test_sessions_in_metabase_lead_to_their_pages_where_the_address_is_known() -> None:
+    cards = {card.key: card for board in model.load_dashboards() for card in board.cards}
+    assert {key for key, card in cards.items() if card.shows_sessions} == {
+        "expensive_sessions",
+        "expensive_prompts",
+        "latest_sessions",
+    }
+    title = '["name","title"]'
+    linked = visualization_settings(cards["latest_sessions"], "http://127.0.0.1:8889")
+    assert linked["column_settings"][title]["link_url"] == "http://127.0.0.1:8889/analytics/sessions/{{session_id}}"
+    assert {"name": "session_id", "enabled": False} in linked["table.columns"]
+    assert "link_url" not in visualization_settings(cards["latest_sessions"])["column_settings"][title]
+    assert "link_url" not in str(visualization_settings(cards["files_changed"], "http://127.0.0.1:8889"))
+
+
 def test_metabase_settings_name_only_columns_of_the_card() -> None:
     for board in model.load_dashboards():
         for card in board.cards:

@@ -42,6 +42,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 _KEY = re.compile(r"[a-z0-9_]+")
 _TAG = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 _DEFINITION = re.compile(r"docs/how-we-count\.md#[a-z0-9-—–]+|marts\.[a-z_0-9]+(\.[a-z_0-9]+)?")
+_SESSION_ID = re.compile(r"^ +(?:\w+\.)?session_id,?$", re.MULTILINE)
 _CARD_WORDS = {
     "key", "title", "description", "display", "place", "definition", "columns", "x", "y", "series", "stack",
     "scale", "zero", "value", "date", "good", "heat", "dots", "strip", "bars", "wrap",
@@ -123,6 +124,11 @@ class Card:
         if self.place is None:
             raise ConfigError(f"{self.source}: card {self.key!r} needs a place")
         return self.place
+
+    @property
+    def shows_sessions(self) -> bool:
+        """Whether its rows are of sessions: the last part of its SQL puts out `session_id` too."""
+        return bool(_SESSION_ID.search(self.sql.rpartition("\nselect")[2]))
 
     @property
     def tags(self) -> dict[str, tuple[str, str]]:

@@ -11,8 +11,11 @@ from analytics.metabase.visualization import visualization_settings
 DEFAULTS = {"date": "past30days~"}  # the last 30 days and today
 
 
-def load_definition(folder: Path | None = None) -> Definition:
+def load_definition(folder: Path | None = None, *, pages_url: str | None = None) -> Definition:
     """All cards and dashboards of `folder` (default: the repository's).
+
+    Args:
+        pages_url: the server of the pages: sessions in tables link to theirs; None: no links.
 
     Raises:
         ConfigError: a file is wrong, see `analytics.cards.model`.
@@ -21,19 +24,19 @@ def load_definition(folder: Path | None = None) -> Definition:
     cards = [*model.load_value_cards(folder), *(card for board in dashboards for card in board.cards)]
     once = {card.key: card for card in cards}  # a card may stand on several dashboards
     return Definition(
-        cards=tuple(map(_card, once.values())),
+        cards=tuple(_card(card, pages_url) for card in once.values()),
         dashboards=tuple(map(_dashboard, dashboards)),
     )
 
 
-def _card(card: model.Card) -> CardSpec:
+def _card(card: model.Card, pages_url: str | None) -> CardSpec:
     return CardSpec(
         key=card.key,
         name=card.title,
         description=f"{card.description}\n\nHow it is counted: {card.definition}",
         display=card.display,
         sql=card.sql,
-        visualization_settings=visualization_settings(card),
+        visualization_settings=visualization_settings(card, pages_url),
         tags=tuple(
             Tag(name, model.FILTERS[name].label, "dimension", model.FILTERS[name].type, column)
             for name, column in card.tags.items()

@@ -114,7 +114,7 @@ def provision(
     if definition is None:
         from analytics.metabase.definition import load_definition
 
-        definition = load_definition()
+        definition = load_definition(pages_url=settings.analytics_url)
     client = client or MetabaseClient(settings.metabase_url)
     started = time.monotonic()
     run = _Run(settings, client, definition, dry_run=dry_run, progress=progress)

@@ -8,8 +8,12 @@ from typing import Any
 from analytics.cards.model import CHARTS, FORMATS, Card
 
 
-def visualization_settings(card: Card) -> dict[str, Any]:
-    """`visualization_settings` of the card: https://www.metabase.com/docs/latest/questions/visualizations"""
+def visualization_settings(card: Card, pages_url: str | None = None) -> dict[str, Any]:
+    """`visualization_settings` of the card: https://www.metabase.com/docs/latest/questions/visualizations
+
+    Args:
+        pages_url: the server of the pages, to which a session's title leads; None: it leads nowhere.
+    """
     view, settings = card.view, {}
     if card.display == "smartscalar":
         settings["scalar.field"] = view["value"]
@@ -28,6 +32,12 @@ def visualization_settings(card: Card) -> dict[str, Any]:
             style["show_mini_bar"] = True
         if view.get("wrap") and column.format == "text":
             style["text_wrapping"] = True
+        if pages_url and column.name == "title" and card.shows_sessions:
+            style |= {
+                "view_as": "link",
+                "link_text": "{{title}}",
+                "link_url": f"{pages_url}/analytics/sessions/{{{{session_id}}}}",
+            }
         columns[json.dumps(["name", column.name], separators=(",", ":"))] = style
     return {**settings, "column_settings": columns}
 
@@ -65,6 +75,8 @@ def _table_settings(card: Card) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "table.columns": [{"name": column.name, "enabled": True} for column in card.columns],
     }
+    if card.shows_sessions:
+        settings["table.columns"].append({"name": "session_id", "enabled": False})
     if view.get("strip"):
         # As tall as two rows instead of one for each: what is well, and what is a warning.
         what, now, _ = (column.name for column in card.columns)

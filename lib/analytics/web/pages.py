@@ -187,7 +187,7 @@ class Pages:
 
     def links(self, facts: Facts, choice: Choice, path: str) -> Links:
         """Where values of a page lead."""
-        return Links(facts, choice, self.base + path)
+        return Links(facts, choice, self.base + path, f"{self.base}sessions/")
 
     def _board_of(self, card: Card) -> str:
         for board in self.boards:

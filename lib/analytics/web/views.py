@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -126,8 +127,8 @@ def limit_of(card: Card) -> int:
 class Links:
     """Where a click on a value leads: the same page narrowed to it, or the thing's own page."""
 
-    def __init__(self, facts: Facts, choice: Choice, base: str, session: Callable[[str], str] | None = None) -> None:
-        self._facts, self._choice, self._base, self._session = facts, choice, base, session
+    def __init__(self, facts: Facts, choice: Choice, base: str, sessions: str | None = None) -> None:
+        self._facts, self._choice, self._base, self._session = facts, choice, base, sessions
 
     def __call__(self, *, day: tuple[Any, Any] | None = None, series: str | None = None) -> str | None:
         if day is not None:
@@ -150,7 +151,7 @@ class Links:
     def cell(self, column: str, value: Any, row: dict[str, Any]) -> str | None:
         """Where a cell of a table leads."""
         if column == "title" and row.get("session_id") and self._session:
-            return self._session(row["session_id"])
+            return self._session + quote(row["session_id"], safe="")
         if column == "model":
             return self.model(value)
         if column == "tool_name":

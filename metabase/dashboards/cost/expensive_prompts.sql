@@ -6,6 +6,7 @@ prompts as (
         prompts.created_date_key,
         prompts.project_id,
         prompts.message_key,
+        prompts.session_id,
         prompts.created_at,
         prompts.task_category,
         left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
@@ -26,6 +27,7 @@ prompts as (
         prompts.created_date_key,
         prompts.project_id,
         prompts.message_key,
+        prompts.session_id,
         prompts.created_at,
         prompts.task_category,
         dim_sessions.title,
@@ -34,6 +36,7 @@ prompts as (
 )
 
 select
+    session_id,
     title,
     cost_usd,
     created_at,

@@ -40,6 +40,7 @@ names as (
 )
 
 select
+    sessions.session_id,
     sessions.title,
     sessions.cost_usd,
     names.project_name,

@@ -39,6 +39,7 @@ names as (
 )
 
 select
+    sessions.session_id,
     sessions.title,
     names.project_name,
     sessions.started_at,
