@@ -14,10 +14,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from analytics.quality.gx_duckdb import register
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations import UnexpectedRowsExpectation
 from great_expectations.render import LegacyDiagnosticRendererType, RenderedTableContent
 from great_expectations.render.renderer.renderer import renderer
+
+# The connection string of great_expectations.yml names it.
+register()
 
 # Rows shown of what failed.
 EXAMPLES = 20

@@ -163,9 +163,6 @@ def _gx_context(starting: Callable[[str], None]) -> Iterator[AbstractDataContext
 
     from sqlalchemy import event
 
-    from analytics.quality.gx_duckdb import register
-
-    register()
     context = gx.get_context(mode="file", context_root_dir=GX_DIR)
     import analytics_expectations  # noqa: F401  # in gx/plugins, which the context put on the path
 

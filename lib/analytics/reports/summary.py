@@ -197,7 +197,7 @@ def _notes(numbers: _Numbers) -> str:
         )
     if numbers.dead_letters:
         lines.append(
-            f"note: {_count(numbers.dead_letters, 'line')} could not be read; why: claude-analytics dead-letters list"
+            f"note: {_count(numbers.dead_letters, 'line')} could not be read; why: {_program()} dead-letters list"
         )
     return "\n".join(lines)
 
@@ -216,9 +216,15 @@ def _places(settings: Settings) -> str:
 def _next(settings: Settings) -> str:
     return (
         f"next: {_target(settings, 'dashboards')} (in your browser), {_target(settings, 'lab')} (notebooks), "
-        f"{_target(settings, 'docs')} (every table and column), or any DuckDB client:\n"
-        f'      duckdb -readonly {_short(settings.published_path)} "from marts.agg_daily_summary"'
+        f"{_target(settings, 'docs')} (every table and column);\n"
+        f"      any DuckDB client, read-only, on {_short(settings.published_path)}: from marts.agg_daily_summary"
     )
+
+
+def _program() -> str:
+    """This program as it can be typed here."""
+    name = "claude-analytics"
+    return name if shutil.which(name) else _short(Path(sys.executable).with_name(name))
 
 
 def _target(settings: Settings, name: str) -> str:

@@ -121,6 +121,7 @@ def _run(settings: Settings, record: Run, last: Run | None, say: Callable[[str],
 
 def _build(record: Run, watch: _Watch) -> None:
     """The Ploomber build of pipeline.yaml with this run's parameters."""
+    progress.show_status("pipeline  starts")
     with without_url_grammar():
         from analytics.runs.kernel import Kernel
 
