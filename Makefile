@@ -144,7 +144,7 @@ test: $(TEST_INSTALLED) ## Run all tests that need Python only (ARGS="-k lock" s
 
 .PHONY: test-journeys
 test-journeys: $(TEST_INSTALLED) ## What the README says, as a user does it: real commands, servers and browser
-	@$(VENV)/bin/python -m pytest tests/journeys -n 0 $(ARGS)
+	@$(VENV)/bin/python -m pytest tests/journeys -n $(or $(WORKERS),2) --dist loadfile $(ARGS)
 
 .PHONY: test-servers
 test-servers: $(TEST_INSTALLED) ## Read from other MongoDB servers (needs Java 17 and Maven)
@@ -213,6 +213,7 @@ $(INSTALLED): requirements.lock requirements-uv.lock pyproject.toml
 	  if [ $$python = none ]; then \
 	    echo "error: no Python 3.11, 3.12 or 3.13 on the PATH (python3: $$(python3 --version 2>&1)); install one" >&2; \
 	    exit 2; fi; \
+	  echo "making $(VENV) with $$($$python --version) ..."; \
 	  $$python -m venv --clear $(VENV) || { \
 	    echo "error: $$python cannot make a virtual environment; Debian and Ubuntu: apt install $$python-venv" >&2; \
 	    exit 2; }; \
@@ -221,6 +222,7 @@ $(INSTALLED): requirements.lock requirements-uv.lock pyproject.toml
 	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock || true
 	@$(call install,requirements.lock)
 	@$(call install,--no-deps --no-build-isolation --editable .)
+	@echo "installed; \`source $(VENV)/bin/activate\` puts claude-analytics on your PATH, make works without"
 	@touch $@
 
 $(TEST_INSTALLED): $(INSTALLED) requirements-test.lock

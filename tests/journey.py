@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from analytics.settings import PROJECT_ROOT
 from command_line import SETTINGS
+from playwright.sync_api import Page, expect
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = [
@@ -75,33 +77,52 @@ class Checkout:
         return self.root / "data"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """A user's: no setting of ours, and the package of the copy instead of the one installed."""
+        """A user's: no setting of ours, the package of the copy instead of the one installed."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
-        path = f"{self.root / '.venv' / 'bin'}{os.pathsep}{inherited.get('PATH', '')}"
-        return {**inherited, "HOME": str(self.home), "PYTHONPATH": str(self.root / "lib"), "PATH": path, **more}
+        return {**inherited, "HOME": str(self.home), "PYTHONPATH": str(self.root / "lib"), **more}
 
-    def run(
-        self, *command: str, cwd: Path | None = None, code: int = 0, timeout: float = 300, **environment: str
-    ) -> str:
-        """What a command prints, standard error with it; it must end with `code`."""
+    def type(self, command: str, *, code: int = 0, timeout: float = 300, **environment: str) -> str:
+        """What a line typed into a terminal prints, standard error with it; it must end with `code`."""
+        needs_no_activation = ("make", ".venv/", "ANALYTICS_TZ=")
+        before = ":" if command.startswith(needs_no_activation) else "source .venv/bin/activate"
         done = subprocess.run(
-            command, cwd=cwd or self.root, env=self.environment(**environment), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False,
+            ["bash", "-c", f"{before}; {command}"], cwd=self.root, env=self.environment(**environment),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
+            check=False,
         )  # fmt: skip
         assert done.returncode == code, f"{command}: exit code {done.returncode}\n{done.stdout}"
         return done.stdout
 
-    def make(self, *arguments: str, code: int = 0, **environment: str) -> str:
-        """What `make ARGUMENTS` prints."""
-        return self.run("make", *arguments, code=code, **environment)
+    def write_session(self, name: str, text: str = "hello") -> None:
+        """One more session, with one prompt, in a project `my-app`."""
+        path = self.home / ".claude" / "projects" / "-home-me-my-app" / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        entry = {
+            "type": "user",
+            "uuid": f"{name}-1",
+            "sessionId": name,
+            "cwd": "/home/me/my-app",
+            "timestamp": "2026-05-01T10:00:00.000Z",
+            "message": {"role": "user", "content": text},
+        }
+        path.write_text(json.dumps(entry) + "\n")
 
     @contextlib.contextmanager
-    def started(self, *command: str, until: str, timeout: float = 90, **environment: str) -> Iterator[str]:
+    def opened(self, command: str, port: int, timeout: float = 90) -> Iterator[str]:
+        """A command that opens a browser: the address it gives to that. Ctrl-C ends it."""
+        browser = self.root.parent / "browser"
+        browser.write_text('#!/bin/sh\necho "opened <$1>"\n')
+        browser.chmod(0o700)
+        with self.started(command, "opened <(.+)>", timeout, BROWSER=f"{browser} %s", PORT=str(port)) as address:
+            yield address
+
+    @contextlib.contextmanager
+    def started(self, command: str, until: str, timeout: float = 90, **environment: str) -> Iterator[str]:
         """A command that serves: what `until` (a pattern with one group) found in what it printed. Ctrl-C ends it."""
-        log = self.root.parent / f"{re.sub(r'[^a-z]+', '-', ' '.join(command))}.log"
+        log = self.root.parent / f"{re.sub(r'[^a-z]+', '-', command)}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                command, cwd=self.root, env=self.environment(**environment), stdin=subprocess.DEVNULL,
+                ["bash", "-c", command], cwd=self.root, env=self.environment(**environment), stdin=subprocess.DEVNULL,
                 stdout=stream, stderr=stream, start_new_session=True,
             )  # fmt: skip
         try:
@@ -128,3 +149,11 @@ def _wait_for(until: str, log: Path, process: subprocess.Popen[bytes], timeout: 
         assert process.poll() is None, f"ended with {process.returncode}:\n{text}"
         time.sleep(0.1)
     raise AssertionError(f"no {until} within {timeout} s:\n{log.read_text(errors='replace')}")
+
+
+def notebook_is_ready(page: Page) -> None:
+    """Wait until JupyterLab shows a notebook whose kernel runs."""
+    panel = page.locator(".jp-NotebookPanel:visible")
+    expect(panel.locator(".jp-Notebook")).to_be_visible(timeout=60_000)
+    expect(panel.locator(".jp-Toolbar-kernelName")).to_contain_text("Python 3", timeout=60_000)
+    expect(panel.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=60_000)

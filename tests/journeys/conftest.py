@@ -32,7 +32,8 @@ def checkout(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture(scope="session")
 def built(checkout: Checkout) -> Checkout:
     """The checkout after `make pipeline`."""
-    checkout.first_run = checkout.make("pipeline")
+    checkout.write_session("first")
+    checkout.first_run = checkout.type("make pipeline")
     return checkout
 
 

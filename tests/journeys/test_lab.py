@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from journey import Checkout
+from journey import Checkout, notebook_is_ready
 from mongo_server import free_port
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect
 
@@ -53,7 +53,7 @@ class Lab:
 def lab(built: Checkout) -> Iterator[Lab]:
     port = free_port()
     pattern = rf"(http://127\.0\.0\.1:{port}/\S*token=\w+)"
-    with built.started("make", "lab", f"PORT={port}", "ARGS=--no-browser", until=pattern) as address:
+    with built.started("make lab", until=pattern, PORT=str(port), ARGS="--no-browser") as address:
         yield Lab(port, parse_qs(urlsplit(address).query)["token"][0], built)
 
 
@@ -92,11 +92,7 @@ def watched(browser: Browser, lab: Lab) -> Iterator[Watched]:
 
 def open_notebook(page: Page, lab: Lab, path: str) -> None:
     page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{path}?token={lab.token}&reset")
-    expect(page.locator(".jp-NotebookPanel:visible .jp-Notebook")).to_be_visible(timeout=60_000)
-    expect(page.locator(".jp-NotebookPanel:visible .jp-Toolbar-kernelName")).to_contain_text("Python 3", timeout=60_000)
-    expect(page.locator(".jp-NotebookPanel:visible .jp-Notebook-ExecutionIndicator")).to_have_attribute(
-        "data-status", "idle", timeout=60_000
-    )
+    notebook_is_ready(page)
 
 
 def run_all(page: Page, lab: Lab, path: str) -> list[dict[str, Any]]:
@@ -166,7 +162,7 @@ def test_choices_tables_and_variables_are_used_by_hand(lab: Lab, watched: Watche
     run_all(page, lab, path)
     page.locator(".widget-datepicker input").fill("2026-08-03")  # the day of the hostile sessions
     page.locator(".widget-datepicker input").press("Enter")
-    page.get_by_role("feed", name="Cells").get_by_text("The sessions of that day", exact=True).click()
+    page.locator(".jp-MarkdownCell h2:visible").filter(has_text="The sessions of that day").click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run Selected Cell and All Below").click()
     chosen = page.locator(".widget-dropdown select")
