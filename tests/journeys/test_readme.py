@@ -105,6 +105,7 @@ def test_a_second_run_has_nothing_to_do(built: Checkout) -> None:
         "claude-analytics config",
         "claude-analytics load --stats",
         "make deploy ARGS=--print",
+        'make report ARGS="daily --since 7d"',
         ".venv/bin/python -c \"import duckdb; print(duckdb.connect('data/analytics.db', read_only=True)"
         ".sql('from marts.dim_sessions'))\"",
     ],
