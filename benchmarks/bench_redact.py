@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -61,38 +62,44 @@ def write_transcripts(root: Path, rows: list[str]) -> None:
         (root / f"{start}.jsonl").write_text("\n".join(rows[start : start + 250]) + "\n", errors="replace")
 
 
-def extract_seconds(projects: Path, data_dir: Path, *, redact: bool) -> float:
-    """Processor time of one extract in a fresh process, start-up not counted."""
-    code = (
-        "import sys, time\n"
-        "from analytics.settings import load_settings\n"
-        "from analytics.raw.extract import extract\n"
-        "from analytics.raw.store import RawStore\n"
-        "import analytics.sources.jsonl, analytics.privacy.redact\n"
-        "settings = load_settings(source='jsonl', claude_projects_dir=sys.argv[1], data_dir=sys.argv[2],"
-        " redact_secrets=sys.argv[3] == 'True')\n"
-        "RawStore(settings).refresh()\n"
-        "started = time.process_time()\n"
-        "extract(settings, progress=False)\n"
-        "print(time.process_time() - started)"
-    )
-    command = [sys.executable, "-c", code, str(projects), str(data_dir), str(redact)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+_EXTRACT = """
+import sys, time
+from analytics.privacy import redact
+from analytics.raw.extract import extract
+from analytics.raw.store import RawStore
+from analytics.settings import load_settings
+import analytics.sources.jsonl
+
+settings = load_settings(source="jsonl", claude_projects_dir=sys.argv[1], data_dir=sys.argv[2])
+RawStore(settings).refresh()
+redact_batch, spent = redact.redact_batch, 0.0
+
+def measured(texts):
+    global spent
+    started = time.process_time()
+    try:
+        return redact_batch(texts)
+    finally:
+        spent += time.process_time() - started
+
+redact.redact_batch = measured
+started = time.process_time()
+extract(settings, progress=False)
+print(spent / (time.process_time() - started))
+"""
 
 
 def share_of_extract(rows: list[str], times: int = 3) -> float:
-    """What redaction adds to an extract of `rows`, as a share of the whole; the quickest of `times` each."""
+    """The share of an extract's processor time that goes into redacting `rows`; the median of `times` processes."""
     with tempfile.TemporaryDirectory(prefix="bench-redact-") as folder:
         root = Path(folder)
         write_transcripts(root / "projects" / "-home-dev", rows)
-        with_it, without = (
-            min(
-                extract_seconds(root / "projects", root / f"data-{redact}-{number}", redact=redact)
-                for number in range(times)
-            )
-            for redact in (True, False)
-        )
-    return (with_it - without) / with_it
+        shares = []
+        for number in range(times):
+            command = [sys.executable, "-c", _EXTRACT, str(root / "projects"), str(root / f"data-{number}")]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            shares.append(float(done.stdout))
+    return statistics.median(shares)
 
 
 def best_of(times: int, work: Callable[[], object]) -> float:

@@ -86,7 +86,7 @@ FORMAT_TRIGGER = "|".join(
     (
         r"sk-(?:ant|or|proj|svcacct|admin|None)-|sk-[A-Za-z0-9]{20}",
         r"A[KS]IA[A-Z0-9]{8}",
-        r"gh[pousr]_[A-Za-z0-9]{8}",
+        r"gh[pousr]_[A-Za-z0-9]{20}",
         r"github_pat_",
         rf"gl(?:pat|dt|rt|rtr|ptt|ft|imt|agent|soat|cbt|oas|wt)-{_W}{{8}}",
         r"xox[abeoprs][.-]",

@@ -178,8 +178,7 @@ class Intake:
         if not new.num_rows:
             return envelope.SCHEMA.empty_table(), dead
         new = new.set_column(1, "entry", self._redact(new["entry"]))
-        for name in ("project_id", "source_file", "machine"):
-            new = new.set_column(new.column_names.index(name), name, self._redact_names(new[name]))
+        new = self._redact_names(new, "project_id", "source_file", "machine")
         try:
             rows = envelope.to_envelope(new, self.now)
         except Exception:
@@ -226,19 +225,23 @@ class Intake:
             self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
         return clean
 
-    def _redact_names(self, names: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The same for names of files and folders, of which there are few different ones."""
-        different = pc.unique(names)
-        clean = self._redact(pa.chunked_array([different]))
-        if clean.equals(pa.chunked_array([different])):
-            return names
-        return pa.chunked_array([pc.take(clean, pc.index_in(names, different)).combine_chunks()])
+    def _redact_names(self, rows: pa.Table, *columns: str) -> pa.Table:
+        """`rows` with the same done to names of files, folders and machines, of which there are few different ones."""
+        different = pc.unique(pa.chunked_array([chunk for name in columns for chunk in rows[name].chunks], pa.string()))
+        names = pa.chunked_array([different])
+        clean = self._redact(names)
+        if clean is names:
+            return rows
+        for name in columns:
+            replaced = pc.take(clean, pc.index_in(rows[name], different))
+            rows = rows.set_column(rows.column_names.index(name), name, replaced)
+        return rows
 
     def _dead_letters(self, dead: list[DeadLetter]) -> pa.Table:
         """Dead letters not stored yet, as rows."""
         if self.settings.redact_secrets and dead:
-            names = pa.chunked_array([[item.source_file for item in dead]], pa.string())
-            clean = self._redact_names(names).to_pylist()
+            names = pa.table({"source_file": pa.array([item.source_file for item in dead], pa.string())})
+            clean = self._redact_names(names, "source_file")["source_file"].to_pylist()
             dead = [replace(item, source_file=name) for item, name in zip(dead, clean, strict=True)]
         if self.tombstones is not None:
             known = self.tombstones
