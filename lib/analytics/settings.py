@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     keep_runs: int = Field(100, ge=1, description="run folders kept under DATA_DIR/runs")
 
     # What is shown
+    plan_limit_5h_usd: float | None = Field(
+        None, gt=0, description="USD of list price that your plan allows in five hours"
+    )
+    plan_limit_7d_usd: float | None = Field(None, gt=0, description="the same for seven days")
     show_text: bool = Field(True, description="false: no text of a conversation is shown by pages, terminal, exports")
 
     # Transform

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("analytics.cli.quality", "Swap the working copy in as the published database."),
     "pipeline": ("analytics.cli.pipeline", "Run all stages as one Ploomber build."),
     "report": ("analytics.cli.report", "Print usage: a summary, or by day, session, project, model, tool."),
+    "statusline": ("analytics.cli.statusline", "Print one line for Claude Code's status line."),
     "demo": ("analytics.cli.demo", "Generate a synthetic history."),
     "dashboards": ("analytics.cli.dashboards", "Show, check, send or provision the dashboards."),
     "docs": ("analytics.cli.dbt", "Write and serve the documentation of every table and column."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ OPTIONS = (
         help="Its id, name, path or printed label; repeatable.",
     ),
     click.option("--machine", "machines", metavar="HOST", multiple=True, help="Where sessions ran; repeatable."),
+    click.option("--sort", metavar="FIELD", help="Order by a field, as --json calls it: the largest first."),
     click.option("--json", "to_json", is_flag=True, help="One JSON object with rows and totals."),
     click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header."),
 )
@@ -35,6 +38,12 @@ def selects(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+def compares(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of reports by time."""
+    command = click.option("--breakdown", is_flag=True, help="A row for each model.")(command)
+    return click.option("--compare", is_flag=True, help="How much more or less than the period before.")(command)
 
 
 class InOrder(click.Group):
@@ -63,8 +72,9 @@ def report(context: click.Context) -> None:
 
 
 @report.command()
+@compares
 @selects
-def daily(**options: Any) -> None:
+def daily(compare: bool, breakdown: bool, **options: Any) -> None:
     """Usage by day.
 
     \b
@@ -73,12 +83,13 @@ def daily(**options: Any) -> None:
     """
     from analytics.reports.usage import daily as build
 
-    _print(build, **options)
+    _print(_by_time("daily", build, compare, breakdown), **options)
 
 
 @report.command()
+@compares
 @selects
-def weekly(**options: Any) -> None:
+def weekly(compare: bool, breakdown: bool, **options: Any) -> None:
     """Usage by ISO week, Monday to Sunday.
 
     \b
@@ -86,32 +97,46 @@ def weekly(**options: Any) -> None:
     """
     from analytics.reports.usage import weekly as build
 
-    _print(build, **options)
+    _print(_by_time("weekly", build, compare, breakdown), **options)
 
 
 @report.command()
+@compares
 @selects
-def monthly(**options: Any) -> None:
+def monthly(compare: bool, breakdown: bool, **options: Any) -> None:
     """Usage by month.
 
     \b
     claude-analytics report monthly --machine laptop --json
+    claude-analytics report monthly --compare
+    claude-analytics report monthly --breakdown --sort cost_usd
     """
     from analytics.reports.usage import monthly as build
 
-    _print(build, **options)
+    _print(_by_time("monthly", build, compare, breakdown), **options)
 
 
 @report.command()
+@click.argument("session_id", required=False, metavar="[ID]")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--full", is_flag=True, help="With an ID: everything that was said, as Markdown.")
 @selects
-def session(limit: int | None, **options: Any) -> None:
+def session(session_id: str | None, limit: int | None, full: bool, **options: Any) -> None:
     """Usage by session, the newest last; with days chosen, what happened in it on those days.
+
+    With an ID, or the beginning of one: that session, its turns with their cost and why, and its sub-agents.
 
     \b
     claude-analytics report session --limit 10
     claude-analytics report session --since yesterday --project my-app
+    claude-analytics report session 3f1c
+    claude-analytics report session 3f1c --full > session.md
     """
+    if session_id is not None:
+        _print_session(session_id, full, **options)
+        return
+    if full:
+        raise click.UsageError("--full needs the ID of a session")
     from analytics.reports.usage import session as build
 
     _print(partial(build, limit=limit), **options)
@@ -157,14 +182,129 @@ def tool(**options: Any) -> None:
 
 
 @report.command()
+@click.option("--live", is_flag=True, help="Show the block in progress again and again, until Ctrl-C.")
+@click.option("--seconds", type=click.IntRange(min=1), default=30, show_default=True, help="Between two, with --live.")
 @selects
-def blocks(**options: Any) -> None:
+def blocks(live: bool, seconds: int, **options: Any) -> None:
     """Five-hour billing blocks that started on these days, and where the one in progress is heading.
 
     \b
     claude-analytics report blocks --since today
+    claude-analytics report blocks --live
     """
     from analytics.reports.blocks import blocks as build
+
+    if not live:
+        _print(build, **options)
+        return
+    if options["to_json"] or options["to_csv"]:
+        raise click.UsageError("--live prints tables only")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            click.clear()  # does nothing where output is no terminal
+            _print(build, **{**options, "since": options["since"] or "yesterday"})
+            time.sleep(seconds)
+
+
+@report.command()
+@click.option("--json", "to_json", is_flag=True, help="One JSON object with the rows.")
+@click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header.")
+def limits(to_json: bool, to_csv: bool) -> None:
+    """How near the five-hour and weekly limits are: as Claude Code reported them, else an estimate.
+
+    \b
+    claude-analytics report limits
+    """
+    from analytics.reports import render
+    from analytics.reports.limits import limits_report
+    from analytics.reports.selection import Selection
+    from analytics.sessions.reader import open_reader
+
+    settings = load_settings()
+    with open_reader(settings) as reader:
+        result = limits_report(reader, settings.tz)
+    if to_json:
+        echo(render.as_json(result, Selection(), settings.tz))
+    elif to_csv:
+        echo(render.as_csv(result), nl=False)
+    else:
+        echo(render.as_text(result, Selection(), settings.tz, plain=bool(settings.no_color)))
+
+
+@report.command()
+@selects
+def machine(**options: Any) -> None:
+    """Usage by machine, the most expensive first.
+
+    \b
+    claude-analytics report machine --since 30d
+    """
+    from analytics.reports.groups import machine as build
+
+    _print(build, **options)
+
+
+@report.command()
+@selects
+def person(**options: Any) -> None:
+    """Usage by person, the most expensive first; PEOPLE names a file that says whose a machine is.
+
+    \b
+    claude-analytics report person --since 30d
+    """
+    from analytics.reports.groups import person as build
+
+    _print(build, **options)
+
+
+@report.command()
+@selects
+def skill(**options: Any) -> None:
+    """Calls and usage by skill.
+
+    \b
+    claude-analytics report skill --since 30d
+    """
+    from analytics.reports.groups import skill as build
+
+    _print(build, **options)
+
+
+@report.command()
+@selects
+def mcp(**options: Any) -> None:
+    """Calls and usage by MCP server.
+
+    \b
+    claude-analytics report mcp --project my-app
+    """
+    from analytics.reports.groups import mcp as build
+
+    _print(build, **options)
+
+
+@report.command()
+@selects
+def subagent(**options: Any) -> None:
+    """Usage by type of sub-agent, the most expensive first.
+
+    \b
+    claude-analytics report subagent --since 7d
+    """
+    from analytics.reports.groups import subagent as build
+
+    _print(build, **options)
+
+
+@report.command()
+@selects
+def pr(**options: Any) -> None:
+    """What pull requests cost: sessions that made some, the most expensive first.
+
+    \b
+    claude-analytics report pr --since 2026-04
+    """
+    from analytics.reports.groups import pr as build
 
     _print(build, **options)
 
@@ -182,6 +322,31 @@ def waste(**options: Any) -> None:
     _print(build, **options)
 
 
+def _by_time(name: str, build: Callable[..., Report], compare: bool, breakdown: bool) -> Callable[..., Report]:
+    from analytics.errors import ConfigError
+    from analytics.reports import periods
+
+    if compare and breakdown:
+        raise ConfigError("--compare and --breakdown: give one of them")
+    if breakdown:
+        return periods.breakdown(name)
+    return periods.compared(name, build) if compare else build
+
+
+def _print_session(session_id: str, full: bool, *, to_json: bool, **options: Any) -> None:
+    import shutil
+
+    from analytics.reports.one_session import report_session
+    from analytics.sessions.reader import open_reader
+
+    if given := [name for name, value in options.items() if value]:
+        raise click.UsageError(f"with the ID of a session there is no --{given[0].removeprefix('to_').rstrip('s')}")
+    settings = load_settings()
+    width = shutil.get_terminal_size().columns
+    with open_reader(settings) as reader:
+        echo(report_session(reader, session_id, settings.analytics_tz, to_json=to_json, full=full, width=width))
+
+
 def _print(
     build: Callable[..., Report],
     *,
@@ -191,9 +356,10 @@ def _print(
     machines: tuple[str, ...],
     to_json: bool,
     to_csv: bool,
+    sort: str | None = None,
 ) -> None:
     from analytics.errors import ConfigError
-    from analytics.reports import render
+    from analytics.reports import periods, render
     from analytics.reports.report import days_of_history, published_at, zone_note
     from analytics.reports.selection import select
     from analytics.warehouse import marts
@@ -207,6 +373,8 @@ def _print(
         )
         selection.apply(connection)
         result = build(connection, selection, settings.tz)
+        if sort:
+            periods.sort(result, sort)
         result.as_of, result.days = published_at(connection), days_of_history(connection)
         result.notes += [*notes, *zone_note(connection, settings.tz)]
     if to_json:

@@ -70,6 +70,16 @@ def cost(header: str = "cost $", name: str = "cost_usd") -> Column:
     return Column(header, cell)
 
 
+def cost_if_known() -> Column:
+    """Dollars and cents; nothing where no response says what it cost."""
+
+    def cell(row: dict[str, Any], number: Number) -> str:
+        bounds = ("lower_bound_response_count", "unpriced_response_count")
+        return "" if row.get("cost_usd") is None else dollars(row["cost_usd"], at_least(row, *bounds))
+
+    return Column("cost $", cell)
+
+
 def models(*, optional: int) -> Column:
     """Names of models without what all of them begin with."""
 

@@ -260,6 +260,33 @@ def _hit_rate(row: Row) -> float | None:
     return row["cache_read_tokens"] / prompt if prompt else None
 
 
+def usage_by_session(key: str, name: str) -> str:
+    """A query of all measures by a column of dim_sessions, the most expensive first.
+
+    Args:
+        key: SQL over dim_sessions, never null.
+        name: what the column is called in the result.
+    """
+    return f"""
+        with keys as (
+            select session_id, {key} as group_key from selected_sessions
+        ),
+
+        by_session as (
+            select * from ({_usage("session_id")})
+        )
+
+        select
+            keys.group_key as {name},
+            count(*) as session_count,
+            {_SUMMED}
+        from keys
+        left join by_session as usage on keys.session_id = usage.key
+        group by keys.group_key
+        order by cost_usd desc nulls last, response_count desc, keys.group_key
+    """
+
+
 def _usage(key: str) -> str:
     """A query of all measures by `key`: SQL in which {day} stands for a fact's day. What has no key is left out."""
     return f"""
@@ -312,6 +339,15 @@ _VALUES = ", ".join(
         "case when coalesce(usage.response_count, 0) = 0 then cast(0 as decimal(18, 9)) else usage.cost_usd end"
         " as cost_usd",
         "coalesce(usage.models, []) as models",
+    ]
+)
+
+
+_SUMMED = ", ".join(
+    [
+        *(f"cast(coalesce(sum(usage.{name}), 0) as bigint) as {name}" for name in MEASURES if name != "cost_usd"),
+        "cast(case when coalesce(sum(usage.response_count), 0) = 0 then 0 else sum(usage.cost_usd) end"
+        " as decimal(18, 9)) as cost_usd",
     ]
 )
 

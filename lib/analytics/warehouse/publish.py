@@ -25,6 +25,7 @@ from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 from analytics.warehouse import serving
 from analytics.warehouse.built_with import build_only
+from analytics.warehouse.figures import write_figures
 from analytics.warehouse.versions import (
     current_version,
     lead_to,
@@ -113,6 +114,7 @@ def publish(settings: Settings) -> PublishResult:
         reached("publish.swapped")
         served = update.commit()
         reached("publish.served")
+        _write_figures(settings)
         pruned = prune(settings, version, since=previous)
         reached("publish.pruned")
         clock.mark("swap")
@@ -132,6 +134,14 @@ def publish(settings: Settings) -> PublishResult:
             duration_seconds=round(time.perf_counter() - started, 3),
             steps=clock.seconds,
         )
+
+
+def _write_figures(settings: Settings) -> None:
+    """A status line that shows the figures of before is no reason to fail."""
+    import duckdb
+
+    with contextlib.suppress(OSError, duckdb.Error):
+        write_figures(settings)
 
 
 def rollback(settings: Settings) -> PublishResult:
@@ -162,6 +172,7 @@ def rollback(settings: Settings) -> PublishResult:
         update = serving.prepare(settings, path, version)
         link = lead_to(settings, path)
         served = update.commit()
+        _write_figures(settings)
         return PublishResult(
             nothing_new=False,
             version=version,
