@@ -4,26 +4,32 @@ could lose a response's cost or show another session's copy, and hidden text cou
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import session_data
+from analytics.cli import cli
+from analytics.errors import ConfigError
 from analytics.sessions.edits import recent_edits
 from analytics.sessions.export import as_html, as_markdown
 from analytics.sessions.find import find
+from analytics.sessions.limits import limits
 from analytics.sessions.model import HIDDEN, NOTICE, PROMPT
 from analytics.sessions.reader import Reader, open_reader
 from analytics.sessions.search import Query, search
+from analytics.sessions.statusline import statusline
 from analytics.sessions.timeline import NoSession, timeline
 from analytics.settings import Settings
 from analytics.web import session_pages
 from analytics.web.pages import Pages
 from analytics.web.templates import environment
+from click.testing import CliRunner
 from playwright.sync_api import Browser, expect
 from web_server import TOKEN, WebServer
 
@@ -202,6 +208,90 @@ def test_recent_edits_lead_to_the_call(reader: Reader) -> None:
     (edit,) = recent_edits(reader, text="CART")
     assert (edit["file_path"], edit["tool_use_id"], edit["session_id"]) == ("/home/ada/app/shop/cart.py", "t1", "work")
     assert (edit["lines_added"], edit["lines_removed"], edit["change_count"]) == (1, 1, 1)
+
+
+# Terminal
+
+
+def report(settings: Settings, *arguments: str, **environment: str) -> str:
+    variables = {"DATA_DIR": str(settings.data_dir), "COLUMNS": "120", **environment}
+    done = CliRunner(env=variables).invoke(cli, ["report", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_terminal_tells_one_session(settings: Settings) -> None:
+    text = report(settings, "session", "work")
+    assert text.startswith("Mend the cart\n")
+    assert "now look around" in text
+    assert "[sub-agents 9" in text
+    assert "Explore, 1 responses, $5." in text
+    assert "The quince is in the cellar" in report(settings, "session", "wor", "--full")
+    document = json.loads(report(settings, "session", "work", "--json"))
+    assert [turn["number"] for turn in document["turns"]] == [1, 2]
+    assert sum(turn["cost_usd"] for turn in document["turns"]) == pytest.approx(document["session"]["cost_usd"])
+    hidden = report(settings, "session", "work", "--full", SHOW_TEXT="false")
+    assert "quince" not in hidden + report(settings, "session", "work", SHOW_TEXT="false")
+
+
+def test_the_terminal_says_which_session_is_none(settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="no session 'nobody'"):
+        report(settings, "session", "nobody")
+    with pytest.raises(ConfigError, match="2 sessions begin with 'f': first, fork"):
+        report(settings, "session", "f")
+
+
+@pytest.mark.parametrize("name", ["machine", "subagent", "skill", "mcp", "pr"])
+def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Reader, name: str) -> None:
+    document = json.loads(report(settings, name, "--json"))
+    facts = "message_kind in ('response', 'advisor')"
+    where = {
+        "machine": facts,
+        "subagent": f"{facts} and is_sidechain",
+        "skill": f"{facts} and attribution_skill is not null",
+        "mcp": f"{facts} and attribution_mcp_server is not null",
+        "pr": f"{facts} and session_id in (select session_id from dim_sessions where pull_requests > 0)",
+    }[name]
+    (row,) = reader.rows(f"select count(*) as responses, sum(cost_usd) as usd from fct_messages where {where}")
+    assert (document["totals"] or {"response_count": 0})["response_count"] == row["responses"]
+    assert (document["totals"] or {}).get("cost_usd") or pytest.approx(float(row["usd"] or 0)) == 0
+
+
+def test_periods_are_compared_broken_down_and_sorted(settings: Settings) -> None:
+    months = json.loads(report(settings, "monthly", "--compare", "--json"))["rows"]
+    may, august = (row for row in months if row["month"] in ("2026-05", "2026-08"))
+    assert may["cost_change_usd"] is None
+    assert august["cost_change_usd"] == pytest.approx(august["cost_usd"])  # nothing in July
+    by_model = json.loads(report(settings, "monthly", "--breakdown", "--sort", "cost_usd", "--json"))
+    costs = [row["cost_usd"] for row in by_model["rows"] if row["cost_usd"] is not None]
+    assert costs == sorted(costs, reverse=True)
+    assert by_model["totals"]["cost_usd"] == pytest.approx(sum(row["cost_usd"] or 0 for row in months))
+    with pytest.raises(ConfigError, match="--sort 'size': this report has month"):
+        report(settings, "monthly", "--sort", "size")
+
+
+def test_limits_are_estimates_until_claude_code_says_them(settings: Settings, tmp_path: Path) -> None:
+    at = datetime(2026, 5, 1, 11, tzinfo=UTC)
+    with open_reader(settings.model_copy(update={"plan_limit_5h_usd": 20.0})) as reader:
+        five, seven = limits(reader, at)
+        (row,) = reader.rows("select sum(cost_usd) as usd from fct_messages where session_id = 'work'")
+        assert five.cost_usd == seven.cost_usd == row["usd"]
+        assert five.used_ratio == pytest.approx(float(row["usd"]) / 20)
+        assert five.basis == "estimate: share of PLAN_LIMIT_5H_USD=20"
+        assert (five.is_estimate, five.resets_at) == (True, datetime(2026, 5, 1, 15, tzinfo=UTC))
+        assert seven.basis.startswith("estimate: share of the largest 7 days so far")
+    given = {"rate_limits": {"five_hour": {"used_percentage": 80, "resets_at": at.timestamp() + 600}}}
+    statusline(json.dumps(given), settings.data_dir, at.timestamp())
+    with open_reader(settings) as reader:
+        five, seven = limits(reader, at + timedelta(minutes=5))
+        assert (five.used_ratio, five.is_estimate, five.told_at) == (0.8, False, at)
+        assert seven.is_estimate
+        assert limits(reader, at + timedelta(minutes=11))[0].is_estimate
+
+
+def test_publish_writes_what_the_status_line_shows(settings: Settings) -> None:
+    figures = json.loads((settings.data_dir / "statusline.json").read_text())
+    assert {"today_usd", "today_ends_at", "month_usd", "month_ends_at"} <= figures.keys()
 
 
 # Pages

@@ -45,6 +45,10 @@ class Documents:
         self._lock = threading.Lock()
         self._files: _Files | None = None
 
+    def list_files(self) -> int:
+        """Look at what files there are, which takes seconds the first time; returns how many days they are of."""
+        return len(self._known().by_day)
+
     def texts(self, ids_by_day: Mapping[date, Iterable[str]]) -> dict[str, str]:
         """JSON texts of the documents with these ids, by id; what is no longer stored is missing.
 

@@ -13,6 +13,20 @@ from analytics.warehouse.marts import reading
 
 Row = dict[str, Any]
 
+# Of the entries that share a key with those in `mine`, the one that stands, as in the marts (int_later_copies): lines
+# are copied into sessions that are carried on or forked.
+STANDING = """
+    select *
+    from staging.stg_entries
+    where
+        entry_key in (select entry_key from mine)
+        and not (is_forked and entry_key in (select line_key from staging.stg_entries where line_key <> entry_key))
+    qualify row_number() over (
+        partition by entry_key
+        order by is_forked, occurred_at nulls last, session_id, source_file nulls last, document_id
+    ) = 1
+"""
+
 
 class Reader:
     """Marts and texts.

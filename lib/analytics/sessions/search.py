@@ -13,7 +13,7 @@ from typing import Any
 
 from analytics.common.text import clean
 from analytics.sessions import content, pattern
-from analytics.sessions.reader import Reader, Row
+from analytics.sessions.reader import STANDING, Reader, Row
 
 PAGE = 50
 HITS = 25
@@ -307,18 +307,12 @@ def _standing(reader: Reader, said: dict[str, list[Hit]]) -> dict[str, Hit]:
     if not ids:
         return {}
     rows = reader.rows(
-        """
+        f"""
         with mine as (
-            select document_id, entry_key from staging.stg_entries where list_contains($ids, document_id)
+            select entry_key from staging.stg_entries where list_contains($ids, document_id)
         )
 
-        select document_id, session_id, entry_key
-        from staging.stg_entries
-        where entry_key in (select entry_key from mine)
-        qualify row_number() over (
-            partition by entry_key
-            order by occurred_at nulls last, session_id, source_file nulls last, document_id
-        ) = 1
+        select document_id, session_id, entry_key from ({STANDING})
         """,
         {"ids": ids},
     )

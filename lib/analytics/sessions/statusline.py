@@ -29,7 +29,7 @@ _ODD = re.compile(r"[^\x20-\x7e\u00a1-\u1fff\u2010-\u2027\u20a0-\ud7ff]")
 
 
 def data_dir() -> Path:
-    """DATA_DIR as the settings have it: the variable, else the line of `.env`, else `data`; relative to the checkout."""
+    """DATA_DIR as the settings have it: the variable, else `.env`, else `data`; relative to the checkout."""
     root = Path(os.environ.get("ANALYTICS_PROJECT_ROOT") or _ROOT)
     value = os.environ.get("DATA_DIR") or _in_env_file(root / ".env") or "data"
     return Path(os.path.abspath(root / os.path.expanduser(value)))

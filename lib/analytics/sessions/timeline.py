@@ -19,7 +19,7 @@ from analytics.sessions.model import (
     Timeline,
     Turn,
 )
-from analytics.sessions.reader import Reader
+from analytics.sessions.reader import STANDING, Reader
 from analytics.sessions.steps import Entry
 from analytics.sessions.turns import measured
 
@@ -36,11 +36,11 @@ def timeline(reader: Reader, session_id: str) -> Timeline:
         AnalyticsError: nothing is published yet, or the raw layer cannot be read.
     """
     session = session_row(reader, session_id)
-    entries, others = _entries(reader, session_id)
     messages = {
         row["message_key"]: row
         for row in reader.rows("select * from fct_messages where session_id = $id", {"id": session_id})
     }
+    entries, others = _entries(reader, session_id, messages)
     calls = reader.rows("select * from fct_tool_calls where session_id = $id order by called_at", {"id": session_id})
     made = Building(entries, messages, calls)
     turns = measured(made.turns, messages.values(), calls)
@@ -87,42 +87,47 @@ def session_row(reader: Reader, session_id: str) -> Row:
     }
 
 
-def _entries(reader: Reader, session_id: str) -> tuple[list[Entry], int]:
+def _response_key(row: Row, messages: dict[str, Row]) -> str | None:
+    """The message an assistant's line belongs to: some proxies give every response one id, which is then none."""
+    key = row["response_key"]
+    if key is None or key in messages:
+        return key
+    same = [message for name, message in messages.items() if name.startswith(f"{key}/")]
+    for message in same:
+        if message["message_key"] == f"{key}/{row['request_id']}":
+            return message["message_key"]
+    side = ("input_tokens", "cache_read_tokens")
+    found = [message for message in same if all((message[name] or 0) == (row[name] or 0) for name in side)]
+    return found[0]["message_key"] if found else key
+
+
+def _entries(reader: Reader, session_id: str, messages: dict[str, Row]) -> tuple[list[Entry], int]:
     """The standing entries in the order they happened, and how many have no place on a timeline."""
     rows = reader.rows(
-        """
+        f"""
         with mine as (
-            select * from staging.stg_entries where session_id = $id
-        ),
-
-        -- a line that was copied into several sessions stands in the first of them, as in the marts
-        copies as (
-            select
-                document_id,
-                row_number() over (
-                    partition by entry_key
-                    order by occurred_at nulls last, session_id, source_file nulls last, document_id
-                ) as position
-            from staging.stg_entries
-            where entry_key in (select entry_key from mine)
+            select entry_key from staging.stg_entries where session_id = $id
         )
 
         select
-            mine.document_id,
-            mine.entry_key,
-            mine.entry_type,
-            mine.system_subtype,
-            mine.occurred_at,
-            mine.is_sidechain,
-            mine.agent_id,
-            mine.response_key,
+            entries.document_id,
+            entries.entry_key,
+            entries.entry_type,
+            entries.system_subtype,
+            entries.occurred_at,
+            entries.is_sidechain,
+            entries.agent_id,
+            entries.response_key,
+            entries.request_id,
+            entries.input_tokens,
+            entries.cache_read_tokens,
             documents.date,
             documents.uuid,
             documents.parent_uuid
-        from mine
-        inner join copies on mine.document_id = copies.document_id and copies.position = 1
-        inner join raw.conversations as documents on mine.document_id = documents._id
-        order by mine.occurred_at nulls first, mine.entry_key
+        from ({STANDING}) as entries
+        inner join raw.conversations as documents on entries.document_id = documents._id
+        where entries.session_id = $id
+        order by entries.occurred_at nulls first, entries.entry_key
         """,
         {"id": session_id},
     )
@@ -139,7 +144,7 @@ def _entries(reader: Reader, session_id: str) -> tuple[list[Entry], int]:
             at=row["occurred_at"],
             agent_id=row["agent_id"],
             is_sidechain=bool(row["is_sidechain"]),
-            response_key=row["response_key"],
+            response_key=_response_key(row, messages),
             says=decoded(texts.get(row["document_id"], "{}")),
         )
         for row in _in_order(shown)

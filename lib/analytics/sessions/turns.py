@@ -7,12 +7,30 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from analytics.common.formats import label
 from analytics.sessions.model import Row, Turn
 
 # A reason is told when it stands behind this share of a turn's cost.
 TELLING_SHARE = Decimal("0.25")
 EXPENSIVE_TURNS = 5
+# After a pause the cache is gone: a context this large that is written anew was read from it before.
+COLD_CONTEXT, PAUSE_SECONDS = 20_000, 300
+LONG_CONTEXT, LONG_OUTPUT, MANY_CALLS = 200_000, 8_000, 25
+
+
+def because(message: Row) -> str | None:
+    """Why a response was expensive: cold cache, long context or long output; None when it is ordinary.
+
+    Args:
+        message: its row of fct_messages.
+    """
+    context = message["context_tokens"] or 0
+    written = (message["cache_write_5m_tokens"] or 0) + (message["cache_write_1h_tokens"] or 0)
+    uncached = written + (message["input_tokens"] or 0)
+    if context >= COLD_CONTEXT and uncached > context / 2 and (message["seconds_since_previous"] or 0) >= PAUSE_SECONDS:
+        return "cold cache"
+    if context >= LONG_CONTEXT:
+        return "long context"
+    return "long output" if (message["output_tokens"] or 0) >= LONG_OUTPUT else None
 
 
 def measured(turns: list[Turn], messages: Iterable[Row], calls: Iterable[Row]) -> list[Turn]:
@@ -68,14 +86,13 @@ def reasons(turn: Turn, responses: list[Row]) -> list[str]:
         cost = row["cost_usd"] or Decimal(0)
         if row["is_sidechain"]:
             weights["sub-agents"] += cost
-        elif row.get("expensive_because"):
-            for reason in str(row["expensive_because"]).split(","):
-                weights[label(reason.strip())] += cost
+        elif reason := because(row):
+            weights[reason] += cost
     found = [
         f"{name} {weight / turn.cost_usd:.0%}"
         for name, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0]))
         if weight / turn.cost_usd >= TELLING_SHARE
     ]
-    if turn.call_count >= 25:
+    if turn.call_count >= MANY_CALLS:
         found.append(f"{turn.call_count:,} tool calls")
     return found

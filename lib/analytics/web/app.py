@@ -38,7 +38,9 @@ class AnalyticsApp(ExtensionApp):
         base = self.settings["base_url"].rstrip("/") + "/analytics/"
         self.settings["analytics_pages"] = Pages(load_settings(), base)
         self.settings["analytics_templates"] = environment()
-        self.settings["analytics_threads"] = ThreadPoolExecutor(THREADS, thread_name_prefix="analytics")
+        threads = ThreadPoolExecutor(THREADS, thread_name_prefix="analytics")
+        self.settings["analytics_threads"] = threads
+        threads.submit(self.settings["analytics_pages"].warm_up)
 
     def initialize_handlers(self) -> None:
         """Every page's address."""

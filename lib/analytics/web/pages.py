@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
+import duckdb
+
 from analytics.cards.definitions import definition
 from analytics.cards.model import Card, Dashboard, load_dashboards
 from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
-from analytics.errors import ConfigError
+from analytics.errors import AnalyticsError, ConfigError
 from analytics.sessions.documents import Documents
 from analytics.sessions.reader import Reader
 from analytics.settings import Settings
@@ -40,6 +43,12 @@ class Pages:
         self.reader = Reader(settings, self.published.rows, Documents(settings))
         self.boards = load_dashboards()
         self.cards: dict[str, Card] = {card.key: card for board in self.boards for card in board.cards}
+
+    def warm_up(self) -> None:
+        """Do what the first session would wait for: import PyIceberg, list the raw layer's files."""
+        with contextlib.suppress(AnalyticsError, duckdb.Error, OSError):
+            self.reader.documents.list_files()
+            self.reader.days()
 
     # What every page has
 
