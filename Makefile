@@ -73,6 +73,7 @@ docs: $(INSTALLED) ## dbt documentation of every table and column on the loopbac
 
 .PHONY: dashboards
 dashboards: $(INSTALLED) ## The dashboards in your browser (PORT=8889; ARGS=html: one file to send; ARGS=provision: in Metabase)
+	@$(if $(ARGS),,echo "The dashboards are pages of a local server now; the file that this target wrote before: make dashboards ARGS=html" >&2)
 	@$(RUN) dashboards $(or $(ARGS),serve --port $(or $(PORT),8889))
 
 ##@ Run it regularly

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dashboard_data
 import duckdb
@@ -244,6 +245,45 @@ def test_bad_addresses_are_one_sentence(server: WebServer, path: str, status: in
     assert said in re.sub(r"&#?\w+;", "", text)
     assert "<img" not in text
     assert "Traceback" not in text
+
+
+ODD = (
+    "' or 1=1 --",
+    "<img src=x onerror=alert(1)>",
+    "\u202e\u0000",
+    "9" * 400,
+    "../../etc/passwd",
+    "{{7*7}}",
+    "%zz",
+    "None",
+)
+PARAMETERS = {
+    "dashboards/interaction": ("range", "from", "to", "project", "model", "machine", "person", "tool"),
+    "cards/spend": ("range", "from", "to", "project", "model", "machine", "person", "tool"),
+    "cards/tools/body": ("sort", "down", "all", "view", "range", "from", "project", "tool"),
+    "cards/tools.csv": ("range", "from", "to", "project", "model", "machine", "person", "tool"),
+    "compare": ("from", "to", "before_from", "before_to", "day", "days", "project"),
+}
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+def test_anything_in_any_parameter_is_one_sentence(server: WebServer, path: str) -> None:
+    for name in PARAMETERS[path]:
+        for value in ODD:
+            status, text = server.get(f"{path}?{name}={quote(value, safe='')}")
+            assert status in (400, 404), (name, value, status)
+            assert "<img" not in text
+            assert "Traceback" not in text
+            said = re.search(r"<p>(.*?)</p>", text, re.DOTALL)
+            assert said, text
+            assert said[1].strip().endswith("."), said[1]
+
+
+def test_any_search_is_a_search(server: WebServer) -> None:
+    for value in ODD:
+        status, text = server.get(f"cards/expensive_sessions/body?range=all&q={quote(value, safe='')}")
+        assert status == 200
+        assert "<img" not in text
 
 
 def test_nothing_is_shown_without_the_token_or_to_a_foreign_host(server: WebServer) -> None:

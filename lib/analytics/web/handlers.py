@@ -77,6 +77,12 @@ class Handler(JupyterHandler):
             raise web.HTTPError(error.status, reason=None, log_message=str(error).replace("%", "%%")) from None
         except AnalyticsError as error:
             raise web.HTTPError(503, log_message=str(error).replace("%", "%%")) from None
+        except (duckdb.BinderException, duckdb.CatalogException):
+            self.log.exception("a page's question does not fit the published tables")
+            said = (
+                "The published numbers are of another version of this project: run `make pipeline` to build them anew."
+            )
+            raise web.HTTPError(503, log_message=said) from None
         except duckdb.Error as error:
             self.log.exception("a page's question failed")
             first = str(error).splitlines()[0].replace("%", "%%")

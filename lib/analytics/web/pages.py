@@ -24,7 +24,7 @@ from analytics.warehouse.dictionary import mart_models
 from analytics.web import views
 from analytics.web.choice import PRESETS, BadAddress, Choice, parse
 from analytics.web.published import Facts, Published, require
-from analytics.web.views import Cell, Links, Order
+from analytics.web.views import Cell, Links
 
 STALE_AFTER = timedelta(days=2)
 
@@ -167,13 +167,8 @@ class Pages:
         card = self.card(key)
         facts = require(self.published)
         choice = parse(arguments, facts)
-        order = Order(
-            sort=arguments.get("sort", ""),
-            descending=arguments.get("down") == "1",
-            search=arguments.get("q", ""),
-            whole=arguments.get("all") == "1",
-        )
-        as_table = arguments.get("view") == "table"
+        order = views.order_of(card, arguments)
+        as_table = views.one_of(arguments, "view", ("table",)) == "table"
         view = views.view(
             self.published,
             facts,

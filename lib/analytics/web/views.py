@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from analytics.cards.query import bound
 from analytics.common import formats
 from analytics.common.text import clean
 from analytics.web import charts, grids
-from analytics.web.choice import Choice
+from analytics.web.choice import BadAddress, Choice
 from analytics.web.published import Facts, Published
 
 ROWS_SHOWN = 15
@@ -78,6 +78,32 @@ class Order:
         order = replace(self, **changes)
         words = {"sort": order.sort, "down": "1" if order.descending else "", "q": order.search}
         return {name: value for name, value in {**words, "all": "1" if order.whole else ""}.items() if value}
+
+
+def order_of(card: Card, arguments: Mapping[str, str]) -> Order:
+    """How a reader wants a card's table, as the address says it.
+
+    Raises:
+        BadAddress: a column that the card does not have, or a switch that is neither 0 nor 1.
+    """
+    return Order(
+        sort=one_of(arguments, "sort", [column.name for column in card.columns]),
+        descending=one_of(arguments, "down", ("0", "1")) == "1",
+        search=arguments.get("q", ""),
+        whole=one_of(arguments, "all", ("0", "1")) == "1",
+    )
+
+
+def one_of(arguments: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+    """The word of that name in an address; "" when there is none.
+
+    Raises:
+        BadAddress: it is none of those that are allowed.
+    """
+    value = arguments.get(name, "")
+    if value and value not in allowed:
+        raise BadAddress(f"{name}={clean(value)!r} cannot be chosen: use one of {', '.join(allowed)}.")
+    return value
 
 
 @dataclass
