@@ -9,6 +9,7 @@ SHELL := /bin/bash
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
+SPARK_INSTALLED := $(VENV)/.installed-spark
 RUN := $(VENV)/bin/python -m analytics.cli
 # docker, or podman with podman-compose where there is no docker
 ENGINE ?= $(if $(shell command -v docker),docker,podman)
@@ -102,6 +103,11 @@ run-daily: $(INSTALLED) ## The nightly run now: look at everything again, rebuil
 worker-local: $(INSTALLED) ## Run the schedules in the foreground, without cron
 	@$(RUN) worker
 
+##@ When one machine is not enough
+
+.PHONY: setup-spark
+setup-spark: $(SPARK_INSTALLED) ## Install Apache Spark into .venv, 0.5 GB (needs Java 17 and, once, Maven)
+
 ##@ Containers
 
 .PHONY: env
@@ -182,9 +188,11 @@ lock: $(INSTALLED) ## Resolve the requirements*.lock files again from pyproject.
 	    --no-strip-extras --no-emit-index-url --no-header --annotation-style line "$$@"; }; \
 	compile --extra build pyproject.toml --output-file requirements.lock && \
 	compile --extra build --extra test -c requirements.lock pyproject.toml --output-file requirements-test.lock && \
+	compile --extra spark -c requirements.lock pyproject.toml --output-file requirements-spark.lock && \
 	echo 'uv>=0.9,<1' | compile - --output-file requirements-uv.lock
 	@sed -i '1i # What users run, pinned with hashes, for Python 3.11 to 3.13. Made by `make lock`.' requirements.lock
 	@sed -i '1i # The same and what tests need, pinned with hashes. Made by `make lock`.' requirements-test.lock
+	@sed -i '1i # What users run and what Apache Spark needs, pinned with hashes. Made by `make lock`.' requirements-spark.lock
 	@sed -i '1i # The installer. Made by `make lock`.' requirements-uv.lock
 
 VENDOR := lib/analytics/web/static/vendor
@@ -229,6 +237,15 @@ $(INSTALLED): requirements.lock requirements-uv.lock pyproject.toml
 $(TEST_INSTALLED): $(INSTALLED) requirements-test.lock
 	@echo "installing what the tests need ..."
 	@$(call install,requirements-test.lock)
+	@touch $@
+
+$(SPARK_INSTALLED): $(INSTALLED) requirements-spark.lock lib/analytics/spark/jars.lock
+	@$(VENV)/bin/python -c 'import sys; from analytics.spark import jars; jars.require_java()' 2>/dev/null || { \
+	  echo "error: Spark needs Java 17 or newer on the PATH; Debian and Ubuntu: apt install openjdk-17-jre-headless" >&2; \
+	  exit 2; }
+	@echo "installing Apache Spark into $(VENV), once ..."
+	@$(call install,requirements-spark.lock)
+	@$(VENV)/bin/python -m analytics.spark.jars
 	@touch $@
 
 # $(call install,WHAT): a lock file, or arguments of `pip install`. uv draws a bar on a terminal. It does not read pip's

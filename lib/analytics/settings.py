@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     analytics_tz: str = Field("UTC", description="IANA time zone that decides days and hours")
     pricing_overrides: Path | None = Field(None, description="CSV of your own prices, USD per million tokens")
 
+    # Spark
+    transform_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what builds the marts")
+    spark_conf: str | None = Field(None, description="Spark's own: spark.NAME=VALUE, with ; between")
+
     # Metabase
     metabase_url: str = Field("http://localhost:3001", description="Metabase server")
     metabase_admin_email: str | None = Field(None, description="first admin, created by provisioning")

@@ -78,7 +78,8 @@ def imported() -> dict[str, str]:
 
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    texts = [*project["dependencies"], *project["optional-dependencies"]["spark"]]
+    declared = {canonicalize_name(Requirement(text).name) for text in texts}
     known = packages_distributions()
     own = {"analytics", "analytics_expectations", "transcript_generator", *sys.stdlib_module_names}
     missing = {

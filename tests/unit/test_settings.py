@@ -15,6 +15,7 @@ INTERNAL = {
     "ANALYTICS_PROJECT_ROOT",  # finds `.env`, so it cannot stand in it
     "JPY_PARENT_PID",
     "PYICEBERG_HOME",  # PyIceberg's own configuration
+    *("PYSPARK_PYTHON", "SPARK_CONF_DIR", "SPARK_HOME", "SPARK_REMOTE"),  # Spark's own
 }
 
 

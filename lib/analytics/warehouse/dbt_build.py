@@ -12,9 +12,10 @@ from typing import Any
 
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings
+from analytics.warehouse import built_with
 from analytics.warehouse.built_with import DBT_DIR, UNKNOWN, BuiltWith, Stale
 from analytics.warehouse.dbt_project import dbt_session, one_line
-from analytics.warehouse.plan import NotPlainError, plan_of, read_plan
+from analytics.warehouse.plan import NotPlainError, Plan, plan_of, read_plan
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +135,40 @@ def _keep_plan(
         path.unlink(missing_ok=True)
         return
     plan.save(path)
+
+
+@dataclass(frozen=True)
+class CompiledTest:
+    """A data test as dbt compiled it: a query of the rows that are wrong."""
+
+    name: str
+    sql: str
+    severity: str  # error or warn
+
+
+def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -> tuple[Plan, list[CompiledTest]]:
+    """The plan of a full build, and the data tests, compiled on a database that has the raw tables; seeds are laid in.
+
+    For an engine that has no tables in DuckDB: both SQLs of each planned model are those of a full refresh.
+
+    Raises:
+        AnalyticsError: the project cannot be compiled, or a model asks for what only dbt does.
+    """
+    shared = ["--no-write-json", "--vars", json.dumps(variables)]
+    with dbt_session(settings, database=database) as (manifest, invoke):
+        invoke(["seed", *shared, "--full-refresh"])
+        results = invoke(["compile", *shared, "--full-refresh"]).results
+        models: list[Any] = [node for node in manifest.nodes.values() if str(node.resource_type) == "model"]
+    compiled = {result.node.unique_id: result.node.compiled_code for result in results}
+    tests = [
+        CompiledTest(result.node.name, result.node.compiled_code, str(result.node.config.severity).lower())
+        for result in results
+        if str(result.node.resource_type) == "test"
+    ]
+    try:
+        return plan_of(built_with.current(settings).project, variables["as_of"], models, compiled, compiled), tests
+    except NotPlainError as error:
+        raise AnalyticsError(f"only dbt can build the project: {error}") from None
 
 
 def _build_only(models: Iterable[Any]) -> list[str]:
