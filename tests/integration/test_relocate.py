@@ -36,8 +36,8 @@ def test_repaired_tables_hold_and_remember_the_same(tmp_path: Path, projects: Pa
     extract(settings, progress=False)
     before = [(table.rows, table.files, table.properties) for table in info(RawStore(settings))]
     assert repair(settings).moved_from is None
-    (tmp_path / "old").rename(tmp_path / "new place")
-    settings = settings_at(tmp_path / "new place", projects)
+    (tmp_path / "old").rename(tmp_path / "new 'place' %41 & ü")
+    settings = settings_at(tmp_path / "new 'place' %41 & ü", projects)
     assert set(moved_tables(settings)) == {"conversations", "dead_letters"}
     result = repair(settings)
     assert result.moved_from == str(tmp_path / "old" / "iceberg")

@@ -7,6 +7,7 @@ what the last one did (watermarks, totals). Older snapshots are gone; the next l
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ def moved_tables(settings: Settings) -> dict[str, str]:
     catalog = settings.warehouse_dir / "catalog.db"
     if not catalog.exists():
         return {}
-    with sqlite3.connect(f"file:{catalog}?mode=ro", uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute("select table_name, metadata_location from iceberg_tables").fetchall()
     return {
         name: location

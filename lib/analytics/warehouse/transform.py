@@ -107,7 +107,10 @@ def _transform(
 ) -> TransformResult:
     started = time.perf_counter()
     if not settings.build_path.exists():
-        raise AnalyticsError(f"no working copy at {settings.build_path}: run `claude-analytics load` first")
+        raise AnalyticsError(
+            f"no working copy at {settings.build_path}: run `claude-analytics load` first, "
+            "or load --full-refresh when it has nothing new"
+        )
     reached("transform.started")
     variables: dict[str, Any] = {
         "analytics_tz": settings.analytics_tz,
