@@ -115,8 +115,9 @@ class Settings(BaseSettings):
     @field_validator("data_dir", "duckdb_path")
     @classmethod
     def _usable(cls, value: Path | None) -> Path | None:
-        # they end in addresses of SQLite and Iceberg, in papermill's format strings, in lines of a crontab
-        if found := re.search(r"[#?{}\x00-\x1f\x7f]", str(value or "")):
+        # they end in addresses of SQLite and Iceberg, in papermill's format strings, in DuckDB's file
+        # patterns, in lines of a crontab
+        if found := re.search(r"[#?{}*[\\\x00-\x1f\x7f]", str(value or "")):
             raise ValueError(f"a path with {found.group()!r} in it cannot work; choose another folder")
         return value
 

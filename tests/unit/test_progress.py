@@ -6,7 +6,7 @@ import io
 
 import pytest
 from analytics.common import progress
-from analytics.common.progress import progress_bar, steps
+from analytics.common.progress import progress_bar, steps, while_heard
 
 
 def test_nobody_is_asked_for_a_total_that_is_not_shown() -> None:
@@ -71,3 +71,10 @@ def test_a_step_is_a_plain_line_now_and_then_elsewhere(
         monkeypatch.setattr(progress, "PLAIN_EVERY_SECONDS", -1.0)
         starting("marts.dim_sessions")
     assert capsys.readouterr().err == "validate: marts.dim_sessions (2 begun)\n"
+
+
+def test_work_goes_on_when_nobody_reads_any_more() -> None:
+    def say(_line: str) -> None:
+        raise BrokenPipeError
+
+    while_heard(say)("extract")

@@ -42,7 +42,7 @@ def test_paths_are_the_checkouts_wherever_a_command_starts(monkeypatch: pytest.M
     assert load_settings(data_dir="~no-such-user/x").data_dir == PROJECT_ROOT / "~no-such-user" / "x"
 
 
-@pytest.mark.parametrize("char", ["#", "?", "{", "}", "\n"])
+@pytest.mark.parametrize("char", ["#", "?", "{", "}", "*", "[", "\\", "\n"])
 @pytest.mark.parametrize("name", ["data_dir", "duckdb_path"])
 def test_a_path_that_cannot_work_is_refused_with_the_character(name: str, char: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"a path with {char!r} in it")) as raised:

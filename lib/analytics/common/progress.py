@@ -66,6 +66,16 @@ def steps(what: str) -> Iterator[Callable[[str], None]]:
             print("\r\x1b[K", end="", file=terminal, flush=True)
 
 
+def while_heard(say: Callable[[str], None]) -> Callable[[str], None]:
+    """`say`, but for nobody: work goes on when who reads has left (`| head`)."""
+
+    def tell(line: str) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            say(line)
+
+    return tell
+
+
 class Progress(Protocol):
     """Something that is told how far the work is."""
 

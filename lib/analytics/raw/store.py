@@ -19,6 +19,7 @@ import tenacity
 
 from analytics.common.engine import engine
 from analytics.common.faults import reached
+from analytics.common.sql import literal
 from analytics.errors import AnalyticsError, first_line
 from analytics.raw import envelope
 from analytics.raw.catalog import COMMIT_ATTEMPTS, DEAD_LETTER_SCHEMA, local_path, open_catalog, open_table, retrying
@@ -256,7 +257,7 @@ class RawStore:
         with engine().cursor() as cursor:
             cursor.register("candidates", pa.table({"id": candidates}))
             if all(paths):
-                stored = f"read_parquet({[str(path) for path in paths]!r})"
+                stored = f"read_parquet([{', '.join(literal(path) for path in paths)}])"
             else:
                 cursor.register("stored_rows", table.scan(selected_fields=(column,)).to_arrow_batch_reader())
                 stored = "stored_rows"
