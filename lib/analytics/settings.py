@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     def _usable(cls, value: Path | None) -> Path | None:
         # they end in addresses of SQLite and Iceberg, in papermill's format strings, in DuckDB's file
         # patterns, in lines of a crontab
-        if found := re.search(r"[#?{}*[\\\x00-\x1f\x7f]", str(value or "")):
+        if found := re.search(r"[#?{}*\[\\\x00-\x1f\x7f]", str(value or "")):
             raise ValueError(f"a path with {found.group()!r} in it cannot work; choose another folder")
         return value
 

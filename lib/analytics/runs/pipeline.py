@@ -157,7 +157,7 @@ class _Watch:
     """Follows the notebooks: keeps run.json current and tells the person at the terminal."""
 
     def __init__(self, settings: Settings, record: Run, say: Callable[[str], None]) -> None:
-        self._record, self._say = record, while_heard(say)
+        self._record, self._say = record, progress.while_heard(say)
         self._data_dir = settings.data_dir
         self._secrets = secrets(settings)
         self._started = 0.0
