@@ -59,6 +59,7 @@ def test_ploomber_builds_what_is_new_draws_and_runs_one_stage_again(foreign: Che
     assert sorted(path.stem for path in executed.glob("*.ipynb")) == sorted(STAGES)
     foreign.type("ploomber task load --env--run_id mine --force")
     assert "extract" in foreign.type("ploomber status")
+    assert "File('/tmp/o" in foreign.type("ploomber status", DATA_DIR="/tmp/other")  # as wide as its column is
     foreign.type("ploomber plot")
     assert "extract" in (foreign.root / "pipeline.html").read_text()
     first = (executed / "extract.ipynb").stat().st_mtime_ns
