@@ -310,11 +310,12 @@ def _insert(collection: Collection[Any], documents: list[_Document]) -> tuple[in
     """Insert -> (number inserted, those the server refuses). Duplicate keys are documents already there.
 
     Raises:
-        PyMongoError: it is the server: it does not answer, or takes none of them and says nothing about any.
+        PyMongoError: it is the server: it does not answer, or takes none of them, and not for what is in them.
     """
     inserted, refused = _insert_each(collection, documents)
-    if len(refused) == len(documents) and all(getattr(error, "code", 0) in _UNCLEAR for _, error in refused):
-        raise refused[0][1]
+    unclear = [error for _, error in refused if getattr(error, "code", 0) in _UNCLEAR]
+    if unclear and len(refused) == len(documents):
+        raise unclear[0]
     return inserted, [item.dead_letter(f"refused by MongoDB: {error}"[:500]) for item, error in refused]
 
 

@@ -45,6 +45,7 @@ class DbtBuild:
     results: list[Any]  # dbt's, one a node
     built_with: BuiltWith  # what the tables are built with now
     build_only: list[str]  # models (`schema.name`) that are of no use without the documents' text
+    relations: set[tuple[str, str]]  # schema and name of everything the project makes
     full_refresh: bool
     warnings: list[str] = field(default_factory=list)
 
@@ -94,7 +95,8 @@ def build(
     if request.models and not results:
         raise ConfigError(f"--models {request.models!r}: selects nothing; `dbt ls` in {DBT_DIR} lists the names")
     warnings += [f"{r.node.name}: {one_line(r.message)}" for r in results if str(r.status) == "warn"]
-    return DbtBuild(results, now, _build_only(models), rebuild, warnings)
+    relations = {(node.schema, node.alias) for node in manifest.nodes.values() if node.is_relational}
+    return DbtBuild(results, now, _build_only(models), relations, rebuild, warnings)
 
 
 def _build(invoke: Callable[[list[str]], Any], request: Request, rebuild: bool) -> list[Any]:

@@ -17,6 +17,7 @@ from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.common.progress import steps
+from analytics.common.sql import identifier
 from analytics.errors import AnalyticsError, ConfigError, first_line
 from analytics.settings import Settings
 from analytics.warehouse import built_with
@@ -183,8 +184,27 @@ def _run_dbt(settings: Settings, request: Request, tasks: int, starting: Callabl
         if not request.models:
             built_with.write(connection, done.built_with, done.build_only)
             connection.execute(_ALL_IS_BUILT)
+            if gone := _drop_all_but(connection, done.relations):
+                done.warnings.append(f"dropped, since no model makes them any more: {', '.join(gone)}")
         runs = [_model_run(result) for result in done.results]
         return replace(_result(connection, runs, done.warnings), full_refresh=done.full_refresh)
+
+
+def _drop_all_but(connection: duckdb.DuckDBPyConnection, relations: set[tuple[str, str]]) -> list[str]:
+    """Drop what models made that were removed or renamed, in the schemas of those there are; returns the names."""
+    found = connection.execute(
+        """
+        select 'view', schema_name, view_name from duckdb_views() where not internal
+        union all
+        select 'table', schema_name, table_name from duckdb_tables()
+        order by all
+        """
+    ).fetchall()
+    schemas = {schema for schema, _ in relations}
+    gone = [row for row in found if row[1] in schemas and (row[1], row[2]) not in relations]
+    for kind, schema, name in gone:
+        connection.execute(f"drop {kind} {identifier(schema)}.{identifier(name)}")
+    return [f"{schema}.{name}" for _, schema, name in gone]
 
 
 def _result(connection: duckdb.DuckDBPyConnection, runs: list[ModelRun], warnings: list[str]) -> TransformResult:
