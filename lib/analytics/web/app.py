@@ -36,7 +36,10 @@ class AnalyticsApp(ExtensionApp):
     def initialize_settings(self) -> None:
         """What the handlers use."""
         base = self.settings["base_url"].rstrip("/") + "/analytics/"
-        self.settings["analytics_pages"] = Pages(load_settings(), base)
+        # notebooks can be opened where the pages are part of JupyterLab
+        extensions = self.serverapp.extension_manager.extensions if self.serverapp else {}
+        lab = self.settings["base_url"].rstrip("/") + "/lab" if "jupyterlab" in extensions else None
+        self.settings["analytics_pages"] = Pages(load_settings(), base, lab=lab)
         self.settings["analytics_templates"] = environment()
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="analytics")
         self.settings["analytics_threads"] = threads

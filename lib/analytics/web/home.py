@@ -113,16 +113,21 @@ def _expensive_days(pages: Pages, facts: Facts) -> list[dict[str, Any]]:
     ]
 
 
-def _links_on_home(pages: Pages, facts: Facts) -> list[dict[str, str]]:
-    found = [
+def _links_on_home(pages: Pages, facts: Facts) -> list[dict[str, str | None]]:
+    found: list[dict[str, str | None]] = [
         {"href": f"{pages.base}dashboards/{board.key}", "title": board.title, "what": board.description}
         for board in pages.boards
     ]
     found += [
+        {"href": f"{pages.base}sessions", "title": "Sessions", "what": "what was said and done, and what it cost"},
         {"href": f"{pages.base}compare", "title": "Compare", "what": "two periods, or before and after a day"},
         {"href": f"{pages.base}runs", "title": "Runs", "what": "what the schedules did"},
         {"href": f"{pages.base}columns", "title": "Tables and columns", "what": "what every number is"},
     ]
     if (pages.settings.data_dir / "data_docs" / "index.html").is_file():
         found.append({"href": f"{pages.base}data-docs/index.html", "title": "Data docs", "what": "what was validated"})
+    notebooks = f"{pages.lab}/tree/notebooks/explore/00_first_steps.ipynb" if pages.lab else None
+    found.append(
+        {"href": notebooks, "title": "Notebooks", "what": "questions of your own" if notebooks else "make lab"}
+    )
     return found

@@ -35,10 +35,11 @@ class Pages:
     Args:
         settings: where the published database, the runs and the time zone are.
         base: the address that all pages lie under, with a slash at its end.
+        lab: JupyterLab's address where the pages are part of it.
     """
 
-    def __init__(self, settings: Settings, base: str) -> None:
-        self.settings, self.base = settings, base
+    def __init__(self, settings: Settings, base: str, *, lab: str | None = None) -> None:
+        self.settings, self.base, self.lab = settings, base, lab
         self.published = Published(settings)
         self.reader = Reader(settings, self.published.rows, Documents(settings))
         self.boards = load_dashboards()

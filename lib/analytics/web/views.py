@@ -123,11 +123,6 @@ class View:
     heat: dict[str, Any] = field(default_factory=dict)
     dots: list[grids.Dot] = field(default_factory=list)
 
-    @property
-    def can_be_picture(self) -> bool:
-        """Whether there is a PNG of it."""
-        return is_drawn(self.card)
-
 
 def is_drawn(card: Card) -> bool:
     """Whether a card is a picture of its rows: there is a table of them beside it, and a PNG."""
