@@ -24,22 +24,25 @@ _CONFINED: dict[str, str | bool | int | float | list[str]] = {
 _opening = threading.Lock()
 
 
-def connect(settings: Settings, *, timezone: str = "UTC") -> duckdb.DuckDBPyConnection:
+def connect(settings: Settings, *, timezone: str = "UTC", memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
     """A read-only connection to the published database; mart names need no schema.
 
     Args:
         timezone: in which instants are shown, an IANA name. Days in the marts are those of ANALYTICS_TZ anyway.
+        memory_limit: what DuckDB may use for the file in this process, such as `256MB`; default: DuckDB's own.
 
     Raises:
         AnalyticsError: nothing is published yet.
     """
     require_published(settings)
-    connection = open_version(settings.published_path, timezone=timezone)
+    connection = open_version(settings.published_path, timezone=timezone, memory_limit=memory_limit)
     connection.execute(f"set search_path = '{SCHEMA}'")
     return connection
 
 
-def open_version(database: Path, *, timezone: str = "UTC") -> duckdb.DuckDBPyConnection:
+def open_version(
+    database: Path, *, timezone: str = "UTC", memory_limit: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """A read-only connection to a published database file, for SQL that reaches nothing else.
 
     Such SQL may hold what a stranger wrote into a transcript: whatever it says, no file beside the database is read or
@@ -48,6 +51,7 @@ def open_version(database: Path, *, timezone: str = "UTC") -> duckdb.DuckDBPyCon
 
     Args:
         timezone: in which instants are shown, the same for all connections to the file that are open in this process.
+        memory_limit: the same; who opens the file first says it.
 
     Raises:
         duckdb.Error: the file cannot be opened.
@@ -60,6 +64,8 @@ def open_version(database: Path, *, timezone: str = "UTC") -> duckdb.DuckDBPyCon
             # global: cursors have it too. A parameter would make DuckDB import pandas, slower than most queries.
             quoted = timezone.replace("'", "''")
             connection.execute(f"set global timezone = '{quoted}'")
+            if memory_limit:
+                connection.execute(f"set global memory_limit = '{memory_limit}'")
             connection.execute("set lock_configuration = true")
     return connection
 

@@ -104,10 +104,11 @@ def sums(pages: Pages, first: date, last: date, choice: Choice | None = None) ->
     """Sums of the measures over days; without what is not known by project where one is chosen."""
     values: dict[str, Any] = {"first": first, "last": last}
     ids = list(choice.project.ids) if choice and choice.project else None
-    mine = "true"
     if ids is not None:
-        mine, values["ids"] = "list_contains($ids, project_id)", ids
-    found = pages.published.rows(_SUMS.replace("{mine}", mine), values)[0]
+        values["ids"] = ids
+    mine = "true" if ids is None else "list_contains($ids, project_id)"
+    work = _WORK_OF_ALL if ids is None else _WORK_OF_PROJECTS
+    found = pages.published.rows(_SUMS.replace("{work}", work).replace("{mine}", mine), values)[0]
     if ids is None:
         found |= pages.published.rows(_ACTIVE, {"first": first, "last": last})[0]
     return found
@@ -136,28 +137,9 @@ usage as (
 
 ),
 
-calls as (
+work as (
 
-    select
-        count(*) as tool_call_count,
-        count(*) filter (where is_error) as error_count,
-        count(*) filter (where is_git_commit) as commits
-    from fct_tool_calls
-    where
-        called_date_key between $first and $last
-        and {mine}
-
-),
-
-files as (
-
-    select
-        coalesce(sum(lines_added), 0) as lines_added,
-        coalesce(sum(lines_removed), 0) as lines_removed
-    from fct_file_operations
-    where
-        operated_date_key between $first and $last
-        and {mine}
+{work}
 
 )
 
@@ -166,8 +148,43 @@ select
     cache_read_tokens / nullif(input_tokens + cache_write_tokens + cache_read_tokens, 0) as cache_hit_rate,
     cost_usd / nullif(prompt_count, 0) as cost_per_prompt_usd
 from usage
-cross join calls
-cross join files
+cross join work
+"""
+
+# The sums of all projects stand in a table of one row a day; of some, they are made from the facts.
+_WORK_OF_ALL = """
+    select
+        coalesce(sum(tool_call_count), 0) as tool_call_count,
+        coalesce(sum(tool_error_count), 0) as error_count,
+        coalesce(sum(commits), 0) as commits,
+        coalesce(sum(lines_added), 0) as lines_added,
+        coalesce(sum(lines_removed), 0) as lines_removed
+    from agg_daily_summary
+    where date_key between $first and $last
+"""
+
+_WORK_OF_PROJECTS = """
+    select *
+    from (
+        select
+            count(*) as tool_call_count,
+            count(*) filter (where is_error) as error_count,
+            count(*) filter (where is_git_commit) as commits
+        from fct_tool_calls
+        where
+            called_date_key between $first and $last
+            and {mine}
+    ) as calls
+    cross join (
+        select
+            coalesce(sum(lines_added), 0) as lines_added,
+            coalesce(sum(lines_removed), 0) as lines_removed
+        from fct_file_operations
+        where
+            operated_date_key between $first and $last
+            and status = 'success'
+            and {mine}
+    ) as files
 """
 
 _ACTIVE = """

@@ -17,7 +17,7 @@ from analytics.settings import Settings
 from analytics.warehouse.marts import connect
 
 # The server stays small beside what else runs on the machine; a query that needs more goes to DuckDB's disk.
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "200MB"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Published:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         version = self.version
         if getattr(self._local, "version", None) != version:
-            self._local.connection = connect(self.settings)
+            self._local.connection = connect(self.settings, memory_limit=MEMORY_LIMIT)
             self._local.version = version
         return self._local.connection
 

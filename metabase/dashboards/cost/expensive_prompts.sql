@@ -1,49 +1,51 @@
 with
 
+costs as (
+
+    select
+        prompt_key,
+        count(*) as response_count,
+        sum(cost_usd) as cost_usd
+    from fct_messages
+    where
+        message_kind in ('response', 'advisor')
+        and cost_usd is not null
+        and prompt_key is not null
+    group by prompt_key
+
+),
+
 prompts as (
 
     select
-        prompts.created_date_key,
-        prompts.project_id,
-        prompts.message_key,
-        prompts.session_id,
-        prompts.created_at,
-        prompts.task_category,
-        left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
-        count(*) as response_count,
-        sum(responses.cost_usd) as cost_usd
-    from fct_messages as responses
-    inner join fct_messages as prompts
-        on responses.prompt_key = prompts.message_key
-    left join dim_sessions
-        on prompts.session_id = dim_sessions.session_id
+        fct_messages.message_key,
+        fct_messages.session_id,
+        fct_messages.created_at,
+        fct_messages.task_category,
+        costs.response_count,
+        costs.cost_usd
+    from fct_messages
+    inner join costs
+        on fct_messages.message_key = costs.prompt_key
     where
-        responses.message_kind in ('response', 'advisor')
-        and responses.cost_usd is not null
-        [[and prompts.created_date_key in (select date_key from dim_date where {{date}})]]
-        [[and prompts.project_id in (select project_id from dim_projects where {{project}})]]
-        [[and prompts.session_id in (select session_id from dim_sessions where {{machine}})]]
-    group by
-        prompts.created_date_key,
-        prompts.project_id,
-        prompts.message_key,
-        prompts.session_id,
-        prompts.created_at,
-        prompts.task_category,
-        dim_sessions.title,
-        dim_sessions.session_id
+        true
+        [[and fct_messages.created_date_key in (select date_key from dim_date where {{date}})]]
+        [[and fct_messages.project_id in (select project_id from dim_projects where {{project}})]]
+        [[and fct_messages.session_id in (select session_id from dim_sessions where {{machine}})]]
 
 )
 
 select
-    session_id,
-    title,
-    cost_usd,
-    created_at,
-    response_count,
-    task_category
+    prompts.session_id,
+    left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
+    prompts.cost_usd,
+    prompts.created_at,
+    prompts.response_count,
+    prompts.task_category
 from prompts
+left join dim_sessions
+    on prompts.session_id = dim_sessions.session_id
 order by
-    cost_usd desc,
-    message_key
+    prompts.cost_usd desc,
+    prompts.message_key
 limit 15
