@@ -82,7 +82,7 @@ def connect(uri: str, *, server_selection_ms: int = SERVER_SELECTION_MS) -> Mong
             )
     except (InvalidURI, ConfigurationError, ValueError, OSError) as error:
         raise ConfigError(f"MONGO_URI={shown}: {_one_line(error)}") from None
-    for item in noted:
+    for item in (item for item in noted if issubclass(item.category, UserWarning)):
         # an option with a typing error in it, say
         logger.warning("MONGO_URI=%s: %s", shown, _one_line(item.message))
     try:
