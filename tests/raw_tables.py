@@ -88,3 +88,8 @@ def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None
             {"id": load_id, "full": full_refresh, "at": LOADED_AT},
         )
         note_models(connection)
+        for table, columns in (
+            ("project_aliases", "path varchar, project varchar, is_name boolean"),
+            ("people", "place varchar, person varchar"),
+        ):
+            connection.execute(f"create table if not exists raw.{table} ({columns})")

@@ -140,10 +140,19 @@
 
 {% macro normalized_path(path) -%}
     {#- A path as one spelling: the drive letter's case is no difference, nor is a slash at the end. -#}
-    case
-        when regexp_matches({{ path }}, '^[a-z]:') then upper(left({{ path }}, 1)) || substr({{ path }}, 2)
-        else {{ path }}
-    end
+    coalesce(
+        nullif(
+            rtrim(
+                case
+                    when regexp_matches({{ path }}, '^[a-z]:') then upper(left({{ path }}, 1)) || substr({{ path }}, 2)
+                    else {{ path }}
+                end,
+                '/\'
+            ),
+            ''
+        ),
+        {{ path }}
+    )
 {%- endmacro %}
 
 {% macro worktree_repository(path) -%}
@@ -156,6 +165,29 @@
         ),
         '([/\\][^/\\]+)[/\\]\.worktrees[/\\][^/\\]+(?:[/\\].*)?$',
         '\1'
+    )
+{%- endmacro %}
+
+{% macro worktree_repository_name(path) -%}
+    {#- The name of the repository a worktree's folder belongs to, where the layout gives no more; else null. -#}
+    nullif(
+        coalesce(
+            nullif(regexp_extract({{ path }}, '^(?:[A-Za-z]:)?[/\\](?:(?:home|Users)[/\\][^/\\]+|root)[/\\]\.worktrees[/\\]([^/\\]+)[/\\][^/\\]', 1), ''),
+            nullif(regexp_extract({{ path }}, '[/\\]conductor[/\\]workspaces[/\\]([^/\\]+)[/\\][^/\\]', 1), ''),
+            nullif(regexp_extract({{ path }}, '[/\\]\.codex[/\\]worktrees[/\\][^/\\]+[/\\]([^/\\]+)', 1), '')
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{% macro home_folder(path) -%}
+    {#- The home folder a path lies in; null where it lies in none. -#}
+    nullif(
+        regexp_extract(
+            {{ normalized_path(path) }},
+            '^(?:[A-Z]:)?[/\\](?:(?:home|Users)[/\\][^/\\]+|root)'
+        ),
+        ''
     )
 {%- endmacro %}
 

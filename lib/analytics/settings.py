@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     analytics_memory_limit: str | None = Field(None, description="what DuckDB may use while it builds, such as 1GB")
     analytics_tz: str = Field("UTC", description="IANA time zone that decides days and hours")
     pricing_overrides: Path | None = Field(None, description="CSV of your own prices, USD per million tokens")
+    project_aliases: Path | None = Field(None, description="CSV (path, project) of what was moved or renamed")
+    people: Path | None = Field(None, description="CSV (place, person): whose a machine or home folder is")
 
     # Spark
     transform_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what builds the marts")
@@ -107,7 +109,15 @@ class Settings(BaseSettings):
             raise ValueError("set MONGO_URI too; without a server the transcript files are read (SOURCE=jsonl)")
         return value or ("jsonl" if uri is None else "mongodb")
 
-    @field_validator("data_dir", "duckdb_path", "pricing_overrides", "claude_config_dir", "xdg_config_home")
+    @field_validator(
+        "data_dir",
+        "duckdb_path",
+        "pricing_overrides",
+        "project_aliases",
+        "people",
+        "claude_config_dir",
+        "xdg_config_home",
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else _in_checkout(value)

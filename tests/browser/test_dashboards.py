@@ -123,7 +123,7 @@ def test_a_click_on_a_bar_a_project_and_a_model_narrows(browser: Browser, server
     assert visit.page.locator("select[name=project] option:checked").inner_text() == name
     with connect(history) as connection:
         (path,) = connection.execute(
-            "select project_path from dim_projects where project_name = $name", {"name": name}
+            "select project_path from dim_projects where project_label = $name", {"name": name}
         ).fetchone()
     spend = rows(history, "spend", Selection(projects=(path,)))[-1]["cost_usd"]
     assert visit.page.locator("#spend .value").inner_text() == formats.show("usd", spend)

@@ -174,6 +174,40 @@ def invented(root: Path) -> None:
         files.says([result], **side, **({"toolUseResult": outcome} if outcome else {}))
     files.write()
 
+    own = Transcript(root, "own", "own", cwd="/home/ann/own")
+    own.says("Say how it went")
+    hooked = {"hookEvent": "PreToolUse", "hookName": "PreToolUse:Bash"}
+    own.line(type="attachment", attachment={"type": "hook_success", **hooked, "durationMs": 50})
+    own.line(type="attachment", attachment={"type": "hook_blocking_error", **hooked, "durationMs": 70})
+    own.line(type="attachment", attachment={"type": "hook_success", "hookName": "Stop", "hookEvent": "Stop"})
+    summary = {"hookInfos": [{"command": "a", "durationMs": 120}, {"command": "b", "durationMs": 80}]}
+    own.line(type="system", subtype="stop_hook_summary", **summary, preventedContinuation=True)
+    for duration in (60_000, 30_500):
+        own.line(type="system", subtype="turn_duration", durationMs=duration)
+    sizes = {"trigger": "auto", "preTokens": 170_000, "postTokens": 20_000, "durationMs": 9_000}
+    own.line(type="system", subtype="compact_boundary", compactMetadata=sizes)
+    own.says("This session is being continued from a previous conversation", isCompactSummary=True)
+    retry = {"error": {"status": 529, "error": {"error": {"type": "overloaded_error"}}}, "retryAttempt": 1}
+    own.line(type="system", subtype="api_error", **retry, maxRetries=10)
+    for url in ("https://example.com/pull/1", "https://example.com/pull/1", "https://example.com/pull/2"):
+        own.line(type="pr-link", prUrl=url)
+    skill = {"type": "tool_use", "id": "o1", "name": "Skill", "input": {"skill": "house:review"}}
+    shell = {"type": "tool_use", "id": "o2", "name": "Bash", "input": {"command": "x", "run_in_background": True}}
+    server = {"type": "tool_use", "id": "o3", "name": "mcp__docs__find", "input": {}}
+    agent = {"type": "tool_use", "id": "o4", "name": "Agent", "input": {"subagent_type": "Explore"}}
+    thought = {"output_tokens_details": {"thinking_tokens": 600}, "output_tokens": 1_000}
+    spent = {"attributionSkill": "house:review", "attributionPlugin": "house", "attributionMcpServer": "docs"}
+    own.answers("claude-opus-5", thought, content=[skill, shell, server, agent], effort="high", **spent)
+    for call in ("o1", "o2", "o3"):
+        own.says([{"type": "tool_result", "tool_use_id": call, "content": "four", "is_error": call == "o3"}])
+    started = {"agentId": "a9", "status": "completed"}
+    own.says([{"type": "tool_result", "tool_use_id": "o4", "content": "done"}], toolUseResult=started)
+    own.answers("claude-opus-5", million(), isSidechain=True, agentId="a9")
+    models = {"claude-opus-5": {"costUSD": 5.0}}
+    own.line(type="cost-state", totalCostUSD=1.0, modelUsage=models)
+    own.line(type="cost-state", totalCostUSD=5.03, modelUsage=models)
+    own.write()
+
     torn = Transcript(root, "torn", "torn")
     torn.says("Corrupt")
     for _ in range(3):
@@ -334,6 +368,73 @@ def test_lines_are_those_that_were_written(built: Any) -> None:
     ]
 
 
+def test_what_claude_code_says_of_its_own_work(built: Any) -> None:
+    connection, _ = built
+
+    def rows(columns: str, table: str) -> list[tuple[Any, ...]]:
+        return connection.execute(
+            f"select {columns} from marts.{table} where project_id = 'own' order by all"
+        ).fetchall()
+
+    said = "turn_seconds::double, hook_seconds::double, compactions, pull_request_links, effort, person"
+    assert rows(said, "dim_sessions") == [(90.5, 0.32, 1, 2, "high", "ann")]
+    hooks = "hook_name, run_count, blocked_count, total_duration_ms, p95_duration_ms"
+    assert rows(hooks, "agg_hooks") == [("PreToolUse:Bash", 2, 1, 120, 69.0), ("Stop", 2, 1, 200, 118.0)]
+    compacted = "trigger, pre_tokens, post_tokens, duration_ms"
+    assert rows(compacted, "fct_compactions") == [("auto", 170_000, 20_000, 9_000)]
+    failed = "error_status, error_name, retry_attempt, max_retries, is_final"
+    assert rows(failed, "fct_api_errors") == [("529", "overloaded_error", 1, 10, False)]
+    attributed = "kind, name, call_count, failure_count, result_characters, response_count, cost_usd::double"
+    assert rows(attributed, "agg_attribution") == [
+        ("mcp_server", "docs", 1, 1, 4, 1, 0.025),
+        ("plugin", "house", 1, 0, 4, 1, 0.025),
+        ("skill", "house:review", 1, 0, 4, 1, 0.025),
+        ("subagent_type", "Explore", 1, 0, 4, 1, 5.0),
+    ]
+    assert rows("tool_use_id, is_background", "fct_tool_calls") == [(f"o{n}", n == 2) for n in range(1, 5)]
+    answered = "thinking_tokens, effort, attribution_skill"
+    assert (600, "high", "house:review") in rows(answered, "fct_messages")
+    # the newest sum of Claude Code's: within 1 % of ours
+    compared = "our_cost_usd::double, claude_code_cost_usd::double, is_within_1_percent, known_cause"
+    assert rows(compared, "agg_cost_reconciliation") == [(5.025, 5.03, True, None)]
+    final = "select error_status, is_final from marts.fct_api_errors where project_id = 'who'"
+    assert connection.execute(final).fetchall() == [("429", True)]
+
+
+def test_forks_say_where_they_come_from(built: Any) -> None:
+    connection, _ = built
+    query = "select session_id, forked_from_session_id from marts.dim_sessions where is_forked and project_id = ?"
+    assert connection.execute(f"{query} order by all", ["fork-False"]).fetchall() == [
+        ("a-fork-False", "m-original-False"),
+        ("z-fork-False", "a-fork-False"),
+    ]
+
+
+def test_people_and_aliases_of_ones_own(tmp_path: Path) -> None:
+    """What PEOPLE and PROJECT_ALIASES say holds from the next run on, without a new document."""
+    for folder, cwd in (("one", "/home/ann/shop"), ("two", "c:\\Users\\Ann\\old-shop")):
+        transcript = Transcript(tmp_path / "projects", folder, folder, cwd=cwd)
+        transcript.says("Hello")
+        transcript.write()
+    people, aliases = tmp_path / "people.csv", tmp_path / "aliases.csv"
+    people.write_text("place,person\n/home/ann,Ann\nC:\\Users\\Ann\\,Ann\n")
+    aliases.write_text("path,project\nC:\\Users\\Ann\\old-shop,/home/ann/shop\n")
+    where = {"source": "jsonl", "data_dir": tmp_path / "data", "claude_projects_dir": tmp_path / "projects"}
+
+    def built_with(**said: Path) -> list[tuple[Any, ...]]:
+        settings = load_settings(**where, **said)
+        extract(settings)
+        assert not load(settings).nothing_new
+        transform(settings, as_of=AS_OF)
+        publish(settings)
+        with duckdb.connect(str(settings.published_path), read_only=True) as connection:
+            query = "select person, project_group from marts.dim_sessions join marts.dim_projects using (project_id)"
+            return connection.execute(f"{query} order by all").fetchall()
+
+    assert built_with() == [("Ann", "C:\\Users\\Ann\\old-shop"), ("ann", "/home/ann/shop")]
+    assert built_with(people=people, project_aliases=aliases) == [("Ann", "/home/ann/shop")] * 2
+
+
 def test_torn_lines_lose_nothing_whole(built: Any) -> None:
     connection, _ = built
     assert costs(connection, "torn") == [5, 5, 5]
@@ -415,3 +516,18 @@ def test_shared_cases(built: Any) -> None:
     assert measures("-home-u-kimi")[2] == 4
     assert measures("-home-u-empty")[1:] == (3, 0, 15.0)
     assert measures("-home-u-team")[0] == 1
+    groups = """
+        select count(distinct project_group), count(*), count(distinct project_label) from marts.dim_projects
+        where contains(project_path, 'store') and starts_with(project_path, '/home/u/')
+    """
+    assert connection.execute(groups).fetchall() == [(1, 8, 8)]
+    drives = (
+        "select distinct project_group from marts.dim_projects where contains(lower(project_id), '--users-me-shop')"
+    )
+    assert connection.execute(drives).fetchall() == [("C:\\Users\\me\\shop",)]
+    stated = """
+        select our_cost_usd::double, claude_code_cost_usd::double, known_cause from marts.agg_cost_reconciliation
+        where project_id = '-home-u-cs'
+    """
+    cause = "requests that stand in no line: claude-haiku-4-5"
+    assert connection.execute(stated).fetchall() == [(5.0, 5.25, cause)]

@@ -56,7 +56,7 @@ class History:
     @cached_property
     def names(self) -> dict[str, str]:
         """Projects' names by id; in this history no two have the same."""
-        found = dict(self.marts.execute("select project_id, project_name from dim_projects").fetchall())
+        found = dict(self.marts.execute("select project_id, project_label from dim_projects").fetchall())
         assert len(set(found.values())) == len(found)
         return found
 
@@ -343,7 +343,7 @@ def check_spend(history: History) -> None:
     dearest = sorted(by_project, key=lambda name: -by_project[name].cost_usd)[:12]
     assert_shows(
         history.rows("spend_by_project"),
-        [{"project_name": name, "cost_usd": cost(by_project[name])} for name in dearest],
+        [{"project_label": name, "cost_usd": cost(by_project[name])} for name in dearest],
     )
 
 
@@ -416,7 +416,7 @@ def check_sessions(history: History) -> None:
         return {
             "title": (session.title or session_id)[:100],
             "cost_usd": cost(session),
-            "project_name": history.names[session.project_id],
+            "project_label": history.names[session.project_id],
             "started_at": instant(session.started_ms),
             "prompt_count": session.prompt_count,
             "active_seconds": float(session.active_seconds),
@@ -585,11 +585,11 @@ def check_sessions_over_time(history: History) -> None:
     assert_shows(
         history.rows("project_activity"),
         [
-            {"period_start": day, "project_name": name, "active_hours": float(facts.active_seconds) / 3600}
+            {"period_start": day, "project_label": name, "active_hours": float(facts.active_seconds) / 3600}
             for (day, name), facts in hours.items()
         ],
         "period_start",
-        "project_name",
+        "project_label",
     )
 
 
@@ -753,7 +753,7 @@ def check_projects(history: History) -> None:
         history.rows("project_list"),
         [
             {
-                "project_name": history.names[project],
+                "project_label": history.names[project],
                 "activity_status": status(truth[project].last_active_ms),
                 "last_active_at": instant(truth[project].last_active_ms),
                 "session_count": begun[project],
@@ -766,7 +766,7 @@ def check_projects(history: History) -> None:
             }
             for project, facts in found.items()
         ],
-        "project_name",
+        "project_label",
     )
     paths = {project.project_path for project in truth.values()} - {None}
     assert [row["project_path"] for row in history.rows("known_projects")] == sorted(paths)
@@ -836,7 +836,7 @@ def check_files(history: History) -> None:
         [
             {
                 "file_name": name,
-                "project_name": history.names[project],
+                "project_label": history.names[project],
                 "change_count": len(found[project, name]),
                 "session_count": len({session for session, _, _ in found[project, name]}),
                 "lines_added": sum(added or 0 for _, added, _ in found[project, name]),

@@ -55,13 +55,13 @@ def projects() -> Iterator[duckdb.DuckDBPyConnection]:
             create table dim_projects as
             select *, 1 as cost_usd
             from (values
-                ('-a-app', 'app', '/a/app', '/a/app'),
-                ('-a-app-w', 'app (fix)', '/a/app/.claude/worktrees/fix', '/a/app'),
-                ('-b-app', 'app', '/b/app', '/b/app'),
-                ('C--tool', 'tool', 'C:\\x\\tool', 'C:\\x\\tool'),
-                ('-it-s', 'it''s', '/it''s', '/it''s'),
-                ('-lost', null, null, null)
-            ) as projects (project_id, project_name, project_path, project_group)
+                ('-a-app', 'app', 'a/app', '/a/app', '/a/app'),
+                ('-a-app-w', 'app (fix)', 'fix', '/a/app/.claude/worktrees/fix', '/a/app'),
+                ('-b-app', 'app', 'b/app', '/b/app', '/b/app'),
+                ('C--tool', 'tool', 'tool', 'C:\\x\\tool', 'C:\\x\\tool'),
+                ('-it-s', 'it''s', 'it''s', '/it''s', '/it''s'),
+                ('-lost', null, '-lost', null, null)
+            ) as projects (project_id, project_name, project_label, project_path, project_group)
         """)
         connection.execute("create table dim_sessions as select * from (values ('x'), (null)) as t (machine)")
         yield connection
@@ -73,6 +73,8 @@ def projects() -> Iterator[duckdb.DuckDBPyConnection]:
         ("-a-app", ("-a-app",)),
         ("/a/app", ("-a-app", "-a-app-w")),
         ("app (fix)", ("-a-app-w",)),
+        ("fix", ("-a-app-w",)),
+        ("b/app", ("-b-app",)),
         ("app", ("-a-app", "-a-app-w", "-b-app")),
         ("APP", ("-a-app", "-a-app-w", "-b-app")),
         ("tool", ("C--tool",)),
@@ -96,13 +98,15 @@ def test_several_projects_are_chosen_together(projects: duckdb.DuckDBPyConnectio
 
 
 def test_unknown_names_come_with_the_nearest(projects: duckdb.DuckDBPyConnection) -> None:
-    with pytest.raises(ConfigError, match="--project 'tol': no such project; did you mean tool; there are: app, "):
+    with pytest.raises(ConfigError, match="--project 'tol': no such project; did you mean tool; there are: "):
         select(projects, ZoneInfo("UTC"), projects=["tol"])
-    projects.execute("insert into dim_projects select 'p' || n, 'name' || n, null, null, 0 from range(50) as t (n)")
+    projects.execute(
+        "insert into dim_projects select 'p' || n, 'name' || n, 'name' || n, null, null, 0 from range(50) as t (n)"
+    )
     with pytest.raises(ConfigError) as caught:
         select(projects, ZoneInfo("UTC"), projects=["toool"])
     assert str(caught.value) == "--project 'toool': no such project; did you mean tool"
-    with pytest.raises(ConfigError, match=r"no such project; there are 55: app, .*, \.\.\.$"):
+    with pytest.raises(ConfigError, match=r"no such project; there are 56: .*, \.\.\.$"):
         select(projects, ZoneInfo("UTC"), projects=["#"])
     with pytest.raises(ConfigError, match=r"--machine 'y': no such machine; there are: x$"):
         select(projects, ZoneInfo("UTC"), machines=["y"])

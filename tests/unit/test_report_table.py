@@ -83,26 +83,3 @@ def test_numbers_are_abbreviated_to_four_digits() -> None:
 def test_a_small_cost_does_not_look_like_none() -> None:
     assert [cells.dollars(value) for value in (0, 0.004, 0.005, 1234.5)] == ["0.00", "<0.01", "0.01", "1,234.50"]
     assert cells.dollars(0.004, "≥") == "≥0.00"
-
-
-def test_projects_of_one_name_get_what_tells_them_apart() -> None:
-    labels = cells.project_labels(
-        [
-            ("-a-x-app", "app", "/a/x/app"),
-            ("-b-x-app", "app", "/b/x/app"),
-            ("C--app", "app", "C:\\work\\app"),
-            ("-lib", "lib", "/lib"),
-            ("-same-1", "same", "/same"),
-            ("-same-2", "same", "/same"),
-            ("-nameless", None, None),
-        ]
-    )
-    assert labels == {
-        "-a-x-app": "a/x/app",
-        "-b-x-app": "b/x/app",
-        "C--app": "C:/work/app",
-        "-lib": "lib",
-        "-same-1": "-same-1",
-        "-same-2": "-same-2",
-        "-nameless": "-nameless",
-    }

@@ -47,6 +47,10 @@ entry_measures as (
             count(*) filter (where system_subtype = 'compact_boundary'),
             count(*) filter (where is_compact_summary)
         ) as compactions,
+        -- Claude Code's own times: of a turn, and of what its hooks ran
+        {{ exact_seconds("sum(case when system_subtype = 'turn_duration' then duration_ms end)") }} as turn_seconds,
+        {{ exact_seconds("sum(list_sum([h.duration_ms for h in hooks if h.is_run]))") }} as hook_seconds,
+        count(distinct pull_request_url) as pull_request_links,
         coalesce(bool_or(is_resume_hook), false) as is_resume_hook,
         coalesce(bool_or(starts_with(entrypoint, 'sdk') or prompt_source = 'sdk'), false) as is_automated
     from entries
@@ -90,6 +94,19 @@ transcripts as (
 
 ),
 
+-- A fork says of what it copied where that comes from.
+forks as (
+
+    select
+        session_id,
+        arg_min(forked_from_session_id, row(occurred_at, forked_from_session_id))
+            filter (where forked_from_session_id is not null and occurred_at is not null) as forked_from_session_id
+    from copies
+    where is_forked
+    group by session_id
+
+),
+
 -- a session belongs to the project most of its main chain stands in
 project_counts as (
 
@@ -112,6 +129,26 @@ session_projects as (
         session_id,
         arg_min(project_id, row(-main_chain_entry_count, -entry_count, project_id)) as project_id
     from project_counts
+    group by session_id
+
+),
+
+people as (
+
+    select * from {{ ref('stg_people') }}
+
+),
+
+session_homes as (
+
+    select
+        session_id,
+        arg_min(
+            {{ home_folder('cwd') }},
+            row(-main_chain_entry_count, -entry_count, cwd)
+        ) filter (where {{ home_folder('cwd') }} is not null) as home
+    from {{ ref('int_session_paths') }}
+    where {{ touched_sessions_filter() }}
     group by session_id
 
 ),
@@ -216,6 +253,17 @@ final as (
         entry_measures.machine,
         entry_measures.entrypoint,
         entry_measures.compactions,
+        entry_measures.turn_seconds,
+        entry_measures.hook_seconds,
+        entry_measures.pull_request_links,
+        coalesce(
+            by_home.person,
+            by_machine.person,
+            {{ last_folder('session_homes.home') }},
+            entry_measures.machine
+        ) as person,
+        forks.session_id is not null as is_forked,
+        forks.forked_from_session_id,
         entry_measures.is_resume_hook or coalesce(transcripts.is_behind_another, false) as is_resumed,
         entry_measures.is_automated
     from entry_measures
@@ -229,6 +277,14 @@ final as (
         on entry_measures.session_id = active.session_id
     left join transcripts
         on entry_measures.session_id = transcripts.session_id
+    left join forks
+        on entry_measures.session_id = forks.session_id
+    left join session_homes
+        on entry_measures.session_id = session_homes.session_id
+    left join people as by_home
+        on session_homes.home = by_home.place
+    left join people as by_machine
+        on entry_measures.machine = by_machine.place
 
 )
 

@@ -44,6 +44,7 @@ final as (
     select
         by_project.project_id,
         projects.project_name,
+        projects.project_label,
         projects.project_path,
         projects.project_group,
         by_project.first_seen_at,

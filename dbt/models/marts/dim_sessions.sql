@@ -71,6 +71,29 @@ session_models as (
 
 ),
 
+-- the effort most of its responses were made with; of equals the first by name
+session_efforts as (
+
+    select
+        session_id,
+        arg_min(effort, (-response_count, effort)) as effort
+    from (
+        select
+            session_id,
+            effort,
+            count(*) as response_count
+        from messages
+        where
+            message_kind = 'response'
+            and effort is not null
+        group by
+            session_id,
+            effort
+    )
+    group by session_id
+
+),
+
 session_tool_calls as (
 
     select
@@ -137,6 +160,7 @@ joined as (
         coalesce(session_messages.unpriced_response_count, 0) as unpriced_response_count,
         coalesce(session_messages.lower_bound_response_count, 0) as lower_bound_response_count,
         session_models.primary_model,
+        session_efforts.effort,
         session_tools.primary_tool,
         coalesce(session_tool_calls.commits, 0) as commits,
         coalesce(session_tool_calls.pull_requests, 0) as pull_requests,
@@ -150,6 +174,8 @@ joined as (
         on sessions.session_id = session_messages.session_id
     left join session_models
         on sessions.session_id = session_models.session_id
+    left join session_efforts
+        on sessions.session_id = session_efforts.session_id
     left join session_tool_calls
         on sessions.session_id = session_tool_calls.session_id
     left join session_tools
@@ -214,7 +240,14 @@ final as (
         interrupts,
         max_context_tokens,
         is_resumed,
-        is_automated
+        is_forked,
+        forked_from_session_id,
+        is_automated,
+        turn_seconds,
+        hook_seconds,
+        pull_request_links,
+        effort,
+        person
     from joined
 
 )

@@ -342,9 +342,27 @@ final as (
                     'is_run': coalesce(e.attachment.hookEvent, '') not in ('Stop', 'SubagentStop')
                 }
             ]
+            -- before there were attachments
+            when type = 'progress' and e.data.type = 'hook_progress' then [
+                {
+                    'hook': coalesce(e.data.hookName, e.data.hookEvent, 'unknown'),
+                    'command': left(e.data.command, 200),
+                    'duration_ms': cast(null as bigint),
+                    'outcome': 'unknown',
+                    'is_run': coalesce(e.data.hookEvent, '') not in ('Stop', 'SubagentStop')
+                }
+            ]
         end as hooks,
         case when entry_type = 'cost-state' then e.totalCostUSD end as claude_code_cost_usd,
-        case when entry_type = 'cost-state' then cast(e.modelUsage as varchar) end as claude_code_model_usage,
+        case
+            when entry_type = 'cost-state' and json_type(e.modelUsage) = 'OBJECT' then [
+                {
+                    'model': model_name,
+                    'cost_usd': try_cast(json_extract_string(e.modelUsage, '$."' || replace(model_name, '"', '') || '".costUSD') as double)
+                }
+                for model_name in json_keys(e.modelUsage)
+            ]
+        end as claude_code_models,
         case when entry_type = 'pr-link' then e.prUrl end as pull_request_url,
 
         -- tool calls and results

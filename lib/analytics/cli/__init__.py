@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pipeline": ("analytics.cli.pipeline", "Run all stages as one Ploomber build."),
     "report": ("analytics.cli.report", "Print usage: a summary, or by day, session, project, model, tool."),
     "statusline": ("analytics.cli.statusline", "Print one line for Claude Code's status line."),
+    "prices": ("analytics.cli.lists", "What the models in the data cost, and where that stands."),
+    "projects": ("analytics.cli.lists", "List the projects, and which of them are probably one."),
     "demo": ("analytics.cli.demo", "Generate a synthetic history."),
     "dashboards": ("analytics.cli.dashboards", "Show, check, send or provision the dashboards."),
     "docs": ("analytics.cli.dbt", "Write and serve the documentation of every table and column."),

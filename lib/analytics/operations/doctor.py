@@ -66,6 +66,7 @@ def examine(settings: Settings) -> list[Finding]:
                 _sessions_without_responses(connection),
                 _dead_letters(connection),
                 _unknown_entry_types(connection),
+                _other_sums(connection),
                 *here,
             ]
     except duckdb.CatalogException as error:
@@ -167,6 +168,28 @@ def _unknown_entry_types(connection: duckdb.DuckDBPyConnection) -> Finding:
         "entry types not seen before, by Claude Code version",
         "kept and counted as entries; a newer version of this project may read more from them",
         row[0].split(", ") if row else [],
+    )
+
+
+def _other_sums(connection: duckdb.DuckDBPyConnection) -> Finding:
+    """Where Claude Code wrote a sum of its own (`cost-state`, 2.1.248 on) it should be ours."""
+    rows = connection.sql(
+        """
+        select session_id, our_cost_usd, claude_code_cost_usd, known_cause, is_within_1_percent
+        from marts.agg_cost_reconciliation
+        order by abs(difference_usd) desc nulls first, session_id
+        """
+    ).fetchall()
+    agreeing = sum(row[-1] for row in rows)
+    return Finding(
+        f"sessions whose cost is not Claude Code's own within 1 % ({agreeing} of {len(rows)} agree)",
+        "docs/how-we-count.md#claude-codes-own-sum says what the reasons mean",
+        [
+            f"{session}: ours {'unknown' if ours is None else f'${ours:,.2f}'}, theirs ${theirs:,.2f}: "
+            f"{cause or 'nobody knows why'}"
+            for session, ours, theirs, cause, agrees in rows
+            if not agrees
+        ],
     )
 
 

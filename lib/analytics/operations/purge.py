@@ -72,13 +72,14 @@ def resolve(settings: Settings, kind: str, value: str) -> str:
     with open_version(settings.published_path) as connection:
         found = connection.execute(
             """
-            select project_id
+            select project_id, $value in (project_id, project_label) as is_exact
             from marts.dim_projects
-            where $value in (project_id, project_name, project_path)
+            where $value in (project_id, project_label, project_name, project_path)
             order by project_id
             """,
             {"value": value},
         ).fetchall()
+    found = [row for row in found if row[1]] or found
     if len(found) > 1:
         ids = ", ".join(row[0] for row in found)
         raise ConfigError(f"--project {value!r} is the name of {len(found)} projects; give one id: {ids}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -97,29 +97,3 @@ def at_least(row: dict[str, Any], *names: str) -> str:
 def dollars(value: Decimal | float, sign: str = "") -> str:
     """Dollars and cents behind the sign; a cost below half a cent does not look like none."""
     return "<0.01" if 0 < value < 0.005 and not sign else f"{sign}{value:,.2f}"
-
-
-def project_labels(projects: Iterable[tuple[str, str | None, str | None]]) -> dict[str, str]:
-    """Names by project id; projects of one name get as much of their paths as tells them apart.
-
-    Args:
-        projects: id, name and path of each.
-    """
-    by_name: dict[str, list[tuple[str, str | None]]] = {}
-    for project_id, name, path in projects:
-        by_name.setdefault(name or project_id, []).append((project_id, path))
-    labels = {}
-    for name, same in by_name.items():
-        if len(same) == 1:
-            labels[same[0][0]] = name
-            continue
-        parts = {project: [*filter(None, (path or project).replace("\\", "/").split("/"))] for project, path in same}
-        longest = max(map(len, parts.values()))
-        for length in range(2, longest + 1):
-            found = {project: "/".join(part[-length:]) for project, part in parts.items()}
-            if len(set(found.values())) == len(same):
-                break
-        else:
-            found = {project: project for project in parts}
-        labels |= found
-    return labels

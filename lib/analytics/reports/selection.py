@@ -180,17 +180,17 @@ def _projects(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tu
     known: dict[str, set[str]] = {}
     shown: dict[str, None] = {}
     rows = connection.sql(
-        "select project_id, project_name, project_path, project_group from dim_projects"
+        "select project_id, project_name, project_label, project_path, project_group from dim_projects"
         " order by cost_usd desc nulls last, project_id"
     ).fetchall()
-    for project_id, name, path, group in rows:
+    for project_id, name, label, path, group in rows:
         repository = re.split(r"[/\\]", group.rstrip("/\\"))[-1] if group else None
         # what reports print for projects of one name: as much of the path's end as tells them apart
         parts = [part for part in re.split(r"[/\\]", path or "") if part]
         endings = ["/".join(parts[-length:]) for length in range(2, len(parts) + 1)]
-        for text in filter(None, (project_id, name, path, group, repository, *endings)):
+        for text in filter(None, (project_id, name, label, path, group, repository, *endings)):
             known.setdefault(text, set()).add(project_id)
-        shown[name or project_id] = None
+        shown[label or project_id] = None
     found: list[str] = []
     notes = []
     for name in names:

@@ -353,6 +353,4 @@ _SUMMED = ", ".join(
 
 
 def _project_labels(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    return cells.project_labels(
-        connection.sql("select project_id, project_name, project_path from dim_projects order by project_id").fetchall()
-    )
+    return dict(connection.sql("select project_id, project_label from dim_projects").fetchall())

@@ -94,9 +94,7 @@ def waste(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zon
         order by waste.cost_usd desc nulls last, waste.occurrence_count desc, waste.session_id, waste.finding
         """,
     )
-    labels = cells.project_labels(
-        connection.sql("select project_id, project_name, project_path from dim_projects order by project_id").fetchall()
-    )
+    labels = dict(connection.sql("select project_id, project_label from dim_projects").fetchall())
     partial = sum(not row.pop("is_whole") for row in rows)
     for row in rows:
         row["first_at"], row["last_at"] = instant(row["first_at"]), instant(row["last_at"])

@@ -93,7 +93,7 @@ def pick_project(settings: Settings) -> ipywidgets.Dropdown:
 
     with _open(settings) as connection:
         projects = connection.execute(
-            "select project_id, project_name, project_path from dim_projects "
+            "select project_id, project_label, project_path from dim_projects "
             "order by last_active_at desc nulls last, project_id"
         ).fetchall()
     options: list[tuple[str, str | None]] = [("all projects", None)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.settings import PROJECT_ROOT, Settings
+from analytics.warehouse.mappings import people, project_aliases
 from analytics.warehouse.prices import PriceList
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def current(settings: Settings) -> BuiltWith:
     """What a build would use now.
 
     Raises:
-        ConfigError: PRICING_OVERRIDES names a file that cannot be read.
+        ConfigError: PRICING_OVERRIDES, PROJECT_ALIASES or PEOPLE names a file that cannot be read.
     """
     reading = _hash(_files(("models/staging", "macros"), {".sql"}))
     # the seeds' types stand in their yml; what is written to other models' yml decides no number
@@ -71,7 +72,8 @@ def current(settings: Settings) -> BuiltWith:
     ]
     engines = [f"{name} {version(name)}" for name in _ENGINES]
     # the list prices come from a library and a file of the package
-    chosen = (settings.analytics_tz, settings.dbt_target, PriceList.of(settings).fingerprint)
+    said = repr((project_aliases(settings), people(settings)))
+    chosen = (settings.analytics_tz, settings.dbt_target, PriceList.of(settings).fingerprint, said)
     building = _hash(deciding, reading, *chosen, *engines)
     project = _hash(_files((".",), {".sql", ".csv", ".yml", ".md"}), building, str(DBT_DIR), sys.version)
     return BuiltWith(reading, building, project)

@@ -25,6 +25,7 @@ from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import UNKNOWN, BuiltWith, Stale
 from analytics.warehouse.documents import lay_documents, load_dead_letters
+from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.prices import PriceList, note_models, write_model_prices
 from analytics.warehouse.working_copy import connect
 
@@ -90,7 +91,7 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
 
     Raises:
         AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
-        ConfigError: PRICING_OVERRIDES cannot be read.
+        ConfigError: PRICING_OVERRIDES, PROJECT_ALIASES or PEOPLE cannot be read.
     """
     with disk_errors("load", settings.data_dir):
         return _load(settings, full_refresh, even_if_unchanged)
@@ -220,6 +221,7 @@ def _load_files(
             reached("load.documents")
             note_models(connection)
             write_model_prices(connection, PriceList.of(settings))
+            write_mappings(connection, settings)
             load_dead_letters(connection, store)
             state = _State(
                 raw_version=RAW_VERSION,
@@ -300,7 +302,7 @@ def _why_again(published: _State | None, stale: Stale) -> str:
     if stale == Stale.DOCUMENTS:
         return "every document is loaded again: this version reads them differently"
     if stale == Stale.SESSIONS:
-        return "every session is built again: models, prices, ANALYTICS_TZ or DBT_TARGET changed since the last run"
+        return "every session is built again: models, prices, ANALYTICS_TZ or other settings changed since the last run"
     return ""
 
 

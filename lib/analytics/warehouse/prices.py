@@ -363,3 +363,13 @@ def _factors(model_id: ModelId) -> _Factors:
             us = Decimal(1) if model_id.bedrock else Decimal(row["us_multiplier"])
             return _Factors(fast, us, Decimal(row["batch_multiplier"]))
     return _Factors()
+
+
+def newest_change() -> date:
+    """The last day on which the library or the supplement knows a Claude price to change: older than it is no list."""
+    starts = [date.fromisoformat(row["effective_from"]) for row in _supplement() if row["effective_from"]]
+    starts += [date.fromisoformat(row["effective_until"]) for row in _supplement() if row["effective_until"]]
+    for (provider, _, _), model in _library().items():
+        if provider in ("anthropic", "aws"):
+            starts += [band.effective_from for band in _library_bands(model, provider)]
+    return max(starts)

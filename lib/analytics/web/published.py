@@ -123,7 +123,7 @@ class Published:
             """
             select
                 arg_max(project_id, coalesce(last_active_at, 'epoch'::timestamptz)) as project_id,
-                min(project_name) as label,
+                min(project_label) as label,
                 project_path as path,
                 list(project_id order by project_id) as ids
             from dim_projects

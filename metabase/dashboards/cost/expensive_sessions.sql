@@ -28,13 +28,7 @@ names as (
 
     select
         project_id,
-        -- two projects of one name are told apart by the folder above them, or their paths
-        case
-            when count(*) over (partition by project_name) = 1 then project_name
-            when count(*) over (partition by regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')) = 1
-                then regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')
-            else coalesce(project_path, project_id)
-        end as project_name
+        project_label
     from dim_projects
 
 )
@@ -43,7 +37,7 @@ select
     sessions.session_id,
     sessions.title,
     sessions.cost_usd,
-    names.project_name,
+    names.project_label,
     sessions.started_at,
     sessions.cost_usd::double / nullif(sessions.prompt_count, 0) as cost_per_prompt_usd,
     sessions.prompt_count,

@@ -21,26 +21,20 @@ names as (
 
     select
         project_id,
-        -- two projects of one name are told apart by the folder above them, or their paths
-        case
-            when count(*) over (partition by project_name) = 1 then project_name
-            when count(*) over (partition by regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')) = 1
-                then regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')
-            else coalesce(project_path, project_id)
-        end as project_name
+        project_label
     from dim_projects
 
 )
 
 select
-    names.project_name,
+    names.project_label,
     sum(usage.cost_usd) as cost_usd
 from usage
 inner join names
     on usage.project_id = names.project_id
 where usage.cost_usd is not null
-group by names.project_name
+group by names.project_label
 order by
     cost_usd desc,
-    project_name
+    project_label
 limit 12

@@ -36,20 +36,14 @@ names as (
 
     select
         project_id,
-        -- two projects of one name are told apart by the folder above them, or their paths
-        case
-            when count(*) over (partition by project_name) = 1 then project_name
-            when count(*) over (partition by regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')) = 1
-                then regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')
-            else coalesce(project_path, project_id)
-        end as project_name
+        project_label
     from dim_projects
 
 )
 
 select
     operations.file_name,
-    names.project_name,
+    names.project_label,
     sum(operations.change_count) as change_count,
     count(distinct operations.session_id) as session_count,
     sum(operations.lines_added) as lines_added,
@@ -59,7 +53,7 @@ left join names
     on operations.project_id = names.project_id
 group by
     operations.project_id,
-    names.project_name,
+    names.project_label,
     operations.file_name
 order by
     change_count desc,

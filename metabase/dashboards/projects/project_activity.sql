@@ -30,13 +30,7 @@ names as (
 
     select
         project_id,
-        -- two projects of one name are told apart by the folder above them, or their paths
-        case
-            when count(*) over (partition by project_name) = 1 then project_name
-            when count(*) over (partition by regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')) = 1
-                then regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')
-            else coalesce(project_path, project_id)
-        end as project_name
+        project_label
     from dim_projects
 
 ),
@@ -70,7 +64,7 @@ dated as (
             when grain.day_count > 93 then date_trunc('week', sessions.started_date_key)::date
             else sessions.started_date_key
         end as period_start,
-        case when ranked.place <= 8 then names.project_name else 'all others' end as project_name,
+        case when ranked.place <= 8 then names.project_label else 'all others' end as project_label,
         sessions.active_seconds
     from sessions
     cross join grain
@@ -83,12 +77,12 @@ dated as (
 
 select
     period_start,
-    project_name,
+    project_label,
     sum(active_seconds) / 3600.0 as active_hours
 from dated
 group by
     period_start,
-    project_name
+    project_label
 order by
     period_start,
-    project_name
+    project_label

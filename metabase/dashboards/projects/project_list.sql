@@ -25,13 +25,7 @@ projects as (
 
     select
         project_id,
-        -- two projects of one name are told apart by the folder above them, or their paths
-        case
-            when count(*) over (partition by project_name) = 1 then project_name
-            when count(*) over (partition by regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')) = 1
-                then regexp_extract(project_path, '[^/\\]+[/\\][^/\\]+$')
-            else coalesce(project_path, project_id)
-        end as project_name,
+        project_label,
         activity_status,
         last_active_at
     from dim_projects
@@ -39,7 +33,7 @@ projects as (
 )
 
 select
-    projects.project_name,
+    projects.project_label,
     projects.activity_status,
     projects.last_active_at,
     count(*) as session_count,
@@ -54,10 +48,10 @@ inner join projects
     on sessions.project_id = projects.project_id
 group by
     sessions.project_id,
-    projects.project_name,
+    projects.project_label,
     projects.activity_status,
     projects.last_active_at
 order by
     active_seconds desc,
-    project_name
+    project_label
 limit 30

@@ -1,0 +1,40 @@
+"""`claude-analytics prices` and `claude-analytics projects`: what there is, whatever the days."""
+
+from __future__ import annotations
+
+import click
+
+from analytics.cli.report import _print
+
+
+@click.command()
+@click.option("--json", "to_json", is_flag=True, help="One JSON object with the rows.")
+@click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header.")
+def prices(to_json: bool, to_csv: bool) -> None:
+    """What the models in the data cost today, in USD per million tokens, and where that stands.
+
+    \b
+    claude-analytics prices
+    claude-analytics prices --csv
+    """
+    from analytics.reports.prices import prices as build
+
+    _print(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)
+
+
+@click.command()
+@click.option("--json", "to_json", is_flag=True, help="One JSON object with the rows.")
+@click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header.")
+def projects(to_json: bool, to_csv: bool) -> None:
+    """List the projects as every reader shows them, and propose aliases for folders that were moved.
+
+    \b
+    claude-analytics projects
+    claude-analytics projects --json
+
+    Proposed are folders with the git remote or the name of another one. What you put into the CSV that PROJECT_ALIASES
+    names (path,project) is one project from the next run on.
+    """
+    from analytics.reports.projects import projects as build
+
+    _print(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)

@@ -1,0 +1,104 @@
+"""What users say about their projects and people: the CSVs that PROJECT_ALIASES and PEOPLE name.
+
+A project that was moved or renamed is one project again (`path,project`); a machine or a home folder is a person's
+(`place,person`). Both become small tables that dbt joins.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics.errors import ConfigError
+from analytics.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+ALIAS_COLUMNS = ("path", "project")
+PEOPLE_COLUMNS = ("place", "person")
+
+
+def read_mapping(variable: str, path: Path | None, columns: Sequence[str]) -> dict[str, str]:
+    """The rows of a CSV of two columns, in file order; none when `path` is None. Lines starting with # are comments.
+
+    Raises:
+        ConfigError: one line naming the file, line and column, and what is allowed.
+    """
+    if path is None:
+        return {}
+    where = f"{variable}={path}"
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{where}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{where}: not UTF-8 text") from None
+    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    header = [name.strip() for name in next(csv.reader([numbered[0][1]]))] if numbered else []
+    if header != list(columns):
+        raise ConfigError(f"{where}: the first line must be {','.join(columns)}")
+    found: dict[str, str] = {}
+    for number, line in numbered[1:]:
+        values = [value.strip() for value in next(csv.reader([line]))]
+        if len(values) != len(columns):
+            raise ConfigError(f"{where} line {number}: {len(values)} values; write {','.join(columns)}")
+        for column, value in zip(columns, values, strict=True):
+            if not value or not value.isprintable():
+                raise ConfigError(f"{where} line {number}: {column}={value!r}: must be a text")
+        key = normalized(values[0])
+        if key in found:
+            raise ConfigError(f"{where} line {number}: {columns[0]}={values[0]!r} already stands above")
+        found[key] = values[1]
+    return found
+
+
+def normalized(path: str) -> str:
+    """A path as one spelling: the drive letter's case is no difference, nor is a slash at the end."""
+    if re.match("[a-z]:", path):
+        path = path[0].upper() + path[1:]
+    return path.rstrip("/\\") or path
+
+
+def project_aliases(settings: Settings) -> list[tuple[str, str, bool]]:
+    """(path, project, whether the project is a name) of PROJECT_ALIASES. What goes on to another alias is followed.
+
+    Raises:
+        ConfigError: the file is wrong, or aliases go in a circle.
+    """
+    aliases = read_mapping("PROJECT_ALIASES", settings.project_aliases, ALIAS_COLUMNS)
+    found = []
+    for path, project in aliases.items():
+        passed = [path]
+        while (step := normalized(project)) in aliases:
+            if step in passed:
+                raise ConfigError(f"PROJECT_ALIASES={settings.project_aliases}: {path} goes in a circle")
+            passed.append(step)
+            project = aliases[step]
+        is_name = not re.search(r"[/\\]", project)
+        found.append((path, project if is_name else normalized(project), is_name))
+    return found
+
+
+def people(settings: Settings) -> list[tuple[str, str]]:
+    """(machine or home folder, person) of PEOPLE.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    return [*read_mapping("PEOPLE", settings.people, PEOPLE_COLUMNS).items()]
+
+
+def write_mappings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """`raw.project_aliases` and `raw.people` anew."""
+    for table, columns, rows in (
+        ("project_aliases", "path varchar, project varchar, is_name boolean", project_aliases(settings)),
+        ("people", "place varchar, person varchar", people(settings)),
+    ):
+        connection.execute(f"create or replace table raw.{table} ({columns})")
+        if rows:
+            marks = ", ".join("?" for _ in rows[0])
+            connection.executemany(f"insert into raw.{table} values ({marks})", [list(row) for row in rows])
