@@ -161,6 +161,10 @@ test-servers: $(TEST_INSTALLED) ## Read from other MongoDB servers (needs Java 1
 test-containers: $(TEST_INSTALLED) ## Build the image, start the stack and use it (needs podman; prepare it with tests/containers/prepare)
 	@$(VENV)/bin/python -m pytest tests/containers -n 0 $(ARGS)
 
+.PHONY: truth
+truth: $(TEST_INSTALLED) ## Compare every figure of a history with an independent recount (PROJECTS=FOLDER)
+	@$(VENV)/bin/python tests/truth.py $(or $(PROJECTS),$(HOME)/.claude/projects) $(ARGS)
+
 .PHONY: lint
 lint: $(TEST_INSTALLED) ## Check style of Python and SQL, types, and who imports whom
 	@$(VENV)/bin/ruff check && $(VENV)/bin/ruff format --check

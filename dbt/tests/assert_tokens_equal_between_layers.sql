@@ -1,12 +1,13 @@
 -- Each response's tokens and final-count flag, recomputed from every copy of every line in staging: the line with the
--- largest total counts, once. Left out are ids that a proxy gives to every response: they are none. Catches de-duplication gone missing and usage taken from the first line.
+-- largest total counts, once. Left out are ids that a proxy gives to every response: they are none. Catches de-duplication
+-- gone missing and usage taken from the first line.
 with
 
 responses as (
 
     select
         *,
-        message_key is distinct from coalesce(message_id, message_key) as has_shared_id
+        message_key <> coalesce(message_id, message_key) as has_shared_id
     from {{ ref('fct_messages') }}
     where message_kind = 'response'
 

@@ -129,7 +129,7 @@ endings as (
         project_id,
         shown_path,
         part_count,
-        array_to_string(parts[len(parts) - part_count + 1 :], '/') as ending
+        array_to_string(list_slice(parts, len(parts) - part_count + 1, len(parts)), '/') as ending
     from (
         select
             *,

@@ -16,53 +16,47 @@ messages as (
 
 tool_calls as (
 
-    select * from {{ ref('fct_tool_calls') }}
-
-),
-
-tools as (
-
-    select * from {{ ref('dim_tools') }}
-
-),
-
--- an agent is of the type that the call which started it says
-agents as (
-
     select
-        session_id,
-        spawned_agent_id as agent_id,
-        min(subagent_type) as subagent_type
+        'skill' as kind,
+        skill as name,
+        called_date_key as date_key,
+        project_id,
+        status,
+        result_length
     from tool_calls
-    where spawned_agent_id is not null
-    group by
-        session_id,
-        spawned_agent_id
-
-),
-
-calls as (
-
+    where skill is not null
+    union all
     select
+        'plugin' as kind,
+        split_part(skill, ':', 1) as name,
+        called_date_key as date_key,
+        project_id,
+        status,
+        result_length
+    from tool_calls
+    where contains(skill, ':')
+    union all
+    select
+        'mcp_server' as kind,
+        tools.mcp_server as name,
         tool_calls.called_date_key as date_key,
         tool_calls.project_id,
-        unnest([
-            {'kind': 'skill', 'name': tool_calls.skill},
-            {
-                'kind': 'plugin',
-                'name': coalesce(
-                    case when contains(tool_calls.skill, ':') then split_part(tool_calls.skill, ':', 1) end,
-                    nullif(regexp_extract(tools.mcp_server, '^plugin_([^_]+)_', 1), '')
-                )
-            },
-            {'kind': 'mcp_server', 'name': tools.mcp_server},
-            {'kind': 'subagent_type', 'name': case when tool_calls.tool_name in ('Task', 'Agent') then coalesce(tool_calls.subagent_type, 'unknown') end}
-        ]) as attributed,
         tool_calls.status,
         tool_calls.result_length
     from tool_calls
-    left join tools
+    inner join tools
         on tool_calls.tool_name = tools.tool_name
+    where tools.mcp_server is not null
+    union all
+    select
+        'subagent_type' as kind,
+        coalesce(subagent_type, 'unknown') as name,
+        called_date_key as date_key,
+        project_id,
+        status,
+        result_length
+    from tool_calls
+    where tool_name in ('Task', 'Agent')
 
 ),
 
@@ -71,13 +65,12 @@ call_measures as (
     select
         date_key,
         project_id,
-        attributed.kind as kind,
-        attributed.name as name,
+        kind,
+        name,
         count(*) as call_count,
         count(*) filter (where status in ('error', 'rejected')) as failure_count,
         cast(coalesce(sum(result_length), 0) as bigint) as result_characters
     from calls
-    where attributed.name is not null
     group by all
 
 ),
@@ -85,20 +78,35 @@ call_measures as (
 responses as (
 
     select
-        messages.* exclude (session_id),
-        unnest([
-            {'kind': 'skill', 'name': messages.attribution_skill},
-            {'kind': 'plugin', 'name': messages.attribution_plugin},
-            {'kind': 'mcp_server', 'name': messages.attribution_mcp_server},
-            {
-                'kind': 'subagent_type',
-                'name': case when messages.agent_id is not null then coalesce(agents.subagent_type, 'unknown') end
-            }
-        ]) as attributed
+        'skill' as kind,
+        attribution_skill as name,
+        *
+    from messages
+    where attribution_skill is not null
+    union all
+    select
+        'plugin' as kind,
+        attribution_plugin as name,
+        *
+    from messages
+    where attribution_plugin is not null
+    union all
+    select
+        'mcp_server' as kind,
+        attribution_mcp_server as name,
+        *
+    from messages
+    where attribution_mcp_server is not null
+    union all
+    select
+        'subagent_type' as kind,
+        coalesce(agents.subagent_type, 'unknown') as name,
+        messages.*
     from messages
     left join agents
         on messages.session_id = agents.session_id
         and messages.agent_id = agents.agent_id
+    where messages.agent_id is not null
 
 ),
 
@@ -107,11 +115,10 @@ response_sums as (
     select
         created_date_key as date_key,
         project_id,
-        attributed.kind as kind,
-        attributed.name as name,
+        kind,
+        name,
         {{ response_measures() }}
     from responses
-    where attributed.name is not null
     group by all
 
 ),

@@ -30,6 +30,24 @@ sessions as (
 
 ),
 
+api_errors as (
+
+    select * from {{ ref('fct_api_errors') }}
+
+),
+
+compactions as (
+
+    select * from {{ ref('fct_compactions') }}
+
+),
+
+hook_runs as (
+
+    select * from {{ ref('int_hook_runs') }}
+
+),
+
 used as (
 
     select min(created_date_key) as first_day, max(created_date_key) as last_day from messages
@@ -39,6 +57,12 @@ used as (
     select min(operated_date_key), max(operated_date_key) from file_operations
     union all
     select min(date_key), max(date_key) from session_days
+    union all
+    select min(failed_date_key), max(failed_date_key) from api_errors
+    union all
+    select min(compacted_date_key), max(compacted_date_key) from compactions
+    union all
+    select min(ran_date_key), max(ran_date_key) from hook_runs
     union all
     select {{ local_date('min(started_at)') }}, {{ local_date('max(started_at)') }} from sessions
 
