@@ -16,6 +16,33 @@ messages as (
 
 tool_calls as (
 
+    select * from {{ ref('fct_tool_calls') }}
+
+),
+
+tools as (
+
+    select * from {{ ref('dim_tools') }}
+
+),
+
+-- an agent is of the type that the call which started it says
+agents as (
+
+    select
+        session_id,
+        spawned_agent_id as agent_id,
+        min(subagent_type) as subagent_type
+    from tool_calls
+    where spawned_agent_id is not null
+    group by
+        session_id,
+        spawned_agent_id
+
+),
+
+calls as (
+
     select
         'skill' as kind,
         skill as name,
