@@ -125,6 +125,7 @@ def test_parameters_are_only_those_that_the_sql_has() -> None:
 def test_sessions_in_metabase_lead_to_their_pages_where_the_address_is_known() -> None:
     cards = {card.key: card for board in model.load_dashboards() for card in board.cards}
     assert {key for key, card in cards.items() if card.shows_sessions} == {
+        "cost_reconciliation",
         "expensive_sessions",
         "expensive_prompts",
         "latest_sessions",

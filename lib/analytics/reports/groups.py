@@ -190,8 +190,7 @@ def pr(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneIn
         order by cost_per_pull_request_usd desc nulls last, session_id
         """,
     )
-    projects = connection.sql("select project_id, project_name, project_path from dim_projects order by project_id")
-    labels = cells.project_labels(projects.fetchall())
+    labels = dict(connection.sql("select project_id, project_label from dim_projects").fetchall())
     for row in rows:
         row["started_at"] = instant(row["started_at"])
         row["project"] = labels.get(row["project_id"], row["project_id"])

@@ -25,14 +25,8 @@ _LIMIT = re.compile(r"\blimit\s+(\d+)\s*$", re.IGNORECASE)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
 _BADGES = ("status", "price", "activity_status")
 _PROJECT_COLUMNS = ("project_label", "project_name", "project")
-_SCOPE = {
-    "date": "days",
-    "project": "projects",
-    "model": "models",
-    "machine": "machines",
-    "person": "people",
-    "tool": "tools",
-}
+_SCOPE = {"date": "days", "project": "projects", "model": "models", "machine": "machines"}
+_SCOPE |= {"person": "people", "tool": "tools"}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ compared as (
 )
 
 select
+    compared.session_id,
     left(coalesce(dim_sessions.title, compared.session_id), 80) as title,
     compared.stated_at,
     compared.our_cost_usd,
