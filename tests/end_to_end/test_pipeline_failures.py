@@ -262,7 +262,7 @@ def test_the_next_run_tells_of_one_that_was_killed(unharmed: Workspace) -> None:
     assert "hourly-analytics fails in transform" in file.read_text()
     assert next(run for run in unharmed.runs() if run["run_id"] == killed["run_id"])["outcome"] == "killed"
     assert unharmed.run("status", "--check").returncode == 1  # until that deployment has worked again
-    again = unharmed.run("worker", "hourly-analytics", **alert)
+    again = unharmed.run("pipeline", "--deployment", "hourly-analytics", **alert)
     assert again.returncode == 0, again.stderr
     assert "hourly-analytics works again" in file.read_text()
     # of this schedule; the workspace is shared, and another test leaves another schedule that fails

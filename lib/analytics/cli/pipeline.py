@@ -47,5 +47,9 @@ def pipeline(full_backfill: bool, full_refresh: bool, deployment: str) -> None:
         say=echo,
         on_killed=tell,
     )
+    from analytics.operations.alerts import report_success
+
+    # as for scheduled runs: one that works ends what an earlier one, killed under the same name, left open
+    report_success(settings, deployment, outcome)
     echo(f"{outcome}\n")
     echo(summary(settings))
