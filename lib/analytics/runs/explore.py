@@ -224,6 +224,7 @@ def rows_html(frame: pandas.DataFrame) -> str:
         connected=False,
         allow_html=False,
         showIndex=False,
+        text_in_header_can_be_selected=False,  # a click on it sorts
         maxBytes=_TABLE_BYTES,
         lengthMenu=[15, 50, 100, 500],
         columnDefs=[{"targets": texts, "className": "dt-left"}] if texts else [],
