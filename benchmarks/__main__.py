@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[float], list[str]]] = {
     "extract": lambda scale: ["--documents", str(int(100_000 * scale))],
     "build": lambda scale: ["--entries", str(int(20_000 * scale)), str(int(200_000 * scale))],
     "cards": lambda scale: ["--entries", str(int(200_000 * scale))],
+    "sessions": lambda scale: ["--entries", str(int(200_000 * scale))],
     "startup": lambda scale: ["--entries", str(int(7_600 * scale))],
     "publish": lambda scale: ["--rows", str(int(500_000 * scale))],
     "week": lambda scale: ["--entries", str(int(20_000 * scale)), "--per-day", str(int(1_500 * scale))],

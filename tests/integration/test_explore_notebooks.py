@@ -65,6 +65,8 @@ def test_every_theme_has_a_notebook() -> None:
         "03_sessions_and_prompts",
         "04_code_changes",
         "05_data_quality",
+        "06_read_a_session",
+        "07_compare_periods",
     ]
 
 

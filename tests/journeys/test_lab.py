@@ -23,6 +23,8 @@ EXPLORE = [
     "03_sessions_and_prompts",
     "04_code_changes",
     "05_data_quality",
+    "06_read_a_session",
+    "07_compare_periods",
 ]
 PIPELINE = ["extract", "load", "transform", "validate", "publish"]
 

@@ -19,7 +19,7 @@ def doctor(repair: bool) -> None:
 
     Exits with 0 also when there is something to look at: findings are not failures.
     """
-    from analytics.operations.doctor import examine
+    from analytics.operations.doctor import examine, kept_sentences
 
     if repair:
         from analytics.raw.repair import repair as run_repair
@@ -27,8 +27,11 @@ def doctor(repair: bool) -> None:
         echo(str(run_repair(load_settings())))
         echo("next: claude-analytics pipeline")
         return
-    findings = examine(load_settings())
+    settings = load_settings()
+    findings = examine(settings)
     for finding in findings:
         echo(str(finding))
+    for sentence in kept_sentences(settings):
+        echo(f"kept  {sentence}")
     found = sum(not finding.is_ok for finding in findings)
     echo(f"{found} of {len(findings)} checks have something to look at" if found else "nothing to look at")

@@ -8,7 +8,9 @@ from typing import Any
 from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
+from analytics.operations.kept import kept
 from analytics.runs import history
+from analytics.warehouse.marts import connect
 from analytics.web.choice import Choice, days_of
 from analytics.web.compare import MEASURES, bounded, change_of, sums
 from analytics.web.pages import Pages
@@ -35,6 +37,7 @@ def home(pages: Pages) -> dict[str, Any]:
         "attention": _attention(pages, facts, runs),
         "days": _expensive_days(pages, facts),
         "links": _links_on_home(pages, facts),
+        "kept": _kept(pages),
         "runs": [run_cells(pages, run) for run in runs],
     }
 
@@ -63,6 +66,13 @@ def _period(pages: Pages, title: str, first: date, last: date, days: int | None,
             for column, style, _ in [MEASURES[name]]
         ],
     }
+
+
+def _kept(pages: Pages) -> str:
+    """What is kept, since when, and what would be lost if runs stopped."""
+    with connect(pages.settings) as connection:
+        said = kept(pages.settings, connection).sentences()
+    return ". ".join(sentence[0].upper() + sentence[1:] for sentence in said) + ("." if said else "")
 
 
 def _attention(pages: Pages, facts: Facts, runs: list[history.Run]) -> list[dict[str, str]]:
@@ -120,6 +130,7 @@ def _links_on_home(pages: Pages, facts: Facts) -> list[dict[str, str | None]]:
     ]
     found += [
         {"href": f"{pages.base}sessions", "title": "Sessions", "what": "what was said and done, and what it cost"},
+        {"href": f"{pages.base}edits", "title": "Recent edits", "what": "which file was changed in which session"},
         {"href": f"{pages.base}compare", "title": "Compare", "what": "two periods, or before and after a day"},
         {"href": f"{pages.base}runs", "title": "Runs", "what": "what the schedules did"},
         {"href": f"{pages.base}columns", "title": "Tables and columns", "what": "what every number is"},
