@@ -64,7 +64,8 @@ def _long_session(path: Path, entries: int = 5_000) -> None:
                 "usage": usage,
             }
             for kind, second, message in (("user", "00", asked), ("assistant", "20", said)):
-                line = {"type": kind, "uuid": f"{kind}{number}", "sessionId": "long", "timestamp": f"{at}:{second}.000Z"}
+                line = {"type": kind, "uuid": f"{kind}{number}", "sessionId": "long"}
+                line["timestamp"] = f"{at}:{second}.000Z"
                 stream.write(json.dumps({**line, "cwd": "/home/ada/long", "message": message}) + "\n")
 
 

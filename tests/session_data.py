@@ -38,6 +38,7 @@ def write_projects(root: Path) -> None:
     # the fork holds the lines of the original, and one prompt more
     copied = [{**line, "sessionId": "fork"} for line in _once()]
     _write(folder / "fork.jsonl", [*copied, *_said("fork", "2026-05-03", "f", "and now in French", "Voilà")])
+    _write(folder / "shipped.jsonl", _shipped())
     # a writer that escapes every letter
     escaped = json.dumps(_once("escaped", "2026-05-04")[0]).replace(
         "ask once", "".join(f"\\u{ord(char):04x}" for char in "pamplemousse")
@@ -90,6 +91,24 @@ def _said(session: str, day: str, key: str, prompt: str, reply: str) -> list[dic
 
 def _once(session: str = "first", day: str = "2026-05-02") -> list[dict[str, Any]]:
     return _said(session, day, "o", "ask once", "Grüße, 😀 and the path C:\\temp\\new")
+
+
+def _shipped() -> list[dict[str, Any]]:
+    """A session that used a skill and an MCP server, and made a pull request."""
+    calls = [
+        ("Skill", {"skill": "shop:deploy"}, {"attributionSkill": "shop:deploy", "attributionPlugin": "shop"}),
+        ("mcp__tracker__list_issues", {"label": "bug"}, {"attributionMcpServer": "tracker"}),
+        ("Bash", {"command": "gh pr create --title Cart"}, {}),
+    ]
+    lines = [entry("shipped", "user", "p", "2026-04-07T08:00:00.000Z", {"role": "user", "content": "ship it"})]
+    for number, (name, given, more) in enumerate(calls):
+        use = [{"type": "tool_use", "id": f"s{number}", "name": name, "input": given}]
+        result = [{"type": "tool_result", "tool_use_id": f"s{number}", "content": "https://git.example/pull/7"}]
+        at = f"2026-04-07T08:0{number + 1}"
+        said = answer("shipped", str(number), use)
+        lines.append(entry("shipped", "assistant", f"a{number}", f"{at}:00.000Z", said, **more))
+        lines.append(entry("shipped", "user", f"r{number}", f"{at}:30.000Z", {"role": "user", "content": result}))
+    return lines
 
 
 def _work() -> list[dict[str, Any]]:

@@ -241,7 +241,7 @@ def test_the_terminal_says_which_session_is_none(settings: Settings) -> None:
         report(settings, "session", "f")
 
 
-@pytest.mark.parametrize("name", ["machine", "subagent", "skill", "mcp", "pr"])
+@pytest.mark.parametrize("name", ["machine", "subagent", "skill", "plugin", "mcp", "pr"])
 def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Reader, name: str) -> None:
     document = json.loads(report(settings, name, "--json"))
     facts = "message_kind in ('response', 'advisor')"
@@ -249,6 +249,7 @@ def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Rea
         "machine": facts,
         "subagent": f"{facts} and is_sidechain",
         "skill": f"{facts} and attribution_skill is not null",
+        "plugin": f"{facts} and attribution_plugin is not null",
         "mcp": f"{facts} and attribution_mcp_server is not null",
         "pr": f"{facts} and session_id in (select session_id from dim_sessions where pull_requests > 0)",
     }[name]
@@ -259,8 +260,9 @@ def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Rea
 
 def test_periods_are_compared_broken_down_and_sorted(settings: Settings) -> None:
     months = json.loads(report(settings, "monthly", "--compare", "--json"))["rows"]
-    may, august = (row for row in months if row["month"] in ("2026-05", "2026-08"))
-    assert may["cost_change_usd"] is None
+    april, may, august = months
+    assert april["cost_change_usd"] is None
+    assert may["cost_change_usd"] == pytest.approx(may["cost_usd"] - april["cost_usd"])
     assert august["cost_change_usd"] == pytest.approx(august["cost_usd"])  # nothing in July
     by_model = json.loads(report(settings, "monthly", "--breakdown", "--sort", "cost_usd", "--json"))
     costs = [row["cost_usd"] for row in by_model["rows"] if row["cost_usd"] is not None]
@@ -378,6 +380,57 @@ def test_bad_addresses_are_one_sentence(server: WebServer, path: str, status: in
     assert found == status
     assert said in html.unescape(text)
     assert "Traceback" not in text
+
+
+# Each question as a reader asks it: pages by their addresses, of which every one but the first stands on the page
+# before as a link, and commands; and what the last of them says.
+QUESTIONS = {
+    "what did I do last Tuesday, and what did it cost": (
+        ["sessions?from=2026-04-07&to=2026-04-07"],
+        [">ship it<", ">$0.09<"],
+    ),
+    "which prompts were the most expensive, and why": (
+        ["sessions?sort=cost", "sessions/work", "sessions/work?turn=2"],
+        ["now look around", "sub-agents 98%", "$5.0"],
+    ),
+    "show me the conversation of this session": (
+        ["sessions", "sessions/work"],
+        ["The first line.\nThe second line."],
+    ),
+    "which sub-agent burnt the tokens": (
+        ["sessions", "sessions/work", "sessions/work/branch/a1"],
+        ["The quince is in the cellar", "$5.0050"],
+    ),
+    "which MCP server costs how much": (["report mcp"], ["tracker"]),
+    "which skill costs how much": (["report skill"], ["shop:deploy"]),
+    "which plugin costs how much": (["report plugin"], ["shop "]),
+    "did my cache hit rate change since I changed CLAUDE.md": (
+        ["", "compare", "compare?day=2026-05-01&days=14"],
+        ["Cache hit rate"],
+    ),
+    "am I near my five-hour or weekly limit": (["report limits"], ["5 hours", "7 days"]),
+    "this month against last": (["report monthly --compare"], ["change $", "2026-05"]),
+    "who spent what, by machine": (["report machine"], ["$"]),
+    "what does a pull request cost": (["report pr"], ["ship it", "0.09"]),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_is_answered_in_three_steps(settings: Settings, server: WebServer, question: str) -> None:
+    steps, says = QUESTIONS[question]
+    assert len(steps) <= 3
+    text = ""
+    for number, step in enumerate(steps):
+        if step.startswith("report "):
+            text = report(settings, *step.split()[1:])
+            continue
+        if number and "day=" not in step:  # a form asks for the day
+            assert f'"/analytics/{step}' in text, (step, "is no link of the page before")
+        status, text = server.get(step)
+        text = html.unescape(text)
+        assert status == 200
+    for words in says:
+        assert words in text
 
 
 def test_a_session_needs_the_token(server: WebServer) -> None:

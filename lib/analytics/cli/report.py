@@ -272,6 +272,19 @@ def skill(**options: Any) -> None:
 
 @report.command()
 @selects
+def plugin(**options: Any) -> None:
+    """Calls of skills and usage by plugin.
+
+    \b
+    claude-analytics report plugin --since 30d
+    """
+    from analytics.reports.groups import plugin as build
+
+    _print(build, **options)
+
+
+@report.command()
+@selects
 def mcp(**options: Any) -> None:
     """Calls and usage by MCP server.
 

@@ -61,6 +61,12 @@ def mcp(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneI
     return _attributed(connection, "mcp", "tools.mcp_server", "attribution_mcp_server", "tools.is_mcp")
 
 
+def plugin(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
+    """One row per plugin: calls of its skills, and the responses that Claude Code says were spent on it."""
+    called = "case when contains(calls.skill, ':') then split_part(calls.skill, ':', 1) end"
+    return _attributed(connection, "plugin", called, "attribution_plugin", "true")
+
+
 def _attributed(
     connection: duckdb.DuckDBPyConnection, name: str, called: str, attributed: str, condition: str
 ) -> Report:
