@@ -132,15 +132,16 @@ def whole(real: duckdb.DuckDBPyConnection) -> Callable[[str, Selection, str], An
     return of
 
 
-@pytest.mark.parametrize("name", ["machine", "tool"])
+@pytest.mark.parametrize("name", ["machine", "person", "tool"])
 def test_a_filter_takes_the_sums_apart(
     real: duckdb.DuckDBPyConnection, whole: Callable[[str, Selection, str], Any], name: str
 ) -> None:
     table, column = FILTERS[name].column
-    word = {"machine": "machines", "tool": "tools"}[name]
+    word = {"machine": "machines", "person": "people", "tool": "tools"}[name]
     values = [value for (value,) in real.execute(f"select distinct {column} from {table}").fetchall()]
     measures = {
         "machine": {"spend_by_day": "cost_usd", "sessions_by_day": "session_count", "tools": "call_count"},
+        "person": {"spend_by_day": "cost_usd", "sessions_by_day": "session_count", "tools": "call_count"},
         "tool": {"tools": "call_count", "error_classes": "error_count"},
     }[name]
     for key, measure in measures.items():

@@ -772,6 +772,8 @@ def check_projects(history: History) -> None:
     assert [row["project_path"] for row in history.rows("known_projects")] == sorted(paths)
     machines = {machine for (machine,) in history.facts("dim_sessions", "machine")} - {None}
     assert [row["machine"] for row in history.rows("known_machines")] == sorted(machines)
+    people = {person for (person,) in history.facts("dim_sessions", "person")} - {None}
+    assert [row["person"] for row in history.rows("known_people")] == sorted(people)
     assert {row["tool_name"] for row in history.rows("known_tools")} >= history.truth.tools.keys()
 
 
@@ -890,7 +892,7 @@ CHECKS: dict[Callable[[History], None], tuple[str, ...]] = {
     check_response_times: ("response_time_trend",),
     check_subagents: ("subagents",),
     check_lengths: ("conversation_lengths",),
-    check_projects: ("project_list", "known_projects", "known_machines", "known_tools"),
+    check_projects: ("project_list", "known_projects", "known_machines", "known_people", "known_tools"),
     check_code: ("languages", "lines_by_language"),
     check_files: ("files_changed",),
     check_quality: ("quality_checks", "data_status", "lower_bound_by_version"),

@@ -68,6 +68,7 @@ FILTERS: dict[str, Filter] = {
     ),
     "model": Filter("model", "Model", "string/=", ("dim_models", "model"), ("known_models", "model")),
     "machine": Filter("machine", "Machine", "string/=", ("dim_sessions", "machine"), ("known_machines", "machine")),
+    "person": Filter("person", "Person", "string/=", ("dim_sessions", "person"), ("known_people", "person")),
     "tool": Filter("tool", "Tool", "string/=", ("dim_tools", "tool_name"), ("known_tools", "tool_name")),
 }
 

@@ -54,7 +54,7 @@ def bound(sql: str, selection: Selection | None = None) -> tuple[str, dict[str, 
         "tool": selection.tools,
     }
     for name, wanted in chosen.items():
-        if wanted and name in FILTERS:
+        if wanted:
             table, column = FILTERS[name].column
             conditions[name] = f"list_contains(${name}, {table}.{column})"
             values[name] = list(wanted)

@@ -21,6 +21,7 @@ usage as (
         response_count > 0
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and session_id in (select session_id from dim_sessions where {{person}})]]
     group by
         date_key,
         project_id
@@ -41,6 +42,7 @@ prompts as (
         and not is_queued
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and session_id in (select session_id from dim_sessions where {{person}})]]
     group by
         created_date_key,
         project_id

@@ -20,6 +20,7 @@ sessions as (
         [[and dim_sessions.started_date_key in (select date_key from dim_date where {{date}})]]
         [[and dim_sessions.project_id in (select project_id from dim_projects where {{project}})]]
         [[and dim_sessions.session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and dim_sessions.session_id in (select session_id from dim_sessions where {{person}})]]
         [[and dim_sessions.primary_model in (select model from dim_models where {{model}})]]
 
 ),

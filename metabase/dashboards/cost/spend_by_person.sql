@@ -17,6 +17,8 @@ usage as (
         true
         [[and agg_session_hours.date_key in (select date_key from dim_date where {{date}})]]
         [[and agg_session_hours.project_id in (select project_id from dim_projects where {{project}})]]
+        [[and agg_session_hours.session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and agg_session_hours.session_id in (select session_id from dim_sessions where {{person}})]]
     group by
         agg_session_hours.date_key,
         agg_session_hours.project_id,

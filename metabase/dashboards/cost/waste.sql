@@ -17,6 +17,7 @@ findings as (
         [[and dim_sessions.started_date_key in (select date_key from dim_date where {{date}})]]
         [[and agg_waste.project_id in (select project_id from dim_projects where {{project}})]]
         [[and agg_waste.session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and agg_waste.session_id in (select session_id from dim_sessions where {{person}})]]
 
 )
 

@@ -25,6 +25,7 @@ responses as (
         and cost_usd is not null
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and session_id in (select session_id from dim_sessions where {{person}})]]
         [[and model in (select model from dim_models where {{model}})]]
     group by
         created_date_key,

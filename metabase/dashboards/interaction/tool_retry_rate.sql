@@ -25,6 +25,7 @@ calls as (
         true
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and session_id in (select session_id from dim_sessions where {{person}})]]
         [[and tool_name in (select tool_name from dim_tools where {{tool}})]]
     group by
         called_date_key,

@@ -18,6 +18,7 @@ activity as (
         [[and fct_messages.created_date_key in (select date_key from dim_date where {{date}})]]
         [[and fct_messages.project_id in (select project_id from dim_projects where {{project}})]]
         [[and fct_messages.session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and fct_messages.session_id in (select session_id from dim_sessions where {{person}})]]
     group by
         fct_messages.created_date_key,
         fct_messages.project_id,

@@ -22,6 +22,7 @@ calls as (
         and (is_git_commit or is_pull_request)
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and session_id in (select session_id from dim_sessions where {{person}})]]
     group by
         called_date_key,
         project_id

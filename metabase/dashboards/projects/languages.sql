@@ -18,6 +18,7 @@ operations as (
         [[and operated_date_key in (select date_key from dim_date where {{date}})]]
         [[and project_id in (select project_id from dim_projects where {{project}})]]
         [[and session_id in (select session_id from dim_sessions where {{machine}})]]
+        [[and session_id in (select session_id from dim_sessions where {{person}})]]
     group by
         operated_date_key,
         project_id,
