@@ -107,7 +107,7 @@ def test_numbers_are_those_of_the_marts(browser: Browser, server: WebServer, his
     visit = Visit(browser, server)
     visit.go("dashboards/cost?range=all")
     spend = rows(history, "spend")[-1]["cost_usd"]
-    assert visit.page.locator("#spend .value").inner_text() == formats.show("usd", spend)
+    assert visit.page.locator("#spend .value").inner_text() == f"≥{formats.show('usd', spend)}"
     models = visit.page.locator("#spend_by_model tbody tr").all_inner_texts()
     expected = [row["model"] for row in rows(history, "spend_by_model")]
     assert [text.split("\t")[0].strip() for text in models] == expected[: len(models)]
@@ -126,7 +126,7 @@ def test_a_click_on_a_bar_a_project_and_a_model_narrows(browser: Browser, server
             "select project_path from dim_projects where project_label = $name", {"name": name}
         ).fetchone()
     spend = rows(history, "spend", Selection(projects=(path,)))[-1]["cost_usd"]
-    assert visit.page.locator("#spend .value").inner_text() == formats.show("usd", spend)
+    assert visit.page.locator("#spend .value").inner_text() == f"≥{formats.show('usd', spend)}"
     visit.page.locator("#spend_by_model tbody a").first.click()
     visit.loaded()
     assert visit.page.locator("select[name=model]").input_value() != ""
@@ -331,7 +331,7 @@ def test_the_file_to_send_shows_the_choice_without_a_script(
     spend = rows(history, "spend", Selection(datetime(2026, 10, 1).date(), datetime(2026, 10, 31).date()))[-1][
         "cost_usd"
     ]
-    assert page.locator("#spend .value").inner_text() == formats.show("usd", spend)
+    assert page.locator("#spend .value").inner_text() == f"≥{formats.show('usd', spend)}"
     assert page.locator("#spend_by_day svg").count() == 1
 
 

@@ -17,6 +17,7 @@ from analytics.cards.query import bound
 from analytics.common import formats
 from analytics.common.text import clean
 from analytics.web import charts, grids
+from analytics.web.bounds import at_least
 from analytics.web.choice import BadAddress, Choice
 from analytics.web.published import Facts, Published
 
@@ -199,6 +200,8 @@ def view(
     found = View(card, "empty", choice, order, scope=scope(card, choice, facts))
     if card.display in ("smartscalar", "scalar") and not as_table:
         found.kind, found.trend = "trend", _trend(card, table.to_pylist(), choice, facts)
+        if found.trend["value"] != formats.MISSING:
+            found.trend["value"] = at_least(published, card, choice) + found.trend["value"]
     elif card.view.get("strip"):
         found.kind, found.rows = "strip", _strip(table, timezone)
     elif "dots" in card.view and not as_table:
