@@ -32,7 +32,7 @@ def checkout(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 @pytest.fixture(scope="session")
 def built(checkout: Checkout) -> Checkout:
     """The checkout after `make pipeline`."""
-    checkout.write_session("first")
+    checkout.write_session("3f1c")
     checkout.first_run = checkout.type("make pipeline")
     return checkout
 

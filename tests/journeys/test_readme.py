@@ -19,6 +19,8 @@ from playwright.sync_api import Browser, Page, expect
 # What no journey types, and why.
 EXEMPT = {
     "git clone <this repository> && cd claude-code-analytics": "the checkout of these tests is what git would clone",
+    "claude-analytics report blocks --live": "goes on for ever",
+    "_CLAUDE_ANALYTICS_COMPLETE=fish_source claude-analytics | source": "needs another shell",
     "claude-analytics sync --watch": "goes on for ever; tests/integration/test_sync.py stops it",
     "claude-analytics pipeline --full-backfill": "`make run-daily` is both",
     "claude-analytics pipeline --full-refresh": "`make run-daily` is both",
@@ -102,6 +104,12 @@ def test_a_second_run_has_nothing_to_do(built: Checkout) -> None:
         "claude-analytics report waste --json",
         "claude-analytics report daily --since 2026-04-20 --until 2026-04-24",
         "claude-analytics report model --since 2026-02-01 --until 2026-02-28",
+        "claude-analytics report monthly --compare",
+        "claude-analytics report machine",
+        "claude-analytics report limits",
+        "claude-analytics report session 3f1c",
+        "claude-analytics projects",
+        "claude-analytics prices",
         "claude-analytics config",
         "claude-analytics load --stats",
         "make deploy ARGS=--print",
