@@ -876,6 +876,47 @@ def check_quality(history: History) -> None:
         assert same(row["cost_usd"], costs(sessions))
 
 
+def check_attribution(history: History) -> None:
+    """Calls by what the generator made, whoever they are shown under."""
+    truth = history.truth
+    rows = history.rows("attribution")
+    calls: Counter[str] = Counter()
+    for row in rows:
+        calls[row["kind"]] += row["call_count"]
+    assert calls["mcp server"] == sum(count for tool, count in truth.tools.items() if tool.startswith("mcp__"))
+    assert calls["subagent type"] == truth.tools.get("Task", 0) + truth.tools.get("Agent", 0)
+    for row in history.rows("background_work"):
+        same = [other for other in history.rows("background_work") if other["tool_name"] == row["tool_name"]]
+        assert sum(other["call_count"] for other in same) == truth.tools[row["tool_name"]]
+    assert sum(row["response_count"] for row in history.rows("effort")) == truth.response_count
+
+
+def check_people(history: History) -> None:
+    truth = history.truth
+    rows = history.rows("spend_by_person")
+    assert sum(row["session_count"] for row in rows) == len(truth.sessions)
+    assert sum(row["prompt_count"] for row in rows) == truth.prompt_count
+    assert float(sum(row["cost_usd"] or 0 for row in rows)) == pytest.approx(float(truth.cost_usd))
+    active = sum(float(row["active_seconds"]) for row in history.rows("turn_times"))
+    assert active == pytest.approx(sum(session.active_ms for session in truth.sessions.values()) / 1000)
+
+
+def check_own_words(history: History) -> None:
+    """What Claude Code says of its own work: each failed request was tried again once."""
+    truth = history.truth
+    failed = history.rows("api_errors")
+    assert sum(row["final_count"] for row in failed) == truth.api_errors
+    assert sum(row["failure_count"] for row in failed) == 2 * truth.api_errors
+    compactions = sum(session.compactions for session in truth.sessions.values())
+    assert sum(row["compaction_count"] for row in history.rows("compactions")) == compactions
+    hooks = {row["hook_name"]: row["run_count"] for row in history.rows("hooks")}
+    assert {name.partition(":")[0] for name in hooks} <= {"SessionStart", "PreToolUse", "PostToolUse"}
+    assert 0 < hooks["PostToolUse:Bash"] <= truth.tools["Bash"]
+    for row in history.rows("cost_reconciliation"):
+        session = truth.sessions[row["session_id"]]
+        assert (None if row["our_cost_usd"] is None else float(row["our_cost_usd"])) == cost(session)
+
+
 CHECKS: dict[Callable[[History], None], tuple[str, ...]] = {
     check_spend: ("spend_by_day", "spend_by_project"),
     check_models: ("spend_by_model", "model_prices", "known_models"),
@@ -895,6 +936,9 @@ CHECKS: dict[Callable[[History], None], tuple[str, ...]] = {
     check_projects: ("project_list", "known_projects", "known_machines", "known_people", "known_tools"),
     check_code: ("languages", "lines_by_language"),
     check_files: ("files_changed",),
+    check_attribution: ("attribution", "background_work", "effort"),
+    check_people: ("spend_by_person", "turn_times"),
+    check_own_words: ("api_errors", "compactions", "hooks", "cost_reconciliation"),
     check_quality: ("quality_checks", "data_status", "lower_bound_by_version"),
 }
 
