@@ -157,6 +157,10 @@ test-journeys: $(TEST_INSTALLED) ## What the README says, as a user does it: rea
 test-servers: $(TEST_INSTALLED) ## Read from other MongoDB servers (needs Java 17 and Maven)
 	@$(VENV)/bin/python -m pytest tests/servers -n 0 $(ARGS)
 
+.PHONY: test-spark
+test-spark: $(TEST_INSTALLED) ## Build the marts on Apache Spark and compare them with DuckDB's (needs Java 17; run `make setup-spark` first)
+	@$(VENV)/bin/python -m pytest tests/spark -n 0 $(ARGS)
+
 .PHONY: test-containers
 test-containers: $(TEST_INSTALLED) ## Build the image, start the stack and use it (needs podman; prepare it with tests/containers/prepare)
 	@$(VENV)/bin/python -m pytest tests/containers -n 0 $(ARGS)

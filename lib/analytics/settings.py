@@ -71,7 +71,6 @@ class Settings(BaseSettings):
     people: Path | None = Field(None, description="CSV (place, person): whose a machine or home folder is")
 
     # Spark
-    transform_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what builds the marts")
     spark_conf: str | None = Field(None, description="Spark's own: spark.NAME=VALUE, with ; between")
 
     # Metabase

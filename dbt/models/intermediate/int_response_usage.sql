@@ -8,6 +8,13 @@
 
 -- depends_on: {{ ref('int_touched_days') }}
 
+{#- What an advisor's response has of the response it was asked in. -#}
+{%- set shared = [
+    'session_id', 'created_at', 'entry_uuid', 'message_id', 'request_id', 'is_sidechain', 'agent_id', 'stop_reason',
+    'output_is_lower_bound', 'service_tier', 'inference_geo', 'effort', 'attribution_skill', 'attribution_plugin',
+    'attribution_mcp_server', 'is_synthetic', 'is_api_error', 'error_status', 'error_name',
+] %}
+
 with lines as (
 
     select
@@ -104,22 +111,22 @@ responses as (
 advisors as (
 
     select
-        * replace (
-            advisor.model as model,
-            advisor.input_tokens as input_tokens,
-            advisor.output_tokens as output_tokens,
-            advisor.cache_write_5m_tokens as cache_write_5m_tokens,
-            advisor.cache_write_1h_tokens as cache_write_1h_tokens,
-            advisor.cache_read_tokens as cache_read_tokens,
-            response_key || '#' || position as response_key,
-            cast(null as bigint) as thinking_tokens,
-            false as is_fast,
-            0 as web_search_requests,
-            0 as content_length,
-            false as has_code_block,
-            false as is_question,
-            0 as tool_use_count
-        )
+        {{ shared | join(',\n        ') }},
+        response_key || '#' || position as response_key,
+        advisor.model as model,
+        true as is_advisor,
+        false as is_fast,
+        0 as web_search_requests,
+        cast(null as bigint) as thinking_tokens,
+        advisor.input_tokens as input_tokens,
+        advisor.output_tokens as output_tokens,
+        advisor.cache_write_5m_tokens as cache_write_5m_tokens,
+        advisor.cache_write_1h_tokens as cache_write_1h_tokens,
+        advisor.cache_read_tokens as cache_read_tokens,
+        0 as content_length,
+        false as has_code_block,
+        false as is_question,
+        0 as tool_use_count
     from (
         select
             *,
@@ -135,9 +142,26 @@ advisors as (
 
 all_responses as (
 
-    select *, false as is_advisor from responses
-    union all by name
-    select * exclude (advisor, position), true as is_advisor from advisors
+    select
+        {{ shared | join(',\n        ') }},
+        response_key,
+        model,
+        false as is_advisor,
+        is_fast,
+        web_search_requests,
+        thinking_tokens,
+        input_tokens,
+        output_tokens,
+        cache_write_5m_tokens,
+        cache_write_1h_tokens,
+        cache_read_tokens,
+        content_length,
+        has_code_block,
+        is_question,
+        tool_use_count
+    from responses
+    union all
+    select * from advisors
 
 ),
 

@@ -62,11 +62,11 @@ session_messages as (
     select
         session_id,
         cast(
-            quantile_cont(response_seconds, 0.5) filter (where message_kind = 'response' and not is_sidechain)
+            quantile_cont(cast(response_seconds as double), 0.5) filter (where message_kind = 'response' and not is_sidechain)
             as decimal(18, 3)
         ) as median_response_seconds,
         cast(
-            quantile_cont(response_seconds, 0.9) filter (where message_kind = 'response' and not is_sidechain)
+            quantile_cont(cast(response_seconds as double), 0.9) filter (where message_kind = 'response' and not is_sidechain)
             as decimal(18, 3)
         ) as p90_response_seconds,
         quantile_cont(content_length, 0.5) filter (where {{ is_human_prompt() }}) as median_prompt_length,

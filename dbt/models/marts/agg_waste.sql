@@ -185,7 +185,7 @@ session_medians as (
 
     select
         session_id,
-        quantile_cont(cost_usd, 0.5) as median_cost_usd
+        quantile_cont(cast(cost_usd as double), 0.5) as median_cost_usd
     from responses
     group by session_id
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dead-letters": ("analytics.cli.dead_letters", "List, export and replay documents that could not be stored."),
     "load": ("analytics.cli.warehouse", "Load new Iceberg snapshots into the working DuckDB copy."),
     "transform": ("analytics.cli.warehouse", "Run dbt on the working copy."),
+    "spark": ("analytics.cli.spark", "Build the models on Apache Spark, and compare."),
     "validate": ("analytics.cli.quality", "Run Great Expectations on the working copy."),
     "publish": ("analytics.cli.quality", "Swap the working copy in as the published database."),
     "pipeline": ("analytics.cli.pipeline", "Run all stages as one Ploomber build."),

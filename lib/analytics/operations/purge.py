@@ -111,6 +111,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
     from analytics.common.lock import run_lock
     from analytics.quality.validate import validate
     from analytics.raw import rewrite
+    from analytics.raw.maintenance import drop_derived
     from analytics.raw.store import RawStore
     from analytics.warehouse import publish
     from analytics.warehouse.load import load
@@ -140,6 +141,7 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         reached("purge.rows")
         say("published data ...")
         removed = {name: places.remove(paths) for name, paths in places.derived(settings).items()}
+        removed["the tables that Spark built"] = drop_derived(store)
         load(settings, full_refresh=True)
         transform(settings, full_refresh=True)
         validate(settings)
@@ -231,6 +233,7 @@ def _names(store: Any, tombstone: Tombstone, ids: frozenset[str]) -> set[str]:
 
 def _left(settings: Settings, store: Any, tombstone: Tombstone, names: set[str]) -> dict[str, int]:
     """What still matches, place by place."""
+    from analytics.raw.maintenance import derived_tables
     from analytics.warehouse.marts import open_version
 
     documents, letters = count(settings, tombstone.kind, tombstone.value)
@@ -252,6 +255,7 @@ def _left(settings: Settings, store: Any, tombstone: Tombstone, names: set[str])
         "the published documents": published,
         "the published messages": messages,
         "older snapshots": sum(max(0, number - 1) for number in snapshots),
+        "tables that Spark built": len(derived_tables(store)),
         "older versions": len(older["older versions"]) + len(older["older serving copies"]),
         "files that name its sessions": len(places.files_with(settings, names)),
     }

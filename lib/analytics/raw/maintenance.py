@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,6 +93,39 @@ class ExpireResult:
             f"{self.snapshots_expired} snapshots expired, "
             f"{self.files_deleted} unreachable files ({self.bytes_deleted / 1e6:.1f} MB) deleted"
         )
+
+
+# What another engine builds from the raw tables, in the same catalog: made anew at any time (analytics.spark).
+DERIVED_NAMESPACES = ("staging", "intermediate", "marts")
+
+
+def derived_tables(store: RawStore) -> list[Table]:
+    """Tables that were built from the raw ones."""
+    catalog = store.catalog
+    return [
+        catalog.load_table(name)
+        for namespace in DERIVED_NAMESPACES
+        if catalog.namespace_exists(namespace)
+        for name in catalog.list_tables(namespace)
+    ]
+
+
+def drop_derived(store: RawStore) -> int:
+    """Drop them with every snapshot and file; returns how many tables went.
+
+    Raises:
+        AnalyticsError: a file cannot be deleted.
+    """
+    tables = derived_tables(store)
+    with disk_errors("drop", store.settings.data_dir):
+        for table in tables:
+            root = local_path(table.location())
+            if root is None:
+                store.catalog.purge_table(table.name())
+            else:
+                store.catalog.drop_table(table.name())
+                shutil.rmtree(root, ignore_errors=False)
+    return len(tables)
 
 
 def info(store: RawStore) -> list[TableInfo]:
@@ -213,7 +247,7 @@ def expire(store: RawStore, *, older_than: timedelta | None = None, grace: timed
         older_than = max(timedelta(days=store.settings.snapshot_retention_days), grace)
     expired = deleted = freed = 0
     with disk_errors("expire", store.settings.data_dir):
-        for table in (store.conversations, store.dead_letters):
+        for table in (store.conversations, store.dead_letters, *derived_tables(store)):
             table.refresh()
             before = len(table.metadata.snapshots)
             obsolete = _obsolete_snapshots(table, utc_now() - older_than)

@@ -30,7 +30,6 @@ REQUIRED = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # an overflow is an error, not null
     "spark.sql.decimalOperations.allowPrecisionLoss": "false",  # else digits of a cost are cut without a word
-    "spark.sql.parser.escapedStringLiterals": "false",
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
 }
 

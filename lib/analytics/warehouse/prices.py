@@ -178,13 +178,19 @@ def note_models(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute("create table if not exists raw.models (model varchar)")
     connection.execute(
-        r"""
-        insert into raw.models
+        f"insert into raw.models select model from ({models_in('raw.new_documents')})"
+        " where model not in (select model from raw.models)"
+    )
+
+
+def models_in(documents: str) -> str:
+    """A query of one column `model`: the model ids that stand in a relation with columns `type` and `entry`."""
+    return rf"""
         with named as (
             select distinct unnest(
-                regexp_extract_all(entry, '"(?:model|advisorModel)"\s*:\s*("(?:[^"\\]|\\.){1,300}")', 1)
+                regexp_extract_all(entry, '"(?:model|advisorModel)"\s*:\s*("(?:[^"\\]|\\.){{1,300}}")', 1)
             ) as name
-            from raw.new_documents
+            from {documents}
             where type in ('assistant', 'progress') or type is null
         ),
         texts as (
@@ -193,9 +199,8 @@ def note_models(connection: duckdb.DuckDBPyConnection) -> None:
             from named
         )
         select model from texts
-        where model is not null and model not in (select model from raw.models)
-        """
-    )
+        where model is not null
+    """
 
 
 _TYPES = {"str": "varchar", "date": "date", "int": "bigint", "bool": "boolean"}

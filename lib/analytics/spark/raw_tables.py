@@ -1,0 +1,107 @@
+"""The small tables that models read beside the documents: made in a DuckDB of their own, as `load` makes them.
+
+The same database, without a row of the documents, says what type each column of each model has: DuckDB's answer is
+Spark's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from analytics.raw.store import RawStore
+from analytics.settings import Settings
+from analytics.warehouse.dbt_build import CompiledTest, compile_for
+from analytics.warehouse.documents import lay_documents, load_dead_letters
+from analytics.warehouse.plan import Plan, PlannedModel
+from analytics.warehouse.prices import PriceList, note_models, write_model_prices
+from analytics.warehouse.working_copy import connect
+
+if TYPE_CHECKING:
+    import duckdb
+
+# The relation that holds the documents' text; models that read it run in Spark's tasks.
+DOCUMENTS = '"analytics"."raw"."new_documents"'
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a build needs beside the documents."""
+
+    plan: Plan
+    tests: list[CompiledTest]
+    connection: duckdb.DuckDBPyConnection  # to a database that has every table of the build, marts without rows
+
+    def small_tables(self) -> dict[tuple[str, str], pa.Table]:
+        """Rows of each table that is there before the first model: raw ones and seeds."""
+        built = {(model.schema, model.name) for model in self.plan.models}
+        named = self.connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+        return {
+            (schema, name): self.connection.execute(f'select * from "{schema}"."{name}"').to_arrow_table()
+            for schema, name in named
+            if (schema, name) not in built and name != "new_documents"
+        }
+
+    def price(self, settings: Settings, models: list[str]) -> None:
+        """Lay in the prices of these model ids."""
+        known = {model for (model,) in self.connection.execute("select model from raw.models").fetchall()}
+        if new := [[model] for model in models if model not in known]:
+            self.connection.executemany("insert into raw.models values (?)", new)
+        write_model_prices(self.connection, PriceList.of(settings))
+
+    def columns(self, model: PlannedModel) -> dict[str, str]:
+        """DuckDB's type by column, in the order of the table."""
+        rows = self.connection.execute(f"describe {model.relation}").fetchall()
+        return {row[0]: row[1] for row in rows}
+
+
+@contextmanager
+def prepared(
+    settings: Settings, store: RawStore, as_of: datetime, *, files: list[str] | None = None
+) -> Iterator[Prepared]:
+    """Compile the project and lay in what is small.
+
+    Args:
+        files: Parquet files of raw.conversations to build from in DuckDB as well; default none.
+
+    Raises:
+        AnalyticsError: the project cannot be compiled.
+    """
+    variables: dict[str, Any] = {
+        "analytics_tz": settings.analytics_tz,
+        "as_of": as_of.isoformat(),
+    }
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.data_dir, prefix="spark-") as folder:
+        database = Path(folder) / "analytics.db"
+        with connect(database) as connection:
+            connection.execute("create schema raw")
+            lay_documents(connection, store, files or [], 1)
+            _write_small(connection, store)
+            note_models(connection)
+            write_model_prices(connection, PriceList.of(settings))
+        plan, tests = compile_for(settings, database, variables)
+        with connect(database) as connection:
+            for model in plan.models:
+                connection.execute(f"create schema if not exists {model.schema}")
+                kind = "view" if model.materialized in ("view", "working_set") else "table"
+                connection.execute(f"create {kind} {model.relation} as {model.full_sql}")
+            yield Prepared(plan, tests, connection)
+
+
+def _write_small(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
+    load_dead_letters(connection, store)
+    connection.execute("create table raw.redactions (kind varchar, replacements bigint)")
+    redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
+    if redacted:
+        connection.executemany(
+            "insert into raw.redactions values (?, ?)",
+            [(key.removeprefix("redacted."), count) for key, count in sorted(redacted.items())],
+        )
