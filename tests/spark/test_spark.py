@@ -17,7 +17,8 @@ from analytics.spark.compare import compare
 def test_marts_are_equal_also_when_documents_are_added_and_purged_ones_are_nowhere(
     settings: Settings, samples_dir: Path
 ) -> None:
-    projects = sorted(path for path in (samples_dir / "projects").iterdir() if path.is_dir())
+    names = ("-home-dev-edge-cases", "-Users-alisha-Projects-agent-plugins", "-samples")
+    projects = [samples_dir / "projects" / name for name in names]
     target = settings.projects_dirs[0]
     target.mkdir(parents=True)
     for project in projects[:-1]:

@@ -20,6 +20,7 @@ SNAPSHOTS = {
     "select len(l) as n, list_has_any(l, m) as h from t": "SELECT SIZE(l) AS n, ARRAYS_OVERLAP(l, m) AS h FROM t",
     "select l[1] as a, l[-1] as z from t": "SELECT TRY_ELEMENT_AT(l, 1) AS a, TRY_ELEMENT_AT(l, -1) AS z FROM t",
     "select l[3:] as s from t": "SELECT SLICE(l, (3), SIZE(l)) AS s FROM t",
+    "select list_slice(l, 2, 3) as s from t": "SELECT SLICE(l, (2), (3) - (2) + 1) AS s FROM t",
     "select string_split(a, '.') as s from t": "SELECT SPLIT(a, CONCAT('\\\\Q', '.', '\\\\E')) AS s FROM t",
     "select epoch_ms(a) as m, to_timestamp(n) as s from t": (
         "SELECT UNIX_MILLIS(a) AS m, TIMESTAMP_SECONDS(n) AS s FROM t"

@@ -20,6 +20,7 @@ from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.warehouse.dbt_build import CompiledTest, compile_for
 from analytics.warehouse.documents import lay_documents, load_dead_letters
+from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.plan import Plan, PlannedModel
 from analytics.warehouse.prices import PriceList, note_models, write_model_prices
 from analytics.warehouse.working_copy import connect
@@ -87,6 +88,7 @@ def prepared(
             _write_small(connection, store)
             note_models(connection)
             write_model_prices(connection, PriceList.of(settings))
+            write_mappings(connection, settings)
         plan, tests = compile_for(settings, database, variables)
         with connect(database) as connection:
             for model in plan.models:

@@ -105,6 +105,13 @@ def _slice(node: exp.Bracket, index: exp.Slice) -> exp.Expr:
     return spark("slice(x, y, size(x))", x=node.this, y=exp.paren(index.this))
 
 
+def _list_slice(node: exp.Anonymous) -> exp.Expr:
+    if len(node.expressions) != 3:
+        raise Refused(node, "list_slice() with steps")
+    values, first, last = node.expressions
+    return spark("slice(x, y, z - y + 1)", x=values, y=exp.paren(first), z=exp.paren(last))
+
+
 def _series(node: exp.GenerateSeries) -> exp.Expr:
     start, end, step = node.args["start"], node.args["end"], node.args.get("step")
     if node.args.get("is_end_exclusive"):
@@ -326,6 +333,7 @@ FUNCTIONS: dict[str, Rule] = {
     "row": _function("struct"),
     "hash": _function("xxhash64"),  # another value: it identifies, and nothing may depend on which it is
     "len": _function("size"),
+    "list_slice": _list_slice,
     "list_sum": _list_sum,
     "list_reduce": _list_reduce,
     "generate_subscripts": _same,  # analytics.spark.selects has replaced it
