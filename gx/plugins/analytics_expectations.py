@@ -383,9 +383,8 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
     query: ClassVar[str] = """
         with shared as (
             -- an id that a proxy gives to every response is none
-            select distinct message_id
-            from intermediate.int_response_usage
-            where message_id is not null and response_key <> message_id and not is_advisor
+            select response_key as message_id
+            from intermediate.int_shared_message_ids
         ),
         lines as (
             select

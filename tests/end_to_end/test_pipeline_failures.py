@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -125,9 +126,9 @@ def test_run_stops_when_prices_are_wrong(unharmed: Workspace, tmp_path: Path) ->
     done = unharmed.run("pipeline", PRICING_OVERRIDES=str(prices))
     assert done.returncode == 2
     message = one_line(done)
-    assert "transform failed" in message
+    # where nothing else is new, the look before the first stage reads the prices already
+    assert re.match(r"error: (extract|load) failed: PRICING_OVERRIDES=", message)
     assert "cheap" in message
-    assert "transform.ipynb" in message
     assert unharmed.runs()[-1]["error"]["exit_code"] == 2
 
 
