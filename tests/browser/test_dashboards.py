@@ -19,6 +19,7 @@ from urllib.parse import quote
 import dashboard_data
 import duckdb
 import pytest
+from analytics.cards.definitions import definition
 from analytics.cards.model import load_dashboards
 from analytics.cards.query import Selection, bound
 from analytics.common import formats
@@ -164,6 +165,16 @@ def test_a_session_in_a_table_leads_to_its_page(browser: Browser, server: WebSer
     expect(visit.page.locator("h1")).to_contain_text(title[:30])
     assert rows(history, "expensive_sessions")[0]["session_id"] in visit.page.url
     visit.assert_quiet()
+
+
+def test_how_a_number_is_counted_shows_its_examples_as_code(server: WebServer) -> None:
+    explained = [key for key, card in CARDS.items() if "```" in definition(card.definition)]
+    assert explained
+    for key in explained:
+        status, text = server.get(f"cards/{key}")
+        assert status == 200
+        assert "<pre><code" in text
+        assert "```" not in text
 
 
 def test_a_chart_turns_into_its_table_and_back(browser: Browser, server: WebServer) -> None:
