@@ -103,3 +103,26 @@ def test_marts_cannot_be_written_from_a_notebook(tiny: Path, monkeypatch: pytest
         pytest.raises(duckdb.InvalidInputException, match="read-only"),
     ):
         connection.execute("delete from dim_sessions")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "copy (select 1) to '{folder}/written.csv'",
+        "from read_text('{folder}/secret.txt')",
+        "attach '{folder}/other.db'",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+    ],
+)
+def test_sql_over_the_marts_reaches_nothing_else(sql: str, tiny: Path, tmp_path: Path) -> None:
+    import duckdb
+    from analytics.settings import load_settings
+    from analytics.warehouse import marts
+
+    (tmp_path / "secret.txt").write_text("secret")
+    with marts.connect(load_settings(data_dir=tiny)) as connection:
+        with pytest.raises(duckdb.Error, match=r"disabled|locked|Cannot"):
+            connection.execute(sql.format(folder=tmp_path))
+        assert connection.execute("select count(*) from dim_sessions").fetchone() == (1,)
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.txt"]
