@@ -6,12 +6,12 @@ A project that was moved or renamed is one project again (`path,project`); a mac
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analytics.common.user_csv import read_rows
 from analytics.errors import ConfigError
 from analytics.settings import Settings
 
@@ -31,19 +31,13 @@ def read_mapping(variable: str, path: Path | None, columns: Sequence[str]) -> di
     if path is None:
         return {}
     where = f"{variable}={path}"
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{where}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{where}: not UTF-8 text") from None
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
-    header = [name.strip() for name in next(csv.reader([numbered[0][1]]))] if numbered else []
+    rows = read_rows(variable, path)
+    header = [name.strip() for name in rows[0][1]] if rows else []
     if header != list(columns):
         raise ConfigError(f"{where}: the first line must be {','.join(columns)}")
     found: dict[str, str] = {}
-    for number, line in numbered[1:]:
-        values = [value.strip() for value in next(csv.reader([line]))]
+    for number, written in rows[1:]:
+        values = [value.strip() for value in written]
         if len(values) != len(columns):
             raise ConfigError(f"{where} line {number}: {len(values)} values; write {','.join(columns)}")
         for column, value in zip(columns, values, strict=True):

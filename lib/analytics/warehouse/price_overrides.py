@@ -8,12 +8,12 @@ ones. Where not given, `effective_from` is 2024-01-01, `prompt_tokens_over` -1 (
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from analytics.common.user_csv import read_rows
 from analytics.errors import ConfigError
 
 PRICES = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
@@ -51,21 +51,15 @@ def read_overrides(path: Path | None) -> list[Override]:
     """
     if path is None:
         return []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ConfigError(f"PRICING_OVERRIDES={path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"PRICING_OVERRIDES={path}: not UTF-8 text") from None
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
-    if not numbered:
+    lines = read_rows("PRICING_OVERRIDES", path)
+    if not lines:
         raise ConfigError(f"PRICING_OVERRIDES={path}: empty; the first line must be {','.join(COLUMNS)}")
-    header = [name.strip() for name in next(csv.reader([numbered[0][1]]))]
+    header = [name.strip() for name in lines[0][1]]
     _check_header(path, header)
     rows: list[Override] = []
     seen: dict[tuple[str, bool, date, int], int] = {}
-    for number, line in numbered[1:]:
-        row = _parse(path, number, header, next(csv.reader([line])))
+    for number, values in lines[1:]:
+        row = _parse(path, number, header, values)
         key = (row.model, row.is_exact, row.effective_from, row.prompt_tokens_over)
         if key in seen:
             raise ConfigError(
