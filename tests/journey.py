@@ -19,17 +19,6 @@ from analytics.settings import PROJECT_ROOT
 from command_line import SETTINGS
 from playwright.sync_api import Page, expect
 
-CHROMIUM = Path("/usr/bin/chromium")
-CHROMIUM_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # The person who runs the tests has settings of Python, Jupyter and make too.
 OWN = (
     *SETTINGS,

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from hostile import write_hostile_projects
-from journey import CHROMIUM, CHROMIUM_ARGUMENTS, Checkout
-from playwright.sync_api import Browser, sync_playwright
+from journey import Checkout
+from playwright.sync_api import Browser
 from transcript_generator import generate
 
 
@@ -40,9 +41,5 @@ def built(checkout: Checkout) -> Checkout:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; no browser is downloaded."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: apt-get install -y chromium (journeys look at pages)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGUMENTS)
+    with chromium("journeys look at pages") as browser:
         yield browser
-        browser.close()
