@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from analytics.cli.report import _print
+from analytics.cli.report import print_report
 
 
 @click.command()
@@ -19,7 +19,7 @@ def prices(to_json: bool, to_csv: bool) -> None:
     """
     from analytics.reports.prices import prices as build
 
-    _print(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)
+    print_report(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)
 
 
 @click.command()
@@ -37,4 +37,4 @@ def projects(to_json: bool, to_csv: bool) -> None:
     """
     from analytics.reports.projects import projects as build
 
-    _print(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)
+    print_report(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)

@@ -83,7 +83,7 @@ def daily(compare: bool, breakdown: bool, **options: Any) -> None:
     """
     from analytics.reports.usage import daily as build
 
-    _print(_by_time("daily", build, compare, breakdown), **options)
+    print_report(_by_time("daily", build, compare, breakdown), **options)
 
 
 @report.command()
@@ -97,7 +97,7 @@ def weekly(compare: bool, breakdown: bool, **options: Any) -> None:
     """
     from analytics.reports.usage import weekly as build
 
-    _print(_by_time("weekly", build, compare, breakdown), **options)
+    print_report(_by_time("weekly", build, compare, breakdown), **options)
 
 
 @report.command()
@@ -113,7 +113,7 @@ def monthly(compare: bool, breakdown: bool, **options: Any) -> None:
     """
     from analytics.reports.usage import monthly as build
 
-    _print(_by_time("monthly", build, compare, breakdown), **options)
+    print_report(_by_time("monthly", build, compare, breakdown), **options)
 
 
 @report.command()
@@ -139,7 +139,7 @@ def session(session_id: str | None, limit: int | None, full: bool, **options: An
         raise click.UsageError("--full needs the ID of a session")
     from analytics.reports.usage import session as build
 
-    _print(partial(build, limit=limit), **options)
+    print_report(partial(build, limit=limit), **options)
 
 
 @report.command()
@@ -152,7 +152,7 @@ def project(**options: Any) -> None:
     """
     from analytics.reports.usage import project as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -165,7 +165,7 @@ def model(**options: Any) -> None:
     """
     from analytics.reports.usage import model as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -178,7 +178,7 @@ def tool(**options: Any) -> None:
     """
     from analytics.reports.tools import tool as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -195,14 +195,14 @@ def blocks(live: bool, seconds: int, **options: Any) -> None:
     from analytics.reports.blocks import blocks as build
 
     if not live:
-        _print(build, **options)
+        print_report(build, **options)
         return
     if options["to_json"] or options["to_csv"]:
         raise click.UsageError("--live prints tables only")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             click.clear()  # does nothing where output is no terminal
-            _print(build, **{**options, "since": options["since"] or "yesterday"})
+            print_report(build, **{**options, "since": options["since"] or "yesterday"})
             time.sleep(seconds)
 
 
@@ -241,7 +241,7 @@ def machine(**options: Any) -> None:
     """
     from analytics.reports.groups import machine as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -254,7 +254,7 @@ def person(**options: Any) -> None:
     """
     from analytics.reports.groups import person as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -267,7 +267,7 @@ def skill(**options: Any) -> None:
     """
     from analytics.reports.groups import skill as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -280,7 +280,7 @@ def plugin(**options: Any) -> None:
     """
     from analytics.reports.groups import plugin as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -293,7 +293,7 @@ def mcp(**options: Any) -> None:
     """
     from analytics.reports.groups import mcp as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -306,7 +306,7 @@ def subagent(**options: Any) -> None:
     """
     from analytics.reports.groups import subagent as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -319,7 +319,7 @@ def pr(**options: Any) -> None:
     """
     from analytics.reports.groups import pr as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 @report.command()
@@ -332,7 +332,7 @@ def waste(**options: Any) -> None:
     """
     from analytics.reports.waste import waste as build
 
-    _print(build, **options)
+    print_report(build, **options)
 
 
 def _by_time(name: str, build: Callable[..., Report], compare: bool, breakdown: bool) -> Callable[..., Report]:
@@ -360,7 +360,7 @@ def _print_session(session_id: str, full: bool, *, to_json: bool, **options: Any
         echo(report_session(reader, session_id, settings.analytics_tz, to_json=to_json, full=full, width=width))
 
 
-def _print(
+def print_report(
     build: Callable[..., Report],
     *,
     since: str | None,

@@ -184,18 +184,16 @@ def _unknown_entry_types(connection: duckdb.DuckDBPyConnection) -> Finding:
 
 def _other_sums(connection: duckdb.DuckDBPyConnection) -> Finding:
     """Where Claude Code wrote a sum of its own (`cost-state`, 2.1.248 on) it should be ours."""
+    rows = []
     # a database that an earlier version published has no such table
-    known = connection.sql("from duckdb_tables() where table_name = 'agg_cost_reconciliation'").fetchall()
-    rows = (
-        known
-        and connection.sql(
+    if connection.sql("from duckdb_tables() where table_name = 'agg_cost_reconciliation'").fetchone():
+        rows = connection.sql(
             """
-        select session_id, our_cost_usd, claude_code_cost_usd, known_cause, is_within_1_percent
-        from marts.agg_cost_reconciliation
-        order by abs(difference_usd) desc nulls first, session_id
-        """
+            select session_id, our_cost_usd, claude_code_cost_usd, known_cause, is_within_1_percent
+            from marts.agg_cost_reconciliation
+            order by abs(difference_usd) desc nulls first, session_id
+            """
         ).fetchall()
-    )
     agreeing = sum(row[-1] for row in rows)
     return Finding(
         f"sessions whose cost is not Claude Code's own within 1 % ({agreeing} of {len(rows)} agree)",
