@@ -147,7 +147,7 @@ shell: ## A shell in the scheduler's container
 
 .PHONY: test
 test: $(TEST_INSTALLED) ## Run all tests that need Python only (ARGS="-k lock" some of them)
-	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),3) --dist worksteal $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),4) --dist worksteal $(ARGS)
 
 .PHONY: test-journeys
 test-journeys: $(TEST_INSTALLED) ## What the README says, as a user does it: real commands, servers and browser
@@ -188,7 +188,7 @@ chaos: $(TEST_INSTALLED) ## Kill, starve and confuse the pipeline for a long tim
 	@export CHAOS_ROUNDS=$${CHAOS_ROUNDS:-10} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} CHAOS_SEED=$${CHAOS_SEED:-$$RANDOM}; \
 	echo "CHAOS_SEED=$$CHAOS_SEED CHAOS_ROUNDS=$$CHAOS_ROUNDS FUZZ_EXAMPLES=$$FUZZ_EXAMPLES"; \
 	$(VENV)/bin/python -m pytest tests/faults tests/fuzz $(UNLUCKY) --hypothesis-seed=$$CHAOS_SEED \
-	  -n $(or $(WORKERS),3) --dist worksteal $(ARGS)
+	  -n $(or $(WORKERS),4) --dist worksteal $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the requirements*.lock files again from pyproject.toml

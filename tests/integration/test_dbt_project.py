@@ -166,10 +166,18 @@ def test_ctrl_c_while_dbt_reads_the_project_is_no_error_of_the_project(
     manifest: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DBT_PARTIAL_PARSE_FILE_PATH")  # it would be read in no time
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))  # reading takes seconds
-    timer.start()
-    with pytest.raises(KeyboardInterrupt), dbt_session(load_settings(data_dir=tmp_path)):
-        pass
+
+    def ends_as_interrupted(data_dir: Path) -> bool:
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))  # reading takes seconds
+        timer.start()
+        try:
+            with dbt_session(load_settings(data_dir=data_dir)):
+                return False
+        except KeyboardInterrupt:
+            return True
+
+    # Python drops the exception of a signal that comes while a finalizer runs: a person presses the keys again
+    assert any(ends_as_interrupted(tmp_path / str(number)) for number in range(3))
 
 
 @pytest.mark.parametrize(("exception", "said"), [(EOFError(), "EOFError; log: "), (None, "no reason given; log: ")])

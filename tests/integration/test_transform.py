@@ -232,27 +232,19 @@ def test_dbt_and_the_plan_run_the_same_sql_to_the_letter(settings: Settings) -> 
             assert not model.columns or (select in _words(statement) and select in ran[model.name])
 
 
-@pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"fingerprint": "another", "as_of": "", "models": []}'])
-def test_dbt_builds_when_its_plan_cannot_be_used(settings: Settings, damage: str) -> None:
+def test_dbt_builds_when_its_plan_cannot_be_used_or_fails(settings: Settings, tmp_path: Path) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
     transform(settings, as_of=AS_OF)
-    _add(settings, HISTORY[2:])
-    _plan(settings).write_text(damage)
-    assert not transform(settings, as_of=AS_OF).by_plan
-    assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
-    assert '"fct_messages"' in _plan(settings).read_text()
-
-
-def test_dbt_builds_anew_when_the_plan_fails(settings: Settings) -> None:
-    raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
-    transform(settings, as_of=AS_OF)
-    _add(settings, HISTORY[2:])
-    content = json.loads(_plan(settings).read_text())
-    content["models"][-1]["sql"] = "select error('late')"
-    _plan(settings).write_text(json.dumps(content))
-    assert not transform(settings, as_of=AS_OF).by_plan
-    assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
-    _plan(settings).unlink()
+    built = shutil.copy(settings.build_path, tmp_path / "built.db")
+    failing = json.loads(_plan(settings).read_text())
+    failing["models"][-1]["sql"] = "select error('late')"
+    for plan in ("", "{}", "[1]", '{"fingerprint": "another", "as_of": "", "models": []}', json.dumps(failing)):
+        shutil.copy(built, settings.build_path)
+        _add(settings, HISTORY[2:])
+        _plan(settings).write_text(plan)
+        assert not transform(settings, as_of=AS_OF).by_plan, plan
+        assert rows(settings, "select count(*) from marts.fct_messages") == [(4,)]
+        assert '"fct_messages"' in _plan(settings).read_text()
 
 
 @pytest.mark.parametrize(
