@@ -15,6 +15,7 @@ from analytics.settings import load_settings
 
 if TYPE_CHECKING:
     from analytics.reports.report import Report
+    from analytics.settings import Settings
 
 OPTIONS = (
     click.option("--since", metavar="DAY", help="First day: YYYY-MM-DD, YYYY-MM, today, tuesday, 7d …"),
@@ -28,6 +29,7 @@ OPTIONS = (
     ),
     click.option("--machine", "machines", metavar="HOST", multiple=True, help="Where sessions ran; repeatable."),
     click.option("--sort", metavar="FIELD", help="Order by a field, as --json calls it: the largest first."),
+    click.option("--fresh", is_flag=True, help="With what was written since the last run; takes some seconds."),
     click.option("--json", "to_json", is_flag=True, help="One JSON object with rows and totals."),
     click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header."),
 )
@@ -79,6 +81,7 @@ def daily(compare: bool, breakdown: bool, **options: Any) -> None:
 
     \b
     claude-analytics report daily --since 7d
+    claude-analytics report daily --since today --fresh
     claude-analytics report daily --since 2026-04-01 --until 2026-04-30 --csv
     """
     from analytics.reports.usage import daily as build
@@ -346,7 +349,7 @@ def _by_time(name: str, build: Callable[..., Report], compare: bool, breakdown: 
     return periods.compared(name, build) if compare else build
 
 
-def _print_session(session_id: str, full: bool, *, to_json: bool, **options: Any) -> None:
+def _print_session(session_id: str, full: bool, *, to_json: bool, fresh: bool, **options: Any) -> None:
     import shutil
 
     from analytics.reports.one_session import report_session
@@ -356,8 +359,17 @@ def _print_session(session_id: str, full: bool, *, to_json: bool, **options: Any
         raise click.UsageError(f"with the ID of a session there is no --{given[0].removeprefix('to_').rstrip('s')}")
     settings = load_settings()
     width = shutil.get_terminal_size().columns
-    with open_reader(settings) as reader:
+    with _numbers_of(settings, fresh) as numbers, open_reader(numbers) as reader:
         echo(report_session(reader, session_id, settings.analytics_tz, to_json=to_json, full=full, width=width))
+
+
+def _numbers_of(settings: Settings, fresh: bool) -> contextlib.AbstractContextManager[Settings]:
+    """Settings that read what is published, or what the next run would publish."""
+    if not fresh:
+        return contextlib.nullcontext(settings)
+    from analytics.runs.fresh import fresh as bring_in
+
+    return bring_in(settings)
 
 
 def print_report(
@@ -370,6 +382,7 @@ def print_report(
     to_json: bool,
     to_csv: bool,
     sort: str | None = None,
+    fresh: bool = False,
 ) -> None:
     from analytics.errors import ConfigError
     from analytics.reports import periods, render
@@ -380,7 +393,7 @@ def print_report(
     if to_json and to_csv:
         raise ConfigError("--json and --csv: give one of them")
     settings = load_settings()
-    with marts.reading(settings) as connection:
+    with _numbers_of(settings, fresh) as numbers, marts.reading(numbers) as connection:
         selection, notes = select(
             connection, settings.tz, since=since, until=until, projects=projects, machines=machines
         )

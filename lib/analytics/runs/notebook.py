@@ -9,6 +9,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics.common.process import without_url_grammar
 from analytics.common.text import clean
 from analytics.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -55,7 +56,8 @@ def _prepare() -> None:
     os.environ.update(NO_TELEMETRY)
     if Path.cwd().is_relative_to(PROJECT_ROOT / "notebooks"):
         os.chdir(PROJECT_ROOT)
-    import altair
+    with without_url_grammar():
+        import altair
 
     altair.renderers.enable("svg")
     altair.renderers.register("clean svg", _of_clean_texts(altair.renderers.get()))

@@ -284,7 +284,7 @@ def _finish(database: Path) -> bool:
             {"build_only": ["raw.new_documents", *build_only(connection)]},
         ).fetchall():
             connection.execute(f"drop {kind} {identifier(schema)}.{identifier(name)} cascade")
-        _write_published_at(connection)
+        write_published_at(connection)
         connection.execute("commit")
         connection.execute("checkpoint")
         (used,) = connection.execute("select block_size * used_blocks from pragma_database_size()").fetchall()[0]
@@ -314,7 +314,7 @@ def _refuse_partial_build(connection: duckdb.DuckDBPyConnection, database: Path)
         )
 
 
-def _write_published_at(connection: duckdb.DuckDBPyConnection) -> None:
+def write_published_at(connection: duckdb.DuckDBPyConnection) -> None:
     """The data-quality row `published_at`, if there is one."""
     if connection.execute(
         "select 1 from duckdb_tables() where schema_name = 'marts' and table_name = 'agg_data_quality'"
