@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from analytics.cli.report import print_report
+from analytics.cli.reporting import print_report
 
 
 @click.command()

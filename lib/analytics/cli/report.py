@@ -11,35 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analytics.cli.output import echo
+from analytics.cli.reporting import numbers_of, print_report, selects
 from analytics.settings import load_settings
 
 if TYPE_CHECKING:
     from analytics.reports.report import Report
-    from analytics.settings import Settings
-
-OPTIONS = (
-    click.option("--since", metavar="DAY", help="First day: YYYY-MM-DD, YYYY-MM, today, tuesday, 7d …"),
-    click.option("--until", metavar="DAY", help="Last day, itself included."),
-    click.option(
-        "--project",
-        "projects",
-        metavar="X",
-        multiple=True,
-        help="Its id, name, path or printed label; repeatable.",
-    ),
-    click.option("--machine", "machines", metavar="HOST", multiple=True, help="Where sessions ran; repeatable."),
-    click.option("--sort", metavar="FIELD", help="Order by a field, as --json calls it: the largest first."),
-    click.option("--fresh", is_flag=True, help="With what was written since the last run; takes some seconds."),
-    click.option("--json", "to_json", is_flag=True, help="One JSON object with rows and totals."),
-    click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header."),
-)
-
-
-def selects(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that all reports share."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
 
 
 def compares(command: Callable[..., None]) -> Callable[..., None]:
@@ -359,53 +335,5 @@ def _print_session(session_id: str, full: bool, *, to_json: bool, fresh: bool, *
         raise click.UsageError(f"with the ID of a session there is no --{given[0].removeprefix('to_').rstrip('s')}")
     settings = load_settings()
     width = shutil.get_terminal_size().columns
-    with _numbers_of(settings, fresh) as numbers, open_reader(numbers) as reader:
+    with numbers_of(settings, fresh) as numbers, open_reader(numbers) as reader:
         echo(report_session(reader, session_id, settings.analytics_tz, to_json=to_json, full=full, width=width))
-
-
-def _numbers_of(settings: Settings, fresh: bool) -> contextlib.AbstractContextManager[Settings]:
-    """Settings that read what is published, or what the next run would publish."""
-    if not fresh:
-        return contextlib.nullcontext(settings)
-    from analytics.runs.fresh import fresh as bring_in
-
-    return bring_in(settings)
-
-
-def print_report(
-    build: Callable[..., Report],
-    *,
-    since: str | None,
-    until: str | None,
-    projects: tuple[str, ...],
-    machines: tuple[str, ...],
-    to_json: bool,
-    to_csv: bool,
-    sort: str | None = None,
-    fresh: bool = False,
-) -> None:
-    from analytics.errors import ConfigError
-    from analytics.reports import periods, render
-    from analytics.reports.report import days_of_history, published_at, zone_note
-    from analytics.reports.selection import select
-    from analytics.warehouse import marts
-
-    if to_json and to_csv:
-        raise ConfigError("--json and --csv: give one of them")
-    settings = load_settings()
-    with _numbers_of(settings, fresh) as numbers, marts.reading(numbers) as connection:
-        selection, notes = select(
-            connection, settings.tz, since=since, until=until, projects=projects, machines=machines
-        )
-        selection.apply(connection)
-        result = build(connection, selection, settings.tz)
-        if sort:
-            periods.sort(result, sort)
-        result.as_of, result.days = published_at(connection), days_of_history(connection)
-        result.notes += [*notes, *zone_note(connection, settings.tz)]
-    if to_json:
-        echo(render.as_json(result, selection, settings.tz))
-    elif to_csv:
-        echo(render.as_csv(result), nl=False)
-    else:
-        echo(render.as_text(result, selection, settings.tz, plain=bool(settings.no_color)))
