@@ -482,7 +482,7 @@ def check_prompts(history: History) -> None:
             {
                 "cost_usd": float(spent[key]),
                 "created_at": prompts[key][2],
-                "response_count": sum(usd is not None for usd, _ in answers[key]),
+                "response_count": len(answers[key]),
             }
             for key in dearest
         ],

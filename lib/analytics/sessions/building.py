@@ -11,7 +11,6 @@ from analytics.common.text import clean
 from analytics.sessions.content import first_line
 from analytics.sessions.model import ANSWER, NOTICE, PROMPT, TOOL, Branch, Response, Row, Step, Turn
 from analytics.sessions.steps import Entry, add_result, steps_of
-from analytics.sessions.turns import because
 
 SPENDS = ("response", "advisor")
 
@@ -198,7 +197,7 @@ def response(message: Row) -> Response:
         cache_read_tokens=message["cache_read_tokens"] or 0,
         output_is_lower_bound=bool(message["output_is_lower_bound"]),
         response_seconds=None if message["response_seconds"] is None else float(message["response_seconds"]),
-        because=because(message),
+        because=message["expensive_because"],
     )
 
 
