@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         None, gt=0, description="USD of list price that your plan allows in five hours"
     )
     plan_limit_7d_usd: float | None = Field(None, gt=0, description="the same for seven days")
-    show_text: bool = Field(True, description="false: no text of a conversation is shown by pages, terminal, exports")
+    show_text: bool = Field(True, description="false: no text or title of a conversation is shown")
 
     # Transform
     dbt_target: str = Field("dev", min_length=1, description="dbt target")

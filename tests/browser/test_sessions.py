@@ -26,9 +26,7 @@ from analytics.sessions.search import Query, search
 from analytics.sessions.statusline import statusline
 from analytics.sessions.timeline import NoSession, timeline
 from analytics.settings import Settings
-from analytics.web import session_pages
-from analytics.web.pages import Pages
-from analytics.web.templates import environment
+from analytics.web import snapshot
 from click.testing import CliRunner
 from playwright.sync_api import Browser, expect
 from web_server import TOKEN, WebServer
@@ -440,16 +438,45 @@ def test_a_session_needs_the_token(server: WebServer) -> None:
         assert "hello" not in text
 
 
-def test_pages_of_hidden_text_have_none(settings: Settings) -> None:
-    pages = Pages(settings.model_copy(update={"show_text": False}), "/analytics/")
-    shown = {
-        "sessions.html": session_pages.sessions(pages, {}),
-        "session.html": session_pages.session(pages, "work", {}),
-        "_steps.html": session_pages.branch(pages, "work", "a1"),
-        "_find.html": session_pages.found_in(pages, "work", {"q": "kaboom"}),
-        "list.html": session_pages.edits(pages, {}),
-    }
-    for name, context in shown.items():
-        text = environment().get_template(name).render(static=str, **context)
-        for words in ("hello", "zwetschge", "quince", "Mend", "The second", "Exit code"):
-            assert words not in text
+# What was said in the sessions of these tests, titles included; paths, branches and names of tools are none of it.
+SAID = (
+    *("hello world", "look around", "Perhaps umlauts", "zwetschge", "kaboom", "Found it", "quince", "Mend the cart"),
+    *("The second line", "ask once", "temp\\new", "in French", "Voil", "pamplemousse", "ship it", "total = 2"),
+    *(f"=1+1{field}" for field in ("title", "summary", "prompt", "result", "stdout", "command", "url")),
+)
+
+
+def test_hidden_text_is_on_no_page(settings: Settings) -> None:
+    """Every address that a page leads to, asked for on the real server."""
+    with WebServer(settings.data_dir, SHOW_TEXT="false") as hiding:
+        waiting, seen = [""], {""}
+        while waiting:
+            path = waiting.pop()
+            status, text = hiding.get(path)
+            assert status in (200, 404), (path, text[:200])
+            text = html.unescape(text)
+            assert [words for words in SAID if words in text] == [], path
+            for found in re.findall(r"""(?:href|hx-get|data-src|src|action)=["']/analytics/([^"'#]*)""", text):
+                kind = found.partition("?")[0]
+                if kind not in seen:  # one address of each page
+                    seen.add(kind)
+                    waiting.append(found)
+        for kind in ("md", "html"):
+            assert f"sessions/work/session.{kind}" in seen
+        assert {"sessions/work/branch/a1", "cards/latest_sessions", "edits", "runs"} <= seen
+        for key in ("latest_sessions", "expensive_prompts", "expensive_sessions"):
+            for kind in ("csv", "json"):
+                assert [words for words in SAID if words in hiding.get(f"cards/{key}.{kind}?range=all")[1]] == []
+
+
+def test_hidden_text_is_in_no_report_and_no_file_to_send(settings: Settings, tmp_path: Path) -> None:
+    for name in ("", "session", "session work", "session work --full", "session work --json", "pr", "waste", "limits"):
+        for kind in ("", "--json", "--csv"):
+            if kind and (not name or " " in name):
+                continue
+            text = report(settings, *name.split(), *filter(None, [kind]), SHOW_TEXT="false")
+            assert [words for words in SAID if words in text] == [], (name, kind)
+    target = tmp_path / "sent.html"
+    snapshot.write(settings.model_copy(update={"show_text": False}), {"range": "all"}, target=target)
+    assert [words for words in SAID if words in html.unescape(target.read_text())] == []
+    assert "ship it" in report(settings, "pr")

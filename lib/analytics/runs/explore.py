@@ -38,7 +38,7 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     connection = _open(settings)
     shell = get_ipython()
     if shell is not None:
-        _prepare_magics(shell, connection)
+        _prepare_magics(shell, connection, settings)
         _prepare_tables(shell)
     sessions, projects, first, last = connection.execute(
         "select (select count(*) from dim_sessions), (select count(*) from dim_projects), min(date_key), max(date_key) "
@@ -168,14 +168,14 @@ def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
     return marts.connect(settings, timezone=settings.analytics_tz)
 
 
-def _prepare_magics(shell: InteractiveShell, connection: duckdb.DuckDBPyConnection) -> None:
+def _prepare_magics(shell: InteractiveShell, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     from IPython.utils.capture import capture_output
 
     with capture_output():  # it says which optional package it would read a configuration with
         shell.run_line_magic("load_ext", "sql")
     for option in ("feedback = 0", "displaycon = False", "displaylimit = 50"):
         shell.run_line_magic("config", f"SqlMagic.{option}")
-    shell.push({"_marts": _Marts(connection, shell.user_ns)}, interactive=False)
+    shell.push({"_marts": _Marts(connection, settings, shell.user_ns)}, interactive=False)
     shell.run_line_magic("sql", "_marts --alias marts")
 
 
@@ -238,14 +238,15 @@ def rows_html(frame: pandas.DataFrame) -> str:
 class _Marts:
     """The connection for JupySQL, which asks every query on a cursor of its own: those forget the search path."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, variables: Mapping[str, Any]) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings, variables: Mapping[str, Any]) -> None:
         self._connection = connection
+        self._settings = settings
         self._variables = variables
 
     def cursor(self) -> _Cursor:
         """A new cursor to which mart names need no schema."""
         cursor = self._connection.cursor()
-        cursor.execute(f"set search_path = '{marts.SCHEMA}'")
+        marts.prepare(cursor, self._settings)
         return _Cursor(cursor, self._variables)
 
     def __getattr__(self, name: str) -> Any:

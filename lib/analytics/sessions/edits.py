@@ -26,7 +26,7 @@ def recent_edits(reader: Reader, *, projects: Sequence[str] = (), text: str = ""
     if text:
         conditions.append("contains(lower(file_path), $text)")
         parameters["text"] = text.lower()
-    rows = reader.rows(
+    return reader.rows(
         f"""
         with changes as (
             select
@@ -58,4 +58,3 @@ def recent_edits(reader: Reader, *, projects: Sequence[str] = (), text: str = ""
         """,
         parameters,
     )
-    return rows if reader.shows_text else [{**row, "title": None} for row in rows]

@@ -183,8 +183,6 @@ def _sessions(reader: Reader, query: Query) -> list[Row]:
     )
     for row in rows:
         row["project_label"] = row.get("project_label") or row["project_name"] or row["project_id"]
-        if not reader.shows_text:
-            row["title"] = None
     return rows
 
 

@@ -80,8 +80,7 @@ def session_row(reader: Reader, session_id: str) -> Row:
     projects = reader.rows("select * from dim_projects where project_id = $id", {"id": session["project_id"]})
     project = projects[0] if projects else {}
     label = project.get("project_label") or project.get("project_name") or session["project_id"]
-    title = session["title"] if reader.shows_text else None
-    row = {**session, "title": title, "project_label": label, "project_path": project.get("project_path")}
+    row = {**session, "project_label": label, "project_path": project.get("project_path")}
     return {
         name: clean(value) if isinstance(value, str) and name != "session_id" else value for name, value in row.items()
     }

@@ -14,6 +14,9 @@ from analytics.settings import Settings
 
 SCHEMA = "marts"
 
+# Columns in which words of a conversation stand; everything else of the marts is numbers, names and paths.
+TEXTS = {"dim_sessions": ("title",), "fct_tool_calls": ("error_text",)}
+
 _CONFINED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -25,7 +28,7 @@ _opening = threading.Lock()
 
 
 def connect(settings: Settings, *, timezone: str = "UTC", memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to the published database; mart names need no schema.
+    """A read-only connection to the published database; mart names need no schema, and texts are as SHOW_TEXT has it.
 
     Args:
         timezone: in which instants are shown, an IANA name. Days in the marts are those of ANALYTICS_TZ anyway.
@@ -36,8 +39,21 @@ def connect(settings: Settings, *, timezone: str = "UTC", memory_limit: str | No
     """
     require_published(settings)
     connection = open_version(settings.published_path, timezone=timezone, memory_limit=memory_limit)
-    connection.execute(f"set search_path = '{SCHEMA}'")
+    prepare(connection, settings)
     return connection
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Let mart names need no schema; with `SHOW_TEXT=false` such a name gives no words of a conversation.
+
+    Temporary views of a mart's name come before it, whoever asks and whatever they ask: pages, reports, notebooks.
+    """
+    connection.execute(f"set search_path = '{SCHEMA}'")
+    if settings.show_text:
+        return
+    for table, columns in TEXTS.items():
+        nothing = ", ".join(f"cast(null as varchar) as {column}" for column in columns)
+        connection.execute(f"create or replace temp view {table} as select * replace ({nothing}) from {SCHEMA}.{table}")
 
 
 def open_version(
