@@ -2,8 +2,9 @@
 
 A query returns the rows that should not be there. Its first column, `table_name`, says which table they are
 about. It is run once: the number of failing rows comes back with the first examples. Which tables and columns
-an expectation looks at stands in the suites (expectations/*.json), as does its severity: `critical` stops a run
-before it publishes, `warning` is reported.
+an expectation looks at stands in the suites (expectations/*.json); where nothing stands there, it looks at all marts
+and asks of them what dbt's descriptions promise. The suites say the severity too: `critical` stops a run before it
+publishes, `warning` is reported.
 
 Texts are joined and grouped by their 64-bit hash where that is several times faster.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from analytics.quality.described import tables as described
 from analytics.quality.gx_duckdb import register
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations import UnexpectedRowsExpectation
@@ -87,19 +89,20 @@ def _union(queries: list[str]) -> str:
     return "\nunion all by name\n".join(queries) or "select null as table_name where false"
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+def _text(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 class ExpectTablesToExist(ExpectNoFailingRows):
     """Every table that the layer promises is there."""
 
-    tables: list[str]
+    tables: list[str] | None = None  # None: the marts
     description: str = "Every table of the layer is there."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
-        listed = ", ".join(map(_text, values["tables"]))
+        tables = values.get("tables") or [table.name for table in described()]
+        listed = ", ".join(map(_text, tables))
         return f"""
             select expected.table_name
             from (select unnest([{listed}]) as table_name) as expected
@@ -113,11 +116,12 @@ class ExpectTablesToExist(ExpectNoFailingRows):
 class ExpectKeysToBeUnique(ExpectNoFailingRows):
     """One row per key, and no row without one."""
 
-    keys: dict[str, str]  # table -> key column
+    keys: dict[str, str] | None = None  # table -> key column; None: those of the marts
     description: str = "Keys are unique and not null: one row per thing counted."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
+        keys = values.get("keys") or {table.name: table.key for table in described()}
         # hashes are compared first: grouping a million numbers is several times cheaper than grouping texts
         return _union(
             [
@@ -134,7 +138,7 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
                 group by {key}
                 having {key} is null or count(*) > 1
                 """
-                for table, key in values["keys"].items()
+                for table, key in keys.items()
             ]
         )
 
@@ -142,11 +146,12 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
 class ExpectValuesToBePresent(ExpectNoFailingRows):
     """Columns nothing can be counted without are never null."""
 
-    columns: dict[str, list[str]]  # table -> columns
+    columns: dict[str, list[str]] | None = None  # table -> columns; None: those of the marts
     description: str = "Columns that nothing can be counted without are never null."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
+        present = values.get("columns") or {table.name: table.present for table in described() if table.present}
         return _union(
             [
                 f"""
@@ -159,7 +164,7 @@ class ExpectValuesToBePresent(ExpectNoFailingRows):
                 where {" or ".join(f"{c} is null" for c in columns)}
                 group by all
                 """
-                for table, columns in values["columns"].items()
+                for table, columns in present.items()
             ]
         )
 
@@ -167,11 +172,13 @@ class ExpectValuesToBePresent(ExpectNoFailingRows):
 class ExpectValuesToBeKnown(ExpectNoFailingRows):
     """Categories are among those that dashboards and definitions know."""
 
-    values: dict[str, dict[str, list[str]]]  # table -> column -> allowed values, null is always allowed
+    # table -> column -> allowed values, null is always allowed; None: those of the marts
+    values: dict[str, dict[str, list[str]]] | None = None
     description: str = "Categories are among those that the definitions know."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
+        known = values.get("values") or {table.name: table.known for table in described()}
         return _union(
             [
                 f"""
@@ -184,7 +191,7 @@ class ExpectValuesToBeKnown(ExpectNoFailingRows):
                 where {column} not in ({", ".join(map(_text, allowed))})
                 group by {column}
                 """
-                for table, columns in values["values"].items()
+                for table, columns in known.items()
                 for column, allowed in columns.items()
             ]
         )
@@ -193,17 +200,24 @@ class ExpectValuesToBeKnown(ExpectNoFailingRows):
 class ExpectNumbersToBeInRange(ExpectNoFailingRows):
     """Counts, tokens, durations and prices are never negative, rates lie between 0 and 1."""
 
-    keys: dict[str, str]  # table -> column that names a row
-    not_negative: dict[str, list[str]]  # table -> columns
-    rates: dict[str, list[str]] = {}  # table -> columns between 0 and 1  # noqa: RUF012  # pydantic copies it
+    # None: the numbers of the marts
+    keys: dict[str, str] | None = None  # table -> column that names a row
+    not_negative: dict[str, list[str]] | None = None  # table -> columns
+    rates: dict[str, list[str]] | None = None  # table -> columns between 0 and 1
     description: str = "Counts, tokens, costs and durations are never negative; rates lie between 0 and 1."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
-        rates = values.get("rates", {})
+        keys, not_negative = values.get("keys"), values.get("not_negative") or {}
+        rates = values.get("rates") or {}
+        if keys is None:
+            numeric = [table for table in described() if table.not_negative or table.rates]
+            keys = {table.name: table.key for table in numeric}
+            not_negative = {table.name: table.not_negative for table in numeric}
+            rates = {table.name: table.rates for table in numeric}
         queries = []
-        for table, key in values["keys"].items():
-            wrong = {column: f"{column} < 0" for column in values["not_negative"].get(table, [])}
+        for table, key in keys.items():
+            wrong = {column: f"{column} < 0" for column in not_negative.get(table, [])}
             wrong |= {column: f"not {column} between 0 and 1" for column in rates.get(table, [])}
             found = ", ".join(f"case when {test} then '{c} = ' || {c} end" for c, test in wrong.items())
             queries.append(
@@ -222,13 +236,16 @@ class ExpectNumbersToBeInRange(ExpectNoFailingRows):
 class ExpectReferencesToExist(ExpectNoFailingRows):
     """What a column names is a row of the table it refers to."""
 
-    references: dict[str, str]  # schema.table.column -> schema.table.column
+    references: dict[str, str] | None = None  # schema.table.column -> schema.table.column; None: those of the marts
     description: str = "No orphans: what a column refers to is there."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
+        references = values.get("references") or {
+            f"{table.name}.{column}": target for table in described() for column, target in table.references.items()
+        }
         queries = []
-        for source, target in values["references"].items():
+        for source, target in references.items():
             table, column = source.rsplit(".", 1)
             parent, parent_column = target.rsplit(".", 1)
             # a reference that is used twice is checked once: two of them would need two names in the suite

@@ -259,6 +259,9 @@ BREAKS: dict[str, tuple[list[str], set[tuple[str, str]]]] = {
         {
             ("marts", "expect_tables_to_exist"),
             ("marts", "expect_keys_to_be_unique"),
+            ("marts", "expect_values_to_be_present"),
+            ("marts", "expect_values_to_be_known"),
+            ("marts", "expect_numbers_to_be_in_range"),
             ("marts", "expect_rows_where_there_are_conversations"),
         },
     ),

@@ -86,12 +86,16 @@ def _validate(
             _prune_runs(settings)
             starting("data docs")
             context.build_data_docs()
-    layers = [definition.name for definition in outcome.checkpoint_config.validation_definitions]
+    # layer -> the table of its batch, `select * from it` in great_expectations.yml
+    layers = {
+        definition.name: definition.asset.query.split()[-1]
+        for definition in outcome.checkpoint_config.validation_definitions
+    }
     by_layer = {result.suite_name: result.results for result in outcome.run_results.values()}
     result = ValidationResult(
         checkpoint=checkpoint,
         database=database,
-        checks=[_check(layer, item) for layer in layers for item in by_layer[layer]],
+        checks=[_check(layer, batch, item) for layer, batch in layers.items() for item in by_layer[layer]],
         docs_path=settings.data_docs_dir / "index.html" if build_docs else None,
         duration_seconds=round(time.perf_counter() - started, 3),
         import_seconds=round(import_seconds, 3),
@@ -220,7 +224,7 @@ def _prune_runs(settings: Settings) -> None:
             shutil.rmtree(settings.data_docs_dir / "validations" / layer.name / run.name, ignore_errors=True)
 
 
-def _check(layer: str, item: ExpectationValidationResult) -> Check:
+def _check(layer: str, batch: str, item: ExpectationValidationResult) -> Check:
     config = item.expectation_config
     result = item.result or {}
     examples = (result.get("details") or {}).get("unexpected_rows") or []
@@ -236,20 +240,11 @@ def _check(layer: str, item: ExpectationValidationResult) -> Check:
         description=config.description or _class_description(config.type),
         severity=str(getattr(config.severity, "value", config.severity) or "critical"),
         success=bool(item.success),
-        tables=tables or [_ASSETS.get(layer, layer)],
+        tables=tables or [batch],
         failing_rows=0 if item.success else int(failing),
         examples=[dict(row) for row in examples],
         error=_exception(item.exception_info),
     )
-
-
-# The table of each layer that expectations without a table of their own look at.
-_ASSETS = {
-    "raw": "raw.conversations",
-    "staging": "staging.stg_entries",
-    "intermediate": "intermediate.int_response_usage",
-    "marts": "marts.fct_messages",
-}
 
 
 def _class_description(expectation: str) -> str:

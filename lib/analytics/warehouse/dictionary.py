@@ -14,8 +14,9 @@ from analytics.settings import PROJECT_ROOT
 def mart_models() -> dict[str, dict[str, Any]]:
     """Every mart as dbt's yml describes it, by name; its `columns` are the contract."""
     found: dict[str, dict[str, Any]] = {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # several times faster, where PyYAML was built with it
     for path in sorted((PROJECT_ROOT / "dbt" / "models" / "marts").glob("*.yml")):
-        for model in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("models") or []:
+        for model in (yaml.load(path.read_bytes(), loader) or {}).get("models") or []:
             if model.get("columns"):
                 found[model["name"]] = model
     return found
