@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     show_text: bool = Field(True, description="false: no text or title of a conversation is shown")
 
     # Transform
+    transform_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what builds the models")
     dbt_target: str = Field("dev", min_length=1, description="dbt target")
     analytics_memory_limit: str | None = Field(None, description="what DuckDB may use while it builds, such as 1GB")
     analytics_tz: str = Field("UTC", description="IANA time zone that decides days and hours")

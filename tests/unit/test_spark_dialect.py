@@ -66,6 +66,13 @@ SNAPSHOTS = {
         "SELECT LISTAGG(a, ', ') WITHIN GROUP (ORDER BY b NULLS LAST) AS x FROM t"
     ),
     "select hash('a', b) as h from t": "SELECT XXHASH64('a', b) AS h FROM t",
+    "select sum(a = 'b') as s, sum(c) as t from t": "SELECT SUM(CAST(a = 'b' AS BIGINT)) AS s, SUM(c) AS t FROM t",
+    "select cast(null as character varying(256)) as a, cast(null as struct(b bigint, c varchar)[]) as d": (
+        "SELECT CAST(NULL AS STRING) AS a, CAST(NULL AS ARRAY<STRUCT<b: BIGINT, c: STRING>>) AS d"
+    ),
+    "select cast('[{b: 1, c: its}]' as struct(b bigint, c varchar)[]) as l": (
+        'SELECT FROM_JSON(\'[{"b":1,"c":"its"}]\', \'ARRAY<STRUCT<b: BIGINT, c: STRING>>\') AS l'
+    ),
     r"select regexp_replace(a, 'x\s', '', 'g') as x from t": (
         "SELECT REGEXP_REPLACE(a, 'x[\\\\t\\\\n\\\\f\\\\r ]', '') AS x FROM t"
     ),
@@ -162,6 +169,12 @@ def test_spark_finds_the_catalog_that_pyiceberg_uses() -> None:
     postgres = catalog_configuration({"uri": "postgresql+psycopg2://me:a%40b@host:5/db", "type": "sql"})
     assert postgres["spark.sql.catalog.default.uri"] == "jdbc:postgresql://host:5/db"
     assert postgres["spark.sql.catalog.default.jdbc.password"] == "a@b"
+    properties = {"uri": "sqlite:////c", "type": "sql", "warehouse": "s3://b/w", "s3.endpoint": "http://h:1"}
+    store = catalog_configuration({**properties, "s3.region": "eu-central-1", "s3.access-key-id": "k"})
+    assert store["spark.sql.catalog.default.io-impl"] == "org.apache.iceberg.aws.s3.S3FileIO"
+    assert store["spark.sql.catalog.default.s3.path-style-access"] == "true"
+    assert store["spark.sql.catalog.default.client.region"] == "eu-central-1"
+    assert store["spark.sql.catalog.default.s3.access-key-id"] == "k"
     assert catalog_configuration({"uri": "https://host/api"})["spark.sql.catalog.default.type"] == "rest"
 
 

@@ -41,20 +41,22 @@ def load(show_stats: bool, full_refresh: bool) -> None:
 )
 @click.option("--full-refresh", is_flag=True, help="Rebuild every model instead of the sessions that changed.")
 @click.option("--test", is_flag=True, help="Run the dbt data tests as well.")
-def transform(models: str | None, full_refresh: bool, test: bool) -> None:
-    """Run dbt on the working copy.
+@click.option("--engine", type=click.Choice(["duckdb", "spark"]), help="Default: TRANSFORM_ENGINE, else duckdb.")
+def transform(models: str | None, full_refresh: bool, test: bool, engine: str | None) -> None:
+    """Build the models of the working copy.
 
     \b
     claude-analytics transform
     claude-analytics transform --models "+fct_messages"
     claude-analytics transform --full-refresh --test
+    claude-analytics transform --engine spark
     """
     from analytics.common.lock import run_lock
-    from analytics.warehouse.transform import transform as run_transform
+    from analytics.spark.transform import transform as run_transform
 
     settings = load_settings()
     with run_lock(settings, holder="transform"):
-        result = run_transform(settings, full_refresh=full_refresh, models=models, test=test)
+        result = run_transform(settings, engine=engine, full_refresh=full_refresh, models=models, test=test)
     for run in result.models:
         if run.kind != "test":
             rows = "" if run.rows is None else f"{run.rows:>12,} rows"

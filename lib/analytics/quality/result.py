@@ -44,6 +44,8 @@ class ValidationResult:
     duration_seconds: float
     import_seconds: float  # of these, spent importing Great Expectations
     notes: list[str] = field(default_factory=list)  # what could not be looked at
+    engine: str = "DuckDB"  # what built the models
+    data_tests: int = 0  # tests of dbt that held there, when that was not DuckDB
 
     @property
     def failed(self) -> list[Check]:
@@ -76,5 +78,14 @@ class ValidationResult:
         warned = len([check for check in self.checks if not check.success and check.severity != "critical"])
         return (
             f"{holding} of {len(self.checks)} expectations hold, {len(self.failed)} failed, {warned} warned "
-            f"in {self.duration_seconds:.1f} s"
+            f"in {self.duration_seconds:.1f} s{self._where}"
         )
+
+    @property
+    def _where(self) -> str:
+        """Which suites ran where; nothing when all did where the models were built."""
+        if self.engine == "DuckDB":
+            return ""
+        suites = ", ".join(dict.fromkeys(check.layer for check in self.checks))
+        tests = f"{self.data_tests} tests of dbt held" if self.data_tests else "no test of dbt was asked for"
+        return f"; suites {suites} ran in DuckDB on what {self.engine} built, where {tests}"

@@ -75,6 +75,7 @@ def _validate(
         raise AnalyticsError(f"nothing to validate at {settings.build_path}: run `claude-analytics load` first")
     reached("validate.started")
     documents, notes = _documents_in_iceberg(settings, database)
+    engine, data_tests = _built_by(database)
 
     starting("Great Expectations starts")
     with _gx_environment(settings, database), _gx_context(starting) as context:
@@ -100,6 +101,8 @@ def _validate(
         duration_seconds=round(time.perf_counter() - started, 3),
         import_seconds=round(import_seconds, 3),
         notes=notes,
+        engine=engine,
+        data_tests=data_tests,
     )
     if build_docs:
         data_docs.finish(settings.data_docs_dir, result, GX_DIR / "plugins")
@@ -136,6 +139,15 @@ def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list
         if behind:
             notes.append(f"documents in Iceberg that are not loaded yet: {behind:,}")
     return int(snapshot.summary["total-records"] or 0), notes
+
+
+def _built_by(database: Path) -> tuple[str, int]:
+    import duckdb
+
+    from analytics.warehouse.built_with import engine_of
+
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return engine_of(connection)
 
 
 @contextlib.contextmanager

@@ -110,6 +110,15 @@ def derived_tables(store: RawStore) -> list[Table]:
     ]
 
 
+# The property of such a table that says from which snapshot of raw.conversations.
+DERIVED_FROM = "claude-analytics.snapshot"
+
+
+def is_derived_from(table: Table, snapshot_id: int | None) -> bool:
+    """Whether the table was built from that snapshot of raw.conversations."""
+    return table.properties.get(DERIVED_FROM) == str(snapshot_id)
+
+
 def drop_derived(store: RawStore) -> int:
     """Drop them with every snapshot and file; returns how many tables went.
 
@@ -125,6 +134,11 @@ def drop_derived(store: RawStore) -> int:
             else:
                 store.catalog.drop_table(table.name())
                 shutil.rmtree(root, ignore_errors=False)
+        # and what a killed build left that no table was made of
+        warehouse = local_path(str(store.catalog.properties.get("warehouse", "s3:")))
+        for namespace in DERIVED_NAMESPACES:
+            if warehouse is not None and (left := warehouse / namespace).exists():
+                shutil.rmtree(left)
     return len(tables)
 
 
@@ -177,7 +191,7 @@ def compact(store: RawStore) -> CompactResult:
     started = time.monotonic()
     days, before, after = 0, 0, 0
     with disk_errors("compact", store.settings.data_dir):
-        for table in (store.conversations, store.dead_letters):
+        for table in (store.conversations, store.dead_letters, *derived_tables(store)):
             per_day: dict[Any, list[DataFile]] = {}
             for file in store.live(table):
                 per_day.setdefault(_day(file), []).append(file)

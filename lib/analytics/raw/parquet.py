@@ -47,13 +47,7 @@ def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
     from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 
     spec = table.spec()
-    schema = pa.schema(
-        [
-            field.with_metadata({b"PARQUET:field_id": str(table.schema().find_field(field.name).field_id).encode()})
-            for field in rows.schema
-        ]
-    )
-    rows = rows.cast(schema)
+    rows = rows.cast(pa.schema([_numbered(table, field) for field in rows.schema]))
     if spec.is_unpartitioned():
         return [_write_file(table, None, rows)]
     days = pc.unique(rows["date"])
@@ -65,6 +59,17 @@ def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return list(pool.map(write, days))
+
+
+def _numbered(table: Table, field: pa.Field) -> pa.Field:
+    """The column with Iceberg's number of it, and of what is in it."""
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+    from pyiceberg.schema import Schema
+
+    known = table.schema().find_field(field.name)
+    if pa.types.is_nested(field.type):
+        field = schema_to_pyarrow(Schema(known)).field(0)
+    return field.with_metadata({b"PARQUET:field_id": str(known.field_id).encode()})
 
 
 def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataFile:
@@ -86,7 +91,7 @@ def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataF
             rows.schema,
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
-            use_dictionary=sorted(_REPEATING & names),
+            use_dictionary=sorted(_REPEATING & names) if "entry" in names or "original" in names else True,
             write_statistics=sorted(names - _BULK),
         )
         with writer:

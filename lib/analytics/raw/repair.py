@@ -15,6 +15,7 @@ from typing import Any
 
 from analytics.common.lock import run_lock
 from analytics.errors import AnalyticsError
+from analytics.raw.catalog import NAMESPACE, local_path
 from analytics.settings import Settings
 
 
@@ -33,21 +34,21 @@ class RepairResult:
 
 
 def moved_tables(settings: Settings) -> dict[str, str]:
-    """Table -> metadata file the default catalog names and that is not there; empty when all is well."""
+    """Raw table -> metadata file the default catalog names and that is not there; empty when all is well."""
     catalog = settings.warehouse_dir / "catalog.db"
     if not catalog.exists():
         return {}
     with contextlib.closing(sqlite3.connect(f"{catalog.as_uri()}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("select table_name, metadata_location from iceberg_tables").fetchall()
-    return {
-        name: location
-        for name, location in rows
-        if location.startswith("file:") and not Path(location.removeprefix("file://")).exists()
-    }
+        rows = connection.execute(
+            "select table_name, metadata_location from iceberg_tables where table_namespace = ?", [NAMESPACE]
+        ).fetchall()
+    return {name: location for name, location in rows if (path := local_path(location)) and not path.exists()}
 
 
 def repair(settings: Settings) -> RepairResult:
     """Make the catalog's tables point at DATA_DIR.
+
+    What Spark built is not repaired but removed: it is built anew.
 
     The old catalog stays as `catalog.db.moved` until the new one is complete.
 
@@ -55,6 +56,7 @@ def repair(settings: Settings) -> RepairResult:
         AnalyticsError: files of a table are missing at the new place too, or another engine added delete files.
         BusyError: a run is active.
     """
+    from analytics.raw.maintenance import drop_derived
     from analytics.raw.store import RawStore
 
     with run_lock(settings, holder="doctor --repair"):
@@ -77,6 +79,7 @@ def repair(settings: Settings) -> RepairResult:
             aside.replace(catalog)
             raise
         aside.unlink()
+        drop_derived(store)
         root = next(iter(tables.values())).removeprefix("file://").rpartition("/raw/")[0]
         return RepairResult(root, files, rows)
 

@@ -204,8 +204,8 @@ class RawStore:
                     )
                 yield entry.data_file
 
-    def files_added_since(self, snapshot_id: int | None) -> FilesAdded:
-        """Files with the rows that were added after `snapshot_id`.
+    def files_added_since(self, snapshot_id: int | None, *, until: int | None = None) -> FilesAdded:
+        """Files with the rows that were added after `snapshot_id`, up to `until` (default: the newest).
 
         `full` is True, and `files` is everything, when `snapshot_id` is None, no longer known (expired,
         another table) or when rows were removed since (a purge).
@@ -213,7 +213,7 @@ class RawStore:
         from pyiceberg.manifest import ManifestEntryStatus
 
         table = self.conversations
-        current = table.current_snapshot()
+        current = table.snapshot_by_id(until) if until is not None else table.current_snapshot()
         if current is None:
             return FilesAdded([], None, full=True)
         added: list[str] = []
@@ -234,7 +234,7 @@ class RawStore:
             walk = table.snapshot_by_id(parent) if parent is not None else None
         if snapshot_id is not None and walk is not None and walk.snapshot_id == snapshot_id:
             return FilesAdded(added, current.snapshot_id, full=False)
-        return FilesAdded(self.data_files(), current.snapshot_id, full=True)
+        return FilesAdded(self.data_files(current.snapshot_id), current.snapshot_id, full=True)
 
     def stored_ids(self, candidates: pa.Array | pa.ChunkedArray, files: list[str] | None = None) -> pa.ChunkedArray:
         """Those of `candidates` (`_id` texts) that raw.conversations already holds.

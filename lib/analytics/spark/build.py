@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
-from analytics.errors import AnalyticsError, first_line
 from analytics.raw import envelope
+from analytics.raw.maintenance import DERIVED_FROM
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.spark import tasks
+from analytics.spark.checks import Tested, run_tests
 from analytics.spark.dialect import to_spark
 from analytics.spark.raw_tables import DOCUMENTS, Prepared, prepared
-from analytics.spark.session import CATALOG, session
-from analytics.spark.types import spark_type
+from analytics.spark.session import CATALOG, session, told_for
+from analytics.spark.types import signed, spark_type
 from analytics.warehouse import built_with
 from analytics.warehouse.plan import PlannedModel
 from analytics.warehouse.prices import models_in
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # What a table was built from stands in its properties.
-SNAPSHOT = "claude-analytics.snapshot"
+SNAPSHOT = DERIVED_FROM
 AS_OF = "claude-analytics.as-of"
 READING = "claude-analytics.reading"
 MODELS = "claude-analytics.models"  # the model ids in the documents
@@ -45,10 +45,20 @@ _PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd",
 class SparkModel:
     """What one model did."""
 
-    name: str
-    schema: str
+    planned: PlannedModel
+    columns: dict[str, str]  # DuckDB's type by name
     seconds: float
     rows: int | None  # None for views
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.planned.name
+
+    @property
+    def schema(self) -> str:
+        """Its layer."""
+        return self.planned.schema
 
 
 @dataclass(frozen=True)
@@ -56,17 +66,20 @@ class SparkBuild:
     """What a build made."""
 
     models: list[SparkModel]
+    seeds: dict[tuple[str, str], pa.Table]  # by schema and name
+    build_only: list[str]  # models (`schema.name`) that are of no use without the documents' text
+    relations: set[tuple[str, str]]  # schema and name of everything the project makes
     documents: int  # documents that were parsed
     full_refresh: bool
     snapshot_id: int | None  # of raw.conversations
     as_of: datetime
     duration_seconds: float
-    failed_tests: list[str] = field(default_factory=list)
-    tests: int = 0
+    tests: int = 0  # of dbt's, that held
+    warnings: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         kind = "all" if self.full_refresh else "new"
-        tested = f", {self.tests} data tests" if self.tests else ""
+        tested = f", {self.tests} tests of dbt" if self.tests else ""
         return (
             f"{len(self.models)} models{tested} on Spark in {self.duration_seconds:.1f} s; "
             f"{self.documents:,} {kind} documents parsed"
@@ -79,14 +92,16 @@ def build(
     full_refresh: bool = False,
     test: bool = False,
     as_of: datetime | None = None,
+    snapshot_id: int | None = None,
     starting: Callable[[str], None] = lambda name: None,
 ) -> SparkBuild:
-    """Build every model from the newest snapshot of raw.conversations.
+    """Build every model from a snapshot of raw.conversations.
 
     Args:
         full_refresh: parse every document again instead of those that are new.
-        test: run dbt's data tests as well.
+        test: run dbt's data tests and unit tests as well.
         as_of: the instant that "today" means; default now.
+        snapshot_id: of raw.conversations; default the newest.
         starting: told each model's name before it is built.
 
     Raises:
@@ -97,25 +112,26 @@ def build(
     store = RawStore(settings)
     as_of = as_of or utc_now()
     with (
-        prepared(settings, store, as_of) as ready,
+        prepared(settings, store, as_of, test=test) as ready,
         session(settings, store.catalog.properties) as spark,
     ):
-        run = _Run(settings, spark, store, ready, as_of, full_refresh)
+        run = _Run(spark, store, ready, as_of, full_refresh, snapshot_id, built_with.parsing())
         models = [run.model(model, starting) for model in ready.plan.models]
-        failed = run.test(starting) if test else []
+        tested = run_tests(spark, ready, run.relation, starting) if test else Tested()
         result = SparkBuild(
             models=models,
+            seeds={name: rows for name, rows in ready.small_tables().items() if name in ready.compiled.relations},
+            build_only=ready.compiled.build_only,
+            relations=ready.compiled.relations,
             documents=run.documents,
             full_refresh=run.is_full,
             snapshot_id=run.snapshot_id,
             as_of=as_of,
             duration_seconds=round(time.perf_counter() - started, 3),
-            failed_tests=failed,
-            tests=len(ready.tests) if test else 0,
+            tests=tested.held,
+            warnings=tested.warned,
         )
-    if failed:
-        more = f" (and {len(failed) - 1} more failed)" if len(failed) > 1 else ""
-        raise AnalyticsError(f"dbt test {failed[0]}{more}")
+    tested.raise_if_failed()
     return result
 
 
@@ -124,22 +140,24 @@ class _Run:
 
     def __init__(
         self,
-        settings: Settings,
         spark: SparkSession,
         store: RawStore,
         ready: Prepared,
         as_of: datetime,
         full_refresh: bool,
+        snapshot_id: int | None,
+        reading: str,
     ) -> None:
         self.spark, self.ready, self.as_of = spark, ready, as_of
         self.store, self.documents = store, 0
-        self.reading = built_with.current(settings).reading
+        self.reading = reading
         known = {} if full_refresh else self._known()
-        self.added = store.files_added_since(int(known[SNAPSHOT]) if known else None)
+        self.since = int(known[SNAPSHOT]) if known else None
+        self.added = store.files_added_since(self.since, until=snapshot_id)
         self.is_full = self.added.full
         self.snapshot_id = self.added.snapshot_id
         self.models = sorted({*json.loads("[]" if self.is_full else known[MODELS]), *self._models_in_documents()})
-        ready.price(settings, self.models)
+        ready.price(store.settings, self.models)
         self.views = {(m.schema, m.name) for m in ready.plan.models if m.materialized in ("view", "working_set")} | set(
             self._register(ready.small_tables())
         )
@@ -154,21 +172,9 @@ class _Run:
         """Build one model."""
         starting(model.name)
         started = time.perf_counter()
-        with _told_for(f"model {model.name}"):
+        with told_for(f"model {model.name}"):
             rows = self._parse(model) if DOCUMENTS in model.full_sql else self._select(model)
-        return SparkModel(model.name, model.schema, round(time.perf_counter() - started, 3), rows)
-
-    def test(self, starting: Callable[[str], None]) -> list[str]:
-        """Run the data tests; those of severity `error` that found rows."""
-        failed = []
-        for test in self.ready.tests:
-            starting(test.name)
-            with _told_for(f"test {test.name}"):
-                sql = to_spark(test.sql, self.relation, model=test.name)
-                found = self.spark.sql(sql).limit(1000).count()
-            if found and test.severity == "error":
-                failed.append(f"{test.name} failed on Spark: {found} rows")
-        return failed
+        return SparkModel(model, self.ready.columns(model), round(time.perf_counter() - started, 3), rows)
 
     def _select(self, model: PlannedModel) -> int | None:
         sql = to_spark(model.full_sql, self.relation, model=model.name)
@@ -183,7 +189,7 @@ class _Run:
     def _parse(self, model: PlannedModel) -> int:
         """The model in tasks, over the documents that are new."""
         arrow = self.ready.connection.execute(f"select * from {model.relation} limit 0").to_arrow_table().schema
-        arrow = _signed(arrow)
+        arrow = signed(arrow)
         sql = model.full_sql.replace(DOCUMENTS, tasks.ROWS)
         documents = self._new_documents()
         rows = self._in_tasks(documents, sql, arrow)
@@ -223,8 +229,9 @@ class _Run:
             rows = self.spark.read.option("snapshot-id", str(self.snapshot_id)).table(f"{CATALOG}.raw.conversations")
             load_id = 1
         else:
-            schema = self.spark.table(f"{CATALOG}.raw.conversations").schema
-            rows = self.spark.read.schema(schema).parquet(*self.added.files)
+            # Iceberg reads what was appended between the two, and passes over compactions
+            between = {"start-snapshot-id": str(self.since), "end-snapshot-id": str(self.snapshot_id)}
+            rows = self.spark.read.format("iceberg").options(**between).load(f"{CATALOG}.raw.conversations")
             newest = self.spark.table(f"{CATALOG}.staging.stg_entries").agg(f.max("load_id")).first()
             load_id = int(newest[0] or 0) + 1 if newest else 1
         return rows.select(*names).withColumn("load_id", f.lit(load_id).cast("bigint"))
@@ -265,7 +272,7 @@ class _Run:
         from pyspark.sql.pandas.types import from_arrow_schema
 
         for (schema, name), rows in tables.items():
-            typed = rows.cast(_signed(rows.schema))
+            typed = rows.cast(signed(rows.schema))
             frame = self.spark.createDataFrame(typed, schema=from_arrow_schema(typed.schema))
             frame.createOrReplaceTempView(f"{schema}__{name}")
         return list(tables)
@@ -274,29 +281,3 @@ class _Run:
         """Rows of the table, as its snapshot says."""
         snapshot = self.store.catalog.load_table((model.schema, model.name)).current_snapshot()
         return int((snapshot.summary and snapshot.summary["total-records"]) or 0) if snapshot else 0
-
-
-def _signed(schema: pa.Schema) -> pa.Schema:
-    """The schema with types that Spark has."""
-    import pyarrow as pa
-
-    known = {pa.uint64(): pa.int64(), pa.uint32(): pa.int64(), pa.time64("us"): pa.string()}
-    fields = [pa.field(item.name, known.get(item.type, item.type), item.nullable) for item in schema]
-    return pa.schema(fields)
-
-
-@contextmanager
-def _told_for(what: str) -> Any:
-    """Spark's errors as one line that names what failed."""
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except PySparkException as error:
-        raise AnalyticsError(f"{what} failed on Spark: {first_line(error)}") from error
-    except AnalyticsError:
-        raise
-    except Exception as error:
-        if type(error).__module__.startswith("py4j"):
-            raise AnalyticsError(f"{what} failed on Spark: {first_line(error)}") from error
-        raise

@@ -63,7 +63,7 @@ _SAME: frozenset[type[exp.Expr]] = frozenset(
         *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg),
         *(exp.DPipe, exp.Case, exp.If, exp.Interval, exp.Var, exp.Tuple, exp.AtTimeZone),
         # types
-        *(exp.DataType, exp.DataTypeParam),
+        *(exp.DataType, exp.DataTypeParam, exp.ColumnDef),
         # functions
         *(exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least, exp.Abs, exp.Round, exp.Floor, exp.Ceil),
         *(exp.Sum, exp.Count, exp.Max, exp.Min, exp.Avg, exp.AnyValue, exp.GroupConcat),
@@ -79,6 +79,7 @@ _TYPES = {
     *(exp.DataType.Type.BIGINT, exp.DataType.Type.INT, exp.DataType.Type.DOUBLE, exp.DataType.Type.DECIMAL),
     exp.DataType.Type.INT128,  # sums of BIGINT: a rule makes it a decimal of 38 digits
     *(exp.DataType.Type.TEXT, exp.DataType.Type.BOOLEAN, exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMPTZ),
+    *(exp.DataType.Type.VARCHAR, exp.DataType.Type.ARRAY, exp.DataType.Type.STRUCT),
 }
 
 _PARTS_OF_A_TIME = {"year", "quarter", "month", "week", "day", "hour", "minute", "dayofyear", "doy"}

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.warehouse.dbt_build import CompiledTest, compile_for
+from analytics.warehouse.dbt_build import Compiled, compile_for, compile_unit_tests
 from analytics.warehouse.documents import lay_documents, load_dead_letters
 from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.plan import Plan, PlannedModel
@@ -36,9 +36,14 @@ DOCUMENTS = '"analytics"."raw"."new_documents"'
 class Prepared:
     """What a build needs beside the documents."""
 
-    plan: Plan
-    tests: list[CompiledTest]
+    compiled: Compiled
+    unit_tests: dict[str, str]  # queries by name, when they were asked for
     connection: duckdb.DuckDBPyConnection  # to a database that has every table of the build, marts without rows
+
+    @property
+    def plan(self) -> Plan:
+        """The models."""
+        return self.compiled.plan
 
     def small_tables(self) -> dict[tuple[str, str], pa.Table]:
         """Rows of each table that is there before the first model: raw ones and seeds."""
@@ -65,12 +70,18 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    settings: Settings, store: RawStore, as_of: datetime, *, files: list[str] | None = None
+    settings: Settings,
+    store: RawStore,
+    as_of: datetime,
+    *,
+    files: list[str] | None = None,
+    test: bool = False,
 ) -> Iterator[Prepared]:
     """Compile the project and lay in what is small.
 
     Args:
         files: Parquet files of raw.conversations to build from in DuckDB as well; default none.
+        test: compile dbt's unit tests too.
 
     Raises:
         AnalyticsError: the project cannot be compiled.
@@ -89,13 +100,15 @@ def prepared(
             note_models(connection)
             write_model_prices(connection, PriceList.of(settings))
             write_mappings(connection, settings)
-        plan, tests = compile_for(settings, database, variables)
+        compiled = compile_for(settings, database, variables)
         with connect(database) as connection:
-            for model in plan.models:
+            for model in compiled.plan.models:
                 connection.execute(f"create schema if not exists {model.schema}")
                 kind = "view" if model.materialized in ("view", "working_set") else "table"
                 connection.execute(f"create {kind} {model.relation} as {model.full_sql}")
-            yield Prepared(plan, tests, connection)
+        unit_tests = compile_unit_tests(settings, database, variables) if test else {}
+        with connect(database) as connection:
+            yield Prepared(compiled, unit_tests, connection)
 
 
 def _write_small(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:

@@ -236,6 +236,12 @@ def _percentile(node: exp.PercentileCont) -> exp.Expr:
     return call("percentile", exp.cast(values, "double"), shares)
 
 
+def _sum(node: exp.Sum) -> exp.Expr:
+    if isinstance(node.this.unnest(), (exp.Predicate, exp.Connector, exp.Not)):  # DuckDB counts what is true
+        node.set("this", exp.cast(node.this, "bigint"))
+    return node
+
+
 def _filtered_window(node: exp.Window) -> exp.Expr:
     """Spark has no FILTER beside OVER: what is not counted is null instead."""
     if not isinstance(node.this, exp.Filter):
@@ -261,11 +267,26 @@ def _cast(node: exp.Cast) -> exp.Expr:
     if isinstance(node.this, exp.Explode):  # a generator must stand alone
         each = lambda_(exp.Cast(this=exp.column("v"), to=node.to), "v")
         return exp.Explode(this=call("transform", node.this.this, each))
+    if isinstance(node.this, exp.Literal) and node.this.is_string and node.to.is_type("array", "struct"):
+        return _written_out(node)
     return node
 
 
+def _written_out(node: exp.Cast) -> exp.Expr:
+    """A list or struct in DuckDB's notation, which DuckDB itself reads: unit tests give and expect some."""
+    import duckdb
+
+    row = duckdb.execute(f"select to_json({node.sql('duckdb')})").fetchone()
+    assert row is not None
+    return call("from_json", exp.Literal.string(row[0]), exp.Literal.string(node.to.sql("spark")))
+
+
 def _type(node: exp.DataType) -> exp.Expr:
-    return exp.DataType.build("decimal(38, 0)") if node.this == exp.DataType.Type.INT128 else node
+    if node.this == exp.DataType.Type.INT128:
+        return exp.DataType.build("decimal(38, 0)")
+    if node.this == exp.DataType.Type.VARCHAR:
+        return exp.DataType.build("text")  # DuckDB takes a length and does not mind it
+    return node
 
 
 def _in(node: exp.In) -> exp.Expr:
@@ -321,6 +342,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.PercentileCont: _percentile,
     exp.LogicalOr: _plain("bool_or"),
     exp.LogicalAnd: _plain("bool_and"),
+    exp.Sum: _sum,
     exp.Window: _filtered_window,
     exp.Cast: _cast,
     exp.DataType: _type,

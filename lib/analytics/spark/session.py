@@ -157,7 +157,20 @@ def catalog_configuration(properties: Mapping[str, str]) -> dict[str, str]:
         )
     if "warehouse" in properties:
         given["warehouse"] = properties["warehouse"]
+        if str(properties["warehouse"]).startswith(("s3:", "s3a:")):
+            given |= _s3(properties)
     return found | {f"{prefix}.{key}": str(value) for key, value in given.items()}
+
+
+def _s3(properties: Mapping[str, str]) -> dict[str, str]:
+    """PyIceberg's settings of an S3-compatible store as Iceberg's own in Java (iceberg-aws-bundle has them)."""
+    given = {key: value for key, value in properties.items() if key.startswith("s3.")}
+    if region := given.pop("s3.region", properties.get("client.region")):
+        given["client.region"] = region
+    if "s3.endpoint" in given:  # as PyIceberg asks it: the bucket in the path, unless told otherwise
+        virtual = str(given.pop("s3.force-virtual-addressing", "false")).lower() == "true"
+        given["s3.path-style-access"] = str(not virtual).lower()
+    return {"io-impl": "org.apache.iceberg.aws.s3.S3FileIO", **given}
 
 
 def _jdbc(uri: str) -> dict[str, str]:
@@ -176,3 +189,20 @@ def _jdbc(uri: str) -> dict[str, str]:
             given["jdbc.password"] = unquote(parts.password)
         return given
     raise ConfigError(f"an Iceberg catalog in {database!r} is not known to Spark here: use sqlite or postgresql")
+
+
+@contextmanager
+def told_for(what: str) -> Iterator[None]:
+    """Spark's errors as one line that names what failed."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        raise AnalyticsError(f"{what} failed on Spark: {first_line(error)}") from error
+    except AnalyticsError:
+        raise
+    except Exception as error:
+        if type(error).__module__.startswith("py4j"):
+            raise AnalyticsError(f"{what} failed on Spark: {first_line(error)}") from error
+        raise

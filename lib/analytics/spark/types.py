@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from analytics.errors import AnalyticsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SCALARS = {
     "BIGINT": "bigint",
@@ -55,3 +59,12 @@ def _parts(text: str) -> list[str]:
             parts.append(text[start:at])
             start = at + 1
     return [*parts, text[start:]]
+
+
+def signed(schema: pa.Schema) -> pa.Schema:
+    """The schema with types that Spark has."""
+    import pyarrow as pa
+
+    known = {pa.uint64(): pa.int64(), pa.uint32(): pa.int64(), pa.time64("us"): pa.string()}
+    fields = [pa.field(item.name, known.get(item.type, item.type), item.nullable) for item in schema]
+    return pa.schema(fields)

@@ -57,13 +57,19 @@ class BuiltWith:
 UNKNOWN = BuiltWith("", "", "")
 
 
+def parsing() -> str:
+    """Hash of how documents are parsed, whichever engine does it."""
+    return _hash(_files(("models/staging", "macros"), {".sql"}))
+
+
 def current(settings: Settings) -> BuiltWith:
     """What a build would use now.
 
     Raises:
         ConfigError: PRICING_OVERRIDES, PROJECT_ALIASES or PEOPLE names a file that cannot be read.
     """
-    reading = _hash(_files(("models/staging", "macros"), {".sql"}))
+    # neither engine goes on where the other stopped: hashes and numbers of loads are each one's own
+    reading = parsing() if settings.transform_engine == "duckdb" else f"{settings.transform_engine} {parsing()}"
     # the seeds' types stand in their yml; what is written to other models' yml decides no number
     deciding = [
         *_files(("models", "seeds"), {".sql", ".csv"}),
@@ -90,13 +96,36 @@ def read(connection: duckdb.DuckDBPyConnection) -> BuiltWith:
     return BuiltWith(*row) if row else UNKNOWN
 
 
-def write(connection: duckdb.DuckDBPyConnection, built_with: BuiltWith, build_only: Iterable[str]) -> None:
-    """Say what the tables are built with now, and which of them (`schema.name`) only a build needs."""
+def write(
+    connection: duckdb.DuckDBPyConnection,
+    built_with: BuiltWith,
+    build_only: Iterable[str],
+    *,
+    engine: str = "DuckDB",
+    data_tests: int = 0,
+) -> None:
+    """Say what the tables are built with now, and which of them (`schema.name`) only a build needs.
+
+    Args:
+        engine, data_tests: what built the tables, and how many tests of dbt held there, if that was Spark.
+    """
     connection.execute(
         "create or replace table raw.built_with as select"
-        " ?::varchar as reading, ?::varchar as building, ?::varchar as project, ?::varchar[] as build_only",
-        [*astuple(built_with), sorted(build_only)],
+        " ?::varchar as reading, ?::varchar as building, ?::varchar as project, ?::varchar[] as build_only,"
+        " ?::varchar as engine, ?::bigint as data_tests",
+        [*astuple(built_with), sorted(build_only), engine, data_tests],
     )
+
+
+def engine_of(connection: duckdb.DuckDBPyConnection) -> tuple[str, int]:
+    """What built the tables, and how many tests of dbt held there."""
+    import duckdb
+
+    try:
+        row = connection.execute("select engine, data_tests from raw.built_with").fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return "DuckDB", 0  # built before there was another
+    return row or ("DuckDB", 0)
 
 
 def build_only(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -148,7 +148,17 @@ class CompiledTest:
     severity: str  # error or warn
 
 
-def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -> tuple[Plan, list[CompiledTest]]:
+@dataclass(frozen=True)
+class Compiled:
+    """The project, compiled for an engine other than DuckDB."""
+
+    plan: Plan
+    tests: list[CompiledTest]
+    build_only: list[str]  # models (`schema.name`) that are of no use without the documents' text
+    relations: set[tuple[str, str]]  # schema and name of everything the project makes
+
+
+def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -> Compiled:
     """The plan of a full build, and the data tests, compiled on a database that has the raw tables; seeds are laid in.
 
     For an engine that has no tables in DuckDB: both SQLs of each planned model are those of a full refresh.
@@ -161,6 +171,7 @@ def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -
         invoke(["seed", *shared, "--full-refresh"])
         results = invoke(["compile", *shared, "--full-refresh"]).results
         models: list[Any] = [node for node in manifest.nodes.values() if str(node.resource_type) == "model"]
+        relations = {(node.schema, node.alias) for node in manifest.nodes.values() if node.is_relational}
     compiled = {result.node.unique_id: result.node.compiled_code for result in results}
     tests = [
         CompiledTest(result.node.name, result.node.compiled_code, str(result.node.config.severity).lower())
@@ -168,9 +179,30 @@ def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -
         if str(result.node.resource_type) == "test"
     ]
     try:
-        return plan_of(built_with.current(settings).project, variables["as_of"], models, compiled, compiled), tests
+        plan = plan_of(built_with.current(settings).project, variables["as_of"], models, compiled, compiled)
     except NotPlainError as error:
         raise AnalyticsError(f"only dbt can build the project: {error}") from None
+    return Compiled(plan, tests, _build_only(models), relations)
+
+
+def compile_unit_tests(settings: Settings, database: Path, variables: dict[str, Any]) -> dict[str, str]:
+    """The query of each unit test by its name, on a database that has every table the models read and make.
+
+    dbt writes what is given and expected into the query itself, whose last column, `actual_or_expected`, says which a
+    row is. There is no way to have it compiled only, so they run on DuckDB here.
+
+    Raises:
+        AnalyticsError: one fails on DuckDB.
+    """
+    found: dict[str, str] = {}
+
+    def keep(name: str, sql: str) -> None:
+        if "dbt_internal_unit_test_actual" in sql:
+            found[name] = sql.strip().rstrip(";")
+
+    with dbt_session(settings, database=database, on_sql=keep) as (_, invoke):
+        invoke(["test", "--no-write-json", "--vars", json.dumps(variables), "--select", "test_type:unit"])
+    return found
 
 
 def _build_only(models: Iterable[Any]) -> list[str]:

@@ -36,6 +36,7 @@ def dbt_session(
     vacuum_tasks: int = 0,
     memory_limit: str | None = None,
     starting: Callable[[str], None] | None = None,
+    on_sql: Callable[[str, str], None] | None = None,
 ) -> Iterator[tuple[Manifest, Callable[[list[str]], Any]]]:
     """The parsed project and a function that runs a dbt command (a list of arguments) and returns its result.
 
@@ -46,6 +47,7 @@ def dbt_session(
         database: the DuckDB file to work on; default the working copy.
         vacuum_tasks, memory_limit: see `analytics.warehouse.working_copy`.
         starting: told the name of each model, seed and test before it runs.
+        on_sql: told the name of the node, and each statement it sends to the database.
 
     Raises:
         AnalyticsError: from the function, when the command failed; one line naming the model or test and what
@@ -68,6 +70,8 @@ def dbt_session(
             def tell(event: Any) -> None:
                 if starting is not None and event.info.name == "NodeStart":
                     starting(event.data.node_info.node_name)
+                if on_sql is not None and event.info.name == "SQLQuery":
+                    on_sql(event.data.node_info.node_name, event.data.sql)
 
             def invoke(arguments: list[str]) -> Any:
                 outcome = _outcome(dbtRunner(manifest=manifest, callbacks=[tell]), _options(settings, arguments))

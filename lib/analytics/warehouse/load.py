@@ -300,7 +300,7 @@ def _why_again(published: _State | None, stale: Stale) -> str:
     if published.raw_version != RAW_VERSION:
         return "every document is loaded again: this version keeps them in other columns"
     if stale == Stale.DOCUMENTS:
-        return "every document is loaded again: this version reads them differently"
+        return "every document is loaded again: this version reads them differently, or TRANSFORM_ENGINE is another"
     if stale == Stale.SESSIONS:
         return "every session is built again: models, prices, ANALYTICS_TZ or other settings changed since the last run"
     return ""

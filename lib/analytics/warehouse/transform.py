@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # After a build of everything that was loaded; publish asks for it.
-_ALL_IS_BUILT = "update raw.load_state set is_built = true"
+ALL_IS_BUILT = "update raw.load_state set is_built = true"
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,16 @@ class TransformResult:
     full_refresh: bool  # every session was rebuilt: asked for, or prices, time zone or models had changed
     by_plan: bool = False  # the plan of an earlier build was run, and dbt itself was not
     warnings: list[str] = field(default_factory=list)
+    engine: str = "DuckDB"
+    tests: int = 0  # tests of dbt that held on another engine than DuckDB
 
     def __str__(self) -> str:
         built = sum(run.kind == "model" for run in self.models)
-        tests = sum(run.kind == "test" for run in self.models)
+        tests = self.tests or sum(run.kind == "test" for run in self.models)
+        where = "" if self.engine == "DuckDB" else f" on {self.engine}"
         kind = "full refresh" if self.full_refresh else "incremental"
         tested = f", {tests} tests" if tests else ""
-        return f"{built} models{tested} in {self.duration_seconds:.1f} s ({kind})"
+        return f"{built} models{tested}{where} in {self.duration_seconds:.1f} s ({kind})"
 
 
 def transform(
@@ -158,7 +161,7 @@ def _run_plan(
     if plan is None:
         return None
     try:
-        done = run_plan(plan, connection, as_of, then=_ALL_IS_BUILT, starting=starting)
+        done = run_plan(plan, connection, as_of, then=ALL_IS_BUILT, starting=starting)
     except duckdb.Error as error:
         # dbt will either manage or say which model it is
         logger.info("dbt builds, the plan cannot: %s", first_line(error))
@@ -183,14 +186,14 @@ def _run_dbt(settings: Settings, request: Request, tasks: int, starting: Callabl
     with connect(settings.build_path) as connection:
         if not request.models:
             built_with.write(connection, done.built_with, done.build_only)
-            connection.execute(_ALL_IS_BUILT)
-            if gone := _drop_all_but(connection, done.relations):
+            connection.execute(ALL_IS_BUILT)
+            if gone := drop_all_but(connection, done.relations):
                 done.warnings.append(f"dropped, since no model makes them any more: {', '.join(gone)}")
         runs = [_model_run(result) for result in done.results]
         return replace(_result(connection, runs, done.warnings), full_refresh=done.full_refresh)
 
 
-def _drop_all_but(connection: duckdb.DuckDBPyConnection, relations: set[tuple[str, str]]) -> list[str]:
+def drop_all_but(connection: duckdb.DuckDBPyConnection, relations: set[tuple[str, str]]) -> list[str]:
     """Drop what models made that were removed or renamed, in the schemas of those there are; returns the names."""
     found = connection.execute(
         """
@@ -212,7 +215,7 @@ def _result(connection: duckdb.DuckDBPyConnection, runs: list[ModelRun], warning
         models=_with_rows(connection, runs),
         duration_seconds=0.0,
         full_refresh=False,
-        warnings=warnings + _unpriced(connection),
+        warnings=warnings + unpriced(connection),
     )
 
 
@@ -241,7 +244,7 @@ def _with_rows(connection: duckdb.DuckDBPyConnection, runs: list[ModelRun]) -> l
     return [replace(run, rows=rows.get((run.schema, run.name))) for run in runs]
 
 
-def _unpriced(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def unpriced(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """A warning for each model without a price."""
     import duckdb
 

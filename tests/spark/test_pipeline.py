@@ -1,0 +1,110 @@
+"""What a user does with Spark, in one history: the pipeline's stages, the comparison, dbt's tests, and a purge.
+
+The history is the generator's with everything hostile it knows, and transcripts that want to run in what shows them.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from analytics.errors import AnalyticsError, ConfigError
+from analytics.operations.purge import purge
+from analytics.quality.validate import validate
+from analytics.raw.extract import extract
+from analytics.raw.maintenance import compact, derived_tables, drop_derived, expire
+from analytics.raw.store import RawStore
+from analytics.sessions.reader import open_reader
+from analytics.sessions.timeline import timeline
+from analytics.settings import Settings, load_settings
+from analytics.spark.compare import compare
+from analytics.spark.transform import transform
+from analytics.warehouse.load import load
+from analytics.warehouse.marts import open_version
+from analytics.warehouse.publish import publish
+from hostile import write_hostile_projects
+from transcript_generator import generate
+
+
+def bytes_with(folder: Path, text: bytes) -> list[Path]:
+    """Files below `folder` in which `text` stands as it is, or in a Parquet file of which it is a value."""
+    import pyarrow.parquet as pq
+
+    found = []
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        rows = repr(pq.ParquetFile(path).read().to_pylist()).encode() if path.suffix == ".parquet" else b""
+        if text in rows or text in path.read_bytes():
+            found.append(path)
+    return found
+
+
+def assert_published_is_what_spark_built(settings: Settings) -> None:
+    store = RawStore(settings)
+    with open_version(settings.published_path) as connection:
+        names = connection.execute(
+            "select table_schema, table_name from information_schema.tables"
+            " where table_schema in ('staging', 'intermediate', 'marts') and table_type = 'BASE TABLE'"
+        ).fetchall()
+        assert len(names) > 30
+        for schema, name in names:
+            if not store.catalog.table_exists((schema, name)):
+                continue  # a seed
+            connection.register("on_spark", store.catalog.load_table((schema, name)).scan().to_arrow())
+            # when it was published is written at the end
+            rest = " where check_name <> 'published_at'" if name == "agg_data_quality" else ""
+            for here, there in ((f"{schema}.{name}", "on_spark"), ("on_spark", f"{schema}.{name}")):
+                only = f"(from {here}{rest} except all from {there}{rest})"
+                assert connection.sql(f"select count(*) from {only}").fetchone() == (0,), name
+            connection.unregister("on_spark")
+
+
+def test_a_history_goes_through_spark_and_a_session_goes_out_of_it(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    projects = settings.projects_dirs[0]
+    truth = generate(projects, seed=7, entries=600, days=20, hostile=True)
+    write_hostile_projects(projects)
+    extract(settings, progress=False)
+    load(settings)
+    built = transform(settings, test=True)
+    assert built.engine == "Spark"
+    assert built.tests > 250, "data tests and unit tests"
+    assert compare(settings).differences == []
+
+    validated = validate(settings, build_docs=False)
+    assert f"ran in DuckDB on what Spark built, where {built.tests} tests of dbt held" in str(validated)
+    assert {check.layer for check in validated.checks} == {"raw", "staging", "intermediate", "marts"}
+    publish(settings)
+    assert_published_is_what_spark_built(settings)
+    session = max(truth.sessions, key=lambda name: truth.sessions[name].message_count)
+    with open_reader(settings) as reader:
+        assert timeline(reader, session).turns
+
+    # nothing is new: the next run knows
+    assert load(settings).nothing_new
+
+    store = RawStore(settings)
+    compact(store)
+    expire(store, older_than=timedelta(0), grace=timedelta(0))
+    assert compare(settings).differences == []
+    left_over = settings.warehouse_dir / "marts" / "of_a_killed_build.parquet"
+    left_over.write_bytes(session.encode())
+    assert len(bytes_with(settings.warehouse_dir, session.encode())) > 10
+
+    result = purge(settings, "session", session)
+    assert not any(result.left.values()), result
+    assert bytes_with(settings.warehouse_dir, session.encode()) == []
+    assert all(len(table.metadata.snapshots) == 1 for table in derived_tables(store))
+    assert compare(settings).differences == []
+    assert_published_is_what_spark_built(settings)
+
+    assert drop_derived(store) > 40
+    for namespace in ("staging", "intermediate", "marts"):
+        assert not (settings.warehouse_dir / namespace).exists()
+
+
+def test_what_it_cannot_do_is_said_in_one_line(environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="Spark builds every model"):
+        transform(load_settings(), models="fct_messages")
+    with pytest.raises(AnalyticsError, match="run `claude-analytics load` first"):
+        transform(load_settings())
