@@ -36,7 +36,7 @@ in_facts as (
         sum(messages.cache_read_tokens) as cache_read_tokens,
         sum(messages.cost_usd) as cost_usd,
         sum(messages.cost_usd is null) as unpriced_response_count,
-        sum(messages.output_is_lower_bound) as lower_bound_response_count
+        count(*) filter (where messages.output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }} as messages
     left join {{ ref('agg_billing_blocks') }} as blocks
         on messages.created_at >= blocks.started_at

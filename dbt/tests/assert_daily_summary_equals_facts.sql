@@ -43,8 +43,8 @@ tool_calls as (
         called_date_key as date_key,
         count(*) as tool_call_count,
         sum(status = 'error') as tool_error_count,
-        sum(is_git_commit) as commits,
-        sum(is_pull_request) as pull_requests
+        count(*) filter (where is_git_commit) as commits,
+        count(*) filter (where is_pull_request) as pull_requests
     from {{ ref('fct_tool_calls') }}
     group by 1
 

@@ -22,7 +22,7 @@ in_facts as (
         sum(cache_read_tokens) as cache_read_tokens,
         sum(cost_usd) as cost_usd,
         sum(cost_usd is null) as unpriced_response_count,
-        sum(output_is_lower_bound) as lower_bound_response_count
+        count(*) filter (where output_is_lower_bound) as lower_bound_response_count
     from {{ ref('fct_messages') }}
     where
         message_kind in ('response', 'advisor')

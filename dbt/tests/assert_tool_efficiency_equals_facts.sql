@@ -24,11 +24,11 @@ in_facts as (
         count(*) as statuses,
         count(*) as call_count,
         sum(status = 'success') as success_count,
-        sum(is_error) as error_count,
+        count(*) filter (where is_error) as error_count,
         sum(status = 'rejected') as rejected_count,
         sum(finished_at is null and status = 'pending') as pending_count,
         count(distinct session_id) as session_count,
-        sum(is_retry_followed) as retried_count
+        count(*) filter (where is_retry_followed) as retried_count
     from {{ ref('fct_tool_calls') }}
     group by tool_name
 
