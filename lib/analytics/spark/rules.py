@@ -161,6 +161,13 @@ def _extract(node: exp.Extract) -> exp.Expr:
     return spark("(weekday(x) + 1)", x=node.expression) if node.name.lower() == "isodow" else node
 
 
+def _days_between(node: exp.DateDiff) -> exp.Expr:
+    if (node.text("unit") or "").upper() != "DAY":
+        raise Refused(node, "date_diff() of other units than days")
+    days = call("datediff", exp.cast(node.this, "date"), exp.cast(node.expression, "date"))
+    return exp.cast(days, "bigint")
+
+
 # Regular expressions
 
 
@@ -333,6 +340,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.DayOfWeekIso: lambda node: spark("(weekday(x) + 1)", x=node.this),
     exp.Dayname: lambda node: call("date_format", node.this, exp.Literal.string("EEEE")),
     exp.Monthname: lambda node: call("date_format", node.this, exp.Literal.string("MMMM")),
+    exp.DateDiff: _days_between,
     exp.RegexpLike: _regexp_like,
     exp.RegexpExtract: _regexp_extract,
     exp.RegexpReplace: _regexp_replace,
