@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from analytics.cards import model, query
+from analytics.cards import model, query, snippets
 from analytics.cards.check import check
 from analytics.errors import ConfigError
 from analytics.metabase.visualization import visualization_settings
@@ -146,3 +146,33 @@ def test_metabase_settings_name_only_columns_of_the_card() -> None:
             used = {*settings.get("graph.dimensions", ()), *settings.get("graph.metrics", ())}
             assert used | set(settings.get("series_settings", ())) <= names, card.source
             assert set(settings["column_settings"]) == {f'["name","{name}"]' for name in names}
+
+
+def test_a_snippet_stands_in_every_card_at_its_indentation(folder: Path) -> None:
+    (folder / "snippets" / "half.sql").write_text("{{column}}\n/ 2\n")
+    sql = "select\n    {{snippet: half cost_usd}} as half,\n    1 as one\n"
+    assert snippets.expand(sql, folder, "x.sql") == "select\n    cost_usd\n    / 2 as half,\n    1 as one\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("periods_", "unknown snippet 'periods_'; one of cache_hit_rate, compared_months, grain, period_start"),
+        ("period_start", "snippet 'period_start' wants a column after its name"),
+        ("grain day", "snippet 'grain' wants no column"),
+    ],
+)
+def test_a_wrong_snippet_is_named_when_a_dashboard_is_loaded(folder: Path, said: str, message: str) -> None:
+    path = folder / "cost" / "spend.sql"
+    path.write_text(path.read_text().replace("{{snippet: periods}}", f"{{{{snippet: {said}}}}}"))
+    with pytest.raises(ConfigError, match=message):
+        model.load_dashboards(folder)
+
+
+def test_a_measure_of_several_cards_is_written_once() -> None:
+    """In the cards, as in the models, one place says how a cache hit rate is made and how days become periods."""
+    for path in model.default_folder().glob("[!s]*/*.sql"):
+        text = path.read_text()
+        assert "nullif(context_tokens" not in text, path
+        assert "grain.day_count >" not in text, path
+        assert "history.first_day" not in text, path

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from analytics.cards import snippets
 from analytics.errors import ConfigError
 from analytics.settings import PROJECT_ROOT
 
@@ -259,6 +260,7 @@ def _card(item: dict[str, Any], path: Path, folder: Path) -> Card:
         sql = sql_path.read_text(encoding="utf-8")
     except OSError:
         raise ConfigError(f"{where}: its SQL is missing: {_relative(sql_path)}") from None
+    sql = snippets.expand(sql, folder, _relative(sql_path))
     for name in _TAG.findall(sql):
         if name not in FILTERS:
             raise ConfigError(f"{_relative(sql_path)}: unknown filter {{{{{name}}}}}; one of {', '.join(FILTERS)}")

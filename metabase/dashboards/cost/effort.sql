@@ -14,9 +14,7 @@ responses as (
     where
         message_kind = 'response'
         [[and created_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
         [[and model in (select model from dim_models where {{model}})]]
 
 )

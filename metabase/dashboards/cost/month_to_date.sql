@@ -1,11 +1,6 @@
 with
 
-days as (
-
-    select date_key
-    from dim_date
-
-),
+{{snippet: compared_months}},
 
 usage as (
 
@@ -17,31 +12,8 @@ usage as (
     from agg_session_hours
     where
         response_count > 0
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
         [[and model in (select model from dim_models where {{model}})]]
-
-),
-
-months as (
-
-    select
-        min(date_key) as history_start,
-        max(date_key) as through_day,
-        date_trunc('month', max(date_key))::date as month_start
-    from days
-
-),
-
-compared_months as (
-
-    select
-        history_start,
-        through_day,
-        month_start,
-        date_trunc('month', month_start - 1)::date as previous_start
-    from months
 
 ),
 

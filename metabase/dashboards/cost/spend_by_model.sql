@@ -19,9 +19,7 @@ usage as (
     where
         response_count > 0
         [[and date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
         [[and model in (select model from dim_models where {{model}})]]
 
 ),
@@ -35,8 +33,7 @@ models as (
         sum(unpriced_response_count) as unpriced_response_count,
         sum(lower_bound_response_count) as lower_bound_response_count,
         sum(output_tokens) as output_tokens,
-        sum(cache_read_tokens) as cache_read_tokens,
-        sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens) as context_tokens
+        {{snippet: cache_hit_rate}} as cache_hit_rate
     from usage
     group by coalesce(model, 'unknown')
 
@@ -49,7 +46,7 @@ select
     response_count,
     cost_usd::double / nullif(response_count - unpriced_response_count, 0) as cost_per_response_usd,
     output_tokens,
-    cache_read_tokens / nullif(context_tokens, 0)::double as cache_hit_rate,
+    cache_hit_rate,
     lower_bound_response_count / nullif(response_count, 0)::double as lower_bound_share,
     unpriced_response_count
 from models

@@ -12,9 +12,7 @@ errors as (
         true
         and status in ('error', 'rejected')
         [[and called_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
         [[and tool_name in (select tool_name from dim_tools where {{tool}})]]
     group by
         called_date_key,

@@ -1,14 +1,6 @@
 with
 
-days as (
-
-    select date_key
-    from dim_date
-    where
-        true
-        [[and {{date}}]]
-
-),
+{{snippet: grain}},
 
 responses as (
 
@@ -25,28 +17,15 @@ responses as (
         and not is_sidechain
         and response_seconds is not null
         [[and created_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
         [[and model in (select model from dim_models where {{model}})]]
-
-),
-
-grain as (
-
-    select max(date_key) - min(date_key) + 1 as day_count
-    from days
 
 ),
 
 dated as (
 
     select
-        case
-            when grain.day_count > 400 then date_trunc('month', responses.created_date_key)::date
-            when grain.day_count > 93 then date_trunc('week', responses.created_date_key)::date
-            else responses.created_date_key
-        end as period_start,
+        {{snippet: period_start responses.created_date_key}} as period_start,
         responses.response_seconds
     from responses
     cross join grain

@@ -16,9 +16,7 @@ calls as (
         true
         and spawned_agent_id is not null
         [[and called_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
     group by
         called_date_key,
         project_id,

@@ -1,14 +1,6 @@
 with
 
-days as (
-
-    select date_key
-    from dim_date
-    where
-        true
-        [[and {{date}}]]
-
-),
+{{snippet: grain}},
 
 sessions as (
 
@@ -21,27 +13,14 @@ sessions as (
         true
         and started_date_key is not null
         [[and started_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
-
-),
-
-grain as (
-
-    select max(date_key) - min(date_key) + 1 as day_count
-    from days
+        {{snippet: sessions_chosen}}
 
 ),
 
 dated as (
 
     select
-        case
-            when grain.day_count > 400 then date_trunc('month', sessions.started_date_key)::date
-            when grain.day_count > 93 then date_trunc('week', sessions.started_date_key)::date
-            else sessions.started_date_key
-        end as period_start,
+        {{snippet: period_start sessions.started_date_key}} as period_start,
         sessions.active_seconds
     from sessions
     cross join grain

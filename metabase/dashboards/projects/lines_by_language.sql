@@ -1,14 +1,6 @@
 with
 
-days as (
-
-    select date_key
-    from dim_date
-    where
-        true
-        [[and {{date}}]]
-
-),
+{{snippet: grain}},
 
 operations as (
 
@@ -25,20 +17,11 @@ operations as (
         and status = 'success'
         and operation <> 'read'
         [[and operated_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
     group by
         operated_date_key,
         project_id,
         coalesce(language, 'other')
-
-),
-
-grain as (
-
-    select max(date_key) - min(date_key) + 1 as day_count
-    from days
 
 ),
 
@@ -59,11 +42,7 @@ ranked as (
 dated as (
 
     select
-        case
-            when grain.day_count > 400 then date_trunc('month', operations.operated_date_key)::date
-            when grain.day_count > 93 then date_trunc('week', operations.operated_date_key)::date
-            else operations.operated_date_key
-        end as period_start,
+        {{snippet: period_start operations.operated_date_key}} as period_start,
         case when ranked.place <= 7 then operations.language else 'all others' end as language,
         operations.lines_added,
         operations.lines_removed

@@ -1,14 +1,6 @@
 with
 
-days as (
-
-    select date_key
-    from dim_date
-    where
-        true
-        [[and {{date}}]]
-
-),
+{{snippet: grain}},
 
 summary as (
 
@@ -22,21 +14,10 @@ summary as (
 
 ),
 
-grain as (
-
-    select max(date_key) - min(date_key) + 1 as day_count
-    from days
-
-),
-
 dated as (
 
     select
-        case
-            when grain.day_count > 400 then date_trunc('month', summary.date_key)::date
-            when grain.day_count > 93 then date_trunc('week', summary.date_key)::date
-            else summary.date_key
-        end as period_start,
+        {{snippet: period_start summary.date_key}} as period_start,
         summary.has_activity
     from summary
     cross join grain

@@ -13,9 +13,7 @@ sessions as (
     where
         true
         [[and started_date_key in (select date_key from dim_date where {{date}})]]
-        [[and project_id in (select project_id from dim_projects where {{project}})]]
-        [[and session_id in (select session_id from dim_sessions where {{machine}})]]
-        [[and session_id in (select session_id from dim_sessions where {{person}})]]
+        {{snippet: sessions_chosen}}
 
 )
 
