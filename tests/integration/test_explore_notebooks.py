@@ -4,14 +4,17 @@ empty history would greet whoever opens one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dashboard_data
 import nbformat
 import pytest
 import raw_tables
-from analytics.settings import PROJECT_ROOT
+from analytics.settings import PROJECT_ROOT, Settings, load_settings
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
@@ -95,7 +98,6 @@ def test_notebook_runs_on_a_tiny_history(path: Path, tiny: Path, kernel: KernelM
 def test_marts_cannot_be_written_from_a_notebook(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", str(tiny))
     import duckdb
-    from analytics.settings import load_settings
     from analytics.warehouse import marts
 
     with (
@@ -105,24 +107,65 @@ def test_marts_cannot_be_written_from_a_notebook(tiny: Path, monkeypatch: pytest
         connection.execute("delete from dim_sessions")
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "copy (select 1) to '{folder}/written.csv'",
-        "from read_text('{folder}/secret.txt')",
-        "attach '{folder}/other.db'",
-        "set enable_external_access = true",
-        "set lock_configuration = false",
-    ],
-)
-def test_sql_over_the_marts_reaches_nothing_else(sql: str, tiny: Path, tmp_path: Path) -> None:
-    import duckdb
-    from analytics.settings import load_settings
+@contextlib.contextmanager
+def opened(how: str, settings: Settings, folder: Path) -> Iterator[Callable[[str], Any]]:
+    """A function that runs SQL on the published database, as one of its readers does."""
+    import sqlalchemy
+    from analytics.quality.gx_duckdb import read_only_url, register
     from analytics.warehouse import marts
 
+    database = settings.published_path.resolve()
+    if how == "validate":
+        register()
+        engine = sqlalchemy.create_engine(read_only_url(database), poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
+
+            def execute(sql: str) -> Any:
+                try:
+                    return connection.execute(sqlalchemy.text(sql)).fetchall()
+                finally:
+                    connection.rollback()
+
+            yield execute
+        return
+    openers = {
+        "marts": lambda: marts.connect(settings),
+        "version": lambda: marts.open_version(database),
+        "export": lambda: marts.open_to_export(database, folder / "serving"),
+    }
+    with openers[how]() as connection:
+        yield lambda sql: connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("how", ["marts", "version", "export", "validate"])
+def test_sql_over_the_marts_reaches_nothing_else(how: str, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("secret")
-    with marts.connect(load_settings(data_dir=tiny)) as connection:
-        with pytest.raises(duckdb.Error, match=r"disabled|locked|Cannot"):
-            connection.execute(sql.format(folder=tmp_path))
-        assert connection.execute("select count(*) from dim_sessions").fetchone() == (1,)
+    with opened(how, load_settings(data_dir=tiny), tmp_path) as execute:
+        for sql in (
+            f"copy (select 1) to '{tmp_path}/written.csv'",
+            f"from read_text('{tmp_path}/secret.txt')",
+            f"attach '{tmp_path}/other.db'",
+            "set enable_external_access = true",
+            "set allowed_directories = ['/']",
+            "set lock_configuration = false",
+        ):
+            with pytest.raises(Exception, match=r"disabled|locked|Cannot"):
+                execute(sql)
+        assert execute("select count(*) from marts.dim_sessions")[0][0] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["secret.txt"]
+
+
+def test_files_of_duckdb_are_opened_where_they_are_confined() -> None:
+    """Every place that opens one: what reads does it in `marts`, the others build it."""
+    found: dict[str, int] = {}
+    for path in sorted((*(PROJECT_ROOT / "lib").rglob("*.py"), *(PROJECT_ROOT / "notebooks").rglob("*.ipynb"))):
+        opens = re.findall(r"duckdb\.connect\(\s*(?!\)|config|\":memory:)", path.read_text())
+        if opens:
+            found[path.relative_to(PROJECT_ROOT).as_posix()] = len(opens)
+    assert found == {
+        "lib/analytics/warehouse/marts.py": 2,  # reads
+        "lib/analytics/warehouse/serving.py": 1,  # writes views into a new file
+        "lib/analytics/warehouse/working_copy.py": 1,  # builds
+    }
+    profile = (PROJECT_ROOT / "dbt" / "profiles.yml").read_text()
+    assert re.search(r"enable_external_access: .*'false' if env_var\('ANALYTICS_ACCESS_MODE.*'read_only'", profile)

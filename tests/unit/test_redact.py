@@ -8,7 +8,6 @@ import base64
 import json
 import random
 import string
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -556,22 +555,3 @@ def test_text_that_is_no_json_is_redacted_too() -> None:
     assert redact_text(f"half a line {secret} \udcff".encode("utf-8", "replace").decode()).startswith(
         f"half a line {MARK}"
     )
-
-
-def test_hostile_text_takes_no_time() -> None:
-    rows = [
-        "API_KEY=" + "a-b_c." * 50_000,
-        "A" * 300_000 + "_KEY=1",
-        "://" + "a" * 300_000 + ":x@",
-        "-----BEGIN " * 30_000,
-    ]
-    rows += [
-        "KEY=" * 75_000,
-        "authorization: bearer " * 15_000,
-        "password:" * 30_000,
-        "\\" * 300_000 + "API_KEY=x1y2z3a4b5",
-    ]
-    started = time.process_time()
-    clean, _ = redact_batch(pa.array(rows))
-    assert len(clean) == len(rows)
-    assert time.process_time() - started < 10

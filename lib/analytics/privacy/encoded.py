@@ -12,7 +12,7 @@ from analytics.privacy.values import Counts, mark
 
 # Printable ASCII, but not the quote and the backslash; a slash.
 ESCAPE = r"\\u00(?:2[013-9a-fA-F]|[346][0-9a-fA-F]|5[0-9abdefABDEF]|7[0-9a-eA-E])"
-_ESCAPED = re.compile(r"(\\+)(?:u00(2[013-9a-fA-F]|[346][0-9a-fA-F]|5[0-9abdefABDEF]|7[0-9a-eA-E])|/)")
+_ESCAPED = re.compile(r"(?<!\\)(\\+)(?:u00(2[013-9a-fA-F]|[346][0-9a-fA-F]|5[0-9abdefABDEF]|7[0-9a-eA-E])|/)")
 
 
 def unescaped(text: str) -> str:
@@ -45,29 +45,22 @@ def _forms(start: str) -> list[str]:
 _FORMS = sorted({form for start in _STARTS if len(start) > 3 for form in _forms(start)})
 TRIGGER = "|".join(map(re.escape, _FORMS))
 _FORM = re.compile(TRIGGER)
-_RUN_BEFORE = re.compile(r"[A-Za-z0-9+/_-]*\Z")
-_RUN_AFTER = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
-_LONGEST_RUN = 20_000
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY")
 
 
 def redact_encoded(text: str, counts: Counts) -> str:
     """Replace runs of base64 that hold a token of a known format or a private key."""
-    parts, position = [], 0
-    for found in _FORM.finditer(text):
-        if found.start() < position:
-            continue
-        before = _RUN_BEFORE.search(text, max(position, found.start() - _LONGEST_RUN), found.start())
-        begin = before.start() if before else found.start()
+
+    def replace(match: re.Match[str]) -> str:
+        run = match.group()
         # `\n` before the run is an escape, its n no part of it
-        if begin and text[begin - 1] == "\\":
-            begin += 1
-        after = _RUN_AFTER.match(text, found.end(), found.end() + _LONGEST_RUN)
-        end = after.end() if after else found.end()
-        if end - begin >= 24 and _holds_secret(text[begin:end]):
-            parts += [text[position:begin], mark("encoded_secret", counts)]
-            position = end
-    return "".join((*parts, text[position:])) if parts else text
+        begin = 1 if match.string[match.start() - 1 : match.start()] == "\\" else 0
+        if not _FORM.search(run, begin) or not _holds_secret(run[begin:]):
+            return run
+        return run[:begin] + mark("encoded_secret", counts)
+
+    return _RUN.sub(replace, text)
 
 
 def _holds_secret(run: str) -> bool:

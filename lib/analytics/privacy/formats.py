@@ -78,7 +78,7 @@ FORMATS: tuple[tuple[str, str, str], ...] = (
     ("langsmith_key", "lsv2_", r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
     ("alibaba_key_id", "LTAI", r"LTAI[A-Za-z0-9]{20}(?![A-Za-z0-9+/=_-])"),
     ("discord_token", ".", rf"[MNO]{_W}{{23,27}}\.{_W}{{6}}\.{_W}{{27,38}}(?![A-Za-z0-9_-])"),
-    ("jwt", "eyJ", rf"eyJ{_W}{{10,}}\.eyJ{_W}{{10,}}\.{_W}*"),
+    ("jwt", "eyJ", rf"eyJ{_W}{{10,4000}}\.eyJ{_W}{{10,}}\.{_W}*"),
 )
 
 # What must stand somewhere in a row for any of the above: short on purpose, the automaton stays small.

@@ -18,7 +18,7 @@ _KEY_END = re.compile(rf"-----END {PEM_LABEL}")
 _KEY_BODY = re.compile(r"(\\+(?:u[0-9a-fA-F]{4}|[nrtbf\"'/])?)|([A-Za-z0-9+/=]{16,})")
 _IN_ONE_STRING = re.compile(r"(?:[^\"\\]|\\.)*")
 # The last line of a block is short.
-_LAST_LINE = re.compile(r"((?:\\+[nr]|\n|\r)[ \t]*)([A-Za-z0-9+/]{2,15}={0,2})(?=\s*(?:\\+[nr]|\n|\r|\"|-----|\Z))")
+_LAST_LINE = re.compile(r"((?:\\[nr]|\n|\r)[ \t]*)([A-Za-z0-9+/]{2,15}={0,2})(?=\s*(?:\\+[nr]|\n|\r|\"|-----|\Z))")
 
 _PUTTY = re.compile(r"(Private-Lines: ?[0-9]{1,3})(.{16,8000}?)(?=Private-MAC|\Z)", re.DOTALL)
 _PUTTY_BODY = re.compile(r"(\\+(?:u[0-9a-fA-F]{4}|[nrtbf\"'/])?)|([A-Za-z0-9+/]{4,}={0,2})")

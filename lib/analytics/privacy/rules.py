@@ -107,7 +107,7 @@ _ASSIGNMENT = re.compile(
     r"([KTSPktsp](?:EY|OKEN|ECRET|ASS(?:WORD|WD|PHRASE)?|WD|ey|oken|ecret|ass(?:word|wd|phrase)?|wd)"
     rf"(?:{_ENV_SUFFIX})?)({_ASSIGN})({_QUOTES})({_VALUE}{{6,512}})"
 )
-_CAPITALS_BEFORE = re.compile(r"[A-Z0-9_]*\Z")
+_CAPITALS_BEFORE = re.compile(r"[A-Z0-9_]{0,80}\Z")
 _CODE_NAME = re.compile(rf"(?:{_CODE_WORD})\Z", re.IGNORECASE)
 _CAPITAL_PREFIXES = ("_", "API", "AUTH", "ACCESS", "SECRET", "DB", "CLIENT", "PG")
 _ENV_TRIGGER = (
@@ -115,7 +115,7 @@ _ENV_TRIGGER = (
     rf"""\\*["'`]?\s*(?:=>|:=|[=:])\s*(?:\\+[nt])?\s*{_QUOTES}[^\s"'`\\,;<>(){{}}\[\]|$]"""
 )
 # Properties and YAML: nothing but the name, dotted or not, before it on its line, nothing but a comment after it.
-_LINE_BEFORE = re.compile(r"(?:\A|\n|\\+[nr]|[\"→])[ \t+>#-]*(?:export |set )?[A-Za-z0-9_.-]*\Z")
+_LINE_BEFORE = re.compile(r"(?:\A|\n|\\[nr]|[\"→])[ \t+>#-]{0,100}(?:export |set )?[A-Za-z0-9_.-]{0,100}\Z")
 _LINE_AFTER = re.compile(r"[ \t]*(?:\Z|[\r\n\"\\]|#)")
 
 
@@ -318,7 +318,7 @@ RULES: tuple[Rule, ...] = (
     _value_rule(
         r"_auth\s?=|\"auth\\*\"\s?:",
         ("_auth", 'auth"', "auth\\"),
-        r"((?:_auth\s?=\s?|\\*\"auth\\*\"\s{0,2}:\s{0,2}\\*\"))([A-Za-z0-9+/]{8,1024}={0,2})",
+        r"((?:_auth\s?=\s?|\"auth\\*\"\s{0,2}:\s{0,2}\\*\"))([A-Za-z0-9+/]{8,1024}={0,2})",
         "authorization",
         2,
         is_credentials,

@@ -21,7 +21,7 @@ _WORD = re.compile(r"[A-Z]?[a-z]+[0-9]{0,2}|[A-Z]{2,}|[vV]?[0-9]{1,4}")
 _DOTTED = re.compile(r"[A-Za-z_$][\w$]{0,30}(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]{0,40})+;?")
 _NUMBER_LIKE = re.compile(r"[0-9][0-9.:_TZ/+-]*[a-zA-Z]{0,2}")
 _UUID_OR_HASH = re.compile(r"(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64})")
-_PATH = re.compile(r"(?:[~.$%@]{0,2}/|[A-Za-z]:[/\\]|[a-z][a-z0-9+.-]*://|file:|~)")
+_PATH = re.compile(r"(?:[~.$%@]{0,2}/|[A-Za-z]:[/\\]|[a-z][a-z0-9+.-]{0,40}://|file:|~)")
 _TOOL_ID = re.compile(r"(?:toolu|msg|req|call|srvtoolu|chatcmpl|agent|session|run|evt|thread)_[A-Za-z0-9]+")
 
 # Names that end in KEY and hold none.

@@ -14,6 +14,8 @@ from duckdb_engine import Dialect
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
+from analytics.warehouse.marts import CONFINED
+
 
 class _BufferedExecutionContext(Dialect.execution_ctx_cls):  # type: ignore[misc, valid-type]
     def post_exec(self) -> None:
@@ -38,6 +40,7 @@ def register() -> None:
 
 
 def read_only_url(database: Path) -> str:
-    """The URL of a database file, opened read-only."""
+    """The URL of a database file, opened read-only and for SQL that reaches nothing else."""
+    options = {"access_mode": "read_only", **CONFINED, "lock_configuration": "true"}
     # SQLAlchemy takes the path as it is and decodes nothing in it.
-    return f"duckdb+buffered:///{database}?access_mode=read_only"
+    return f"duckdb+buffered:///{database}?{'&'.join(f'{name}={value}' for name, value in options.items())}"

@@ -25,6 +25,7 @@ from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError,
 from analytics.quality import data_docs
 from analytics.quality.result import Check, ValidationResult
 from analytics.settings import PROJECT_ROOT, Settings
+from analytics.warehouse.marts import open_version
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -115,7 +116,7 @@ def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list
     import duckdb
 
     try:
-        with duckdb.connect(str(database), read_only=True) as connection:
+        with open_version(database) as connection:
             state = connection.sql("select iceberg_snapshot_id, documents from raw.load_state").fetchone()
     except duckdb.Error as error:
         raise AnalyticsError(f"{database} cannot be validated: {first_line(error)}") from None

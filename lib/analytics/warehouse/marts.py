@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from analytics.common.sql import literal
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
@@ -17,7 +18,8 @@ SCHEMA = "marts"
 # Columns in which words of a conversation stand; everything else of the marts is numbers, names and paths.
 TEXTS = {"dim_sessions": ("title",), "fct_tool_calls": ("error_text",)}
 
-_CONFINED: dict[str, str | bool | int | float | list[str]] = {
+# Options of DuckDB for a file that is only read.
+CONFINED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -73,16 +75,31 @@ def open_version(
         duckdb.Error: the file cannot be opened.
     """
     # The version's own path: DuckDB shares an open database by path, and the link's target changes.
-    connection = duckdb.connect(str(database.resolve()), read_only=True, config=_CONFINED)
+    connection = duckdb.connect(str(database.resolve()), read_only=True, config=CONFINED)
     with _opening:  # the settings are those of all connections to the file
         row = connection.execute("select current_setting('TimeZone'), current_setting('lock_configuration')").fetchone()
         if row != (timezone, True):
             # global: cursors have it too. A parameter would make DuckDB import pandas, slower than most queries.
-            quoted = timezone.replace("'", "''")
-            connection.execute(f"set global timezone = '{quoted}'")
+            connection.execute(f"set global timezone = {literal(timezone)}")
             if memory_limit:
-                connection.execute(f"set global memory_limit = '{memory_limit}'")
+                connection.execute(f"set global memory_limit = {literal(memory_limit)}")
             connection.execute("set lock_configuration = true")
+    return connection
+
+
+def open_to_export(database: Path, folder: Path) -> duckdb.DuckDBPyConnection:
+    """As `open_version`, for SQL that also writes files, into `folder` and nowhere else.
+
+    Raises:
+        duckdb.Error: the file cannot be opened, or is open in this process.
+    """
+    connection = duckdb.connect(str(database), read_only=True)
+    # no option for opening a file: DuckDB takes it only afterwards, and only as long as everything is allowed
+    connection.execute(f"set allowed_directories = [{literal(folder)}]")
+    # nothing relies on the order of rows, and large files need less memory
+    connection.execute("set preserve_insertion_order = false")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
     return connection
 
 

@@ -191,7 +191,7 @@ def marts_of(connection: duckdb.DuckDBPyConnection) -> list[Mart]:
 
 def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple[list[Mart], int]:
     """Write the files of one publish to the disk; returns what was written, and the bytes."""
-    import duckdb
+    from analytics.warehouse.marts import open_to_export
 
     target = folder / "versions" / name / name
     mode = stat.S_IMODE(folder.stat().st_mode)
@@ -199,9 +199,7 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
         level.mkdir(exist_ok=True, mode=0o700)
         level.chmod(mode)
     size = 0
-    with duckdb.connect(str(database), read_only=True) as connection:
-        # nothing relies on the order of rows, and large files need less memory
-        connection.execute("set preserve_insertion_order = false")
+    with open_to_export(database, target) as connection:
         marts = marts_of(connection)
         for mart in marts:
             path = target / f"{mart.name}.parquet"
@@ -333,11 +331,13 @@ def _stored_views(folder: Path) -> _Views | None:
     """Views of serving.duckdb: whether each reads its file in `folder`, and its stored columns."""
     import duckdb
 
+    from analytics.warehouse.marts import open_version
+
     # a copy: within one process DuckDB answers from an instance that some connection keeps open under this path
     copied = folder / f"{SERVING_FILE}.compared{PARTIAL}"
     try:
         shutil.copyfile(folder / SERVING_FILE, copied)
-        with duckdb.connect(str(copied), read_only=True) as connection:
+        with open_version(copied) as connection:
             views = connection.execute(
                 "select schema_name, view_name, sql from duckdb_views() where not internal"
             ).fetchall()
