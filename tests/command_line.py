@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +30,27 @@ SETTINGS = (
 )
 
 
+# Commands in one process, each behind a line that names it: starting one takes most of the time.
+DRIVER = """
+import json, sys
+from analytics.cli import cli
+
+for arguments in json.loads(sys.argv[1]):
+    print("\\x00", json.dumps(arguments), sep="", flush=True)
+    try:
+        cli.main(arguments, standalone_mode=False)
+    except SystemExit as end:
+        assert not end.code, arguments
+"""
+
+
 @dataclass
 class Workspace:
     """A folder with a DATA_DIR of its own, and the settings to run commands with."""
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)  # what commands wrote to a terminal
 
     @property
     def data_dir(self) -> Path:
@@ -59,6 +78,37 @@ class Workspace:
         done = self.run("pipeline", *arguments, **env)
         assert done.returncode == 0, done.stdout + done.stderr
         return done
+
+    def on_a_terminal(self, *commands: list[str], columns: int = 100) -> dict[str, str]:
+        """What each command writes to a terminal, standard error with it. They must succeed."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+        process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, json.dumps(commands)],
+            cwd=self.root,
+            env={**inherited, "DATA_DIR": str(self.data_dir), **self.env},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        written = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # the last writer is gone
+                break
+            if not chunk:
+                break
+            written += chunk
+        os.close(ours)
+        text = written.decode().replace("\r\n", "\n")
+        assert process.wait() == 0, text[-3000:]
+        parts = text.split("\x00")[1:]
+        said = {" ".join(words): part.partition("\n")[2] for words, part in zip(commands, parts, strict=True)}
+        self.said |= said
+        return said
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of the published database."""

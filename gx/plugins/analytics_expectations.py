@@ -623,7 +623,7 @@ class ExpectCostExactlyWherePriced(ExpectNoFailingRows):
         where
             cost_usd < 0
             or (message_kind in ('response', 'advisor') and is_priced <> (cost_usd is not null))
-            or (message_kind <> 'response' and (cost_usd is not null or input_tokens is not null))
+            or (message_kind not in ('response', 'advisor') and (cost_usd is not null or input_tokens is not null))
     """
 
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from analytics.settings import Settings, load_settings
 from chromium import chromium
+from command_line import Workspace
+from hostile import write_hostile_projects
 from playwright.sync_api import Browser
 from transcript_generator import generate
 from web_server import WebServer
@@ -42,3 +44,14 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def server(history: Settings) -> Iterator[WebServer]:
     with WebServer(history.data_dir) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Hostile transcripts after a run on a terminal; its pages, the dashboards and dbt's documentation written."""
+    root = tmp_path_factory.mktemp("hostile")
+    write_hostile_projects(root / "projects")
+    settings = {"CLAUDE_PROJECTS_DIR": str(root / "projects"), "SOURCE": "jsonl"}
+    space = Workspace(root, {**settings, "ALERT_COMMAND": "a\x1b[2J\x9b8m\u202e"})
+    space.on_a_terminal(["pipeline"], ["status"], ["dashboards", "html"], ["docs", "--no-serve"])
+    return space

@@ -10,13 +10,11 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import dashboard_data
 import duckdb
 import pytest
 from analytics.cards.definitions import definition
@@ -32,14 +30,6 @@ pytestmark = pytest.mark.browser
 
 BOARDS = load_dashboards()
 CARDS = {card.key: card for board in BOARDS for card in board.cards}
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    """Titles, projects and models that try to leave their place."""
-    settings = dashboard_data.published(tmp_path_factory.mktemp("hostile"), dashboard_data.tiny_history())
-    with WebServer(settings.data_dir) as running:
-        yield running
 
 
 class Visit:
@@ -201,28 +191,13 @@ def test_filters_act_at_once_and_stand_in_the_address(browser: Browser, server: 
     visit.assert_quiet()
 
 
-@pytest.mark.parametrize(
-    "path", ["", "dashboards/cost?range=all", "dashboards/quality?range=all", "compare", "columns"]
-)
-def test_what_a_transcript_holds_stays_text(browser: Browser, hostile: WebServer, path: str) -> None:
-    visit = Visit(browser, hostile)
-    visit.go(path)
-    visit.page.wait_for_timeout(200)
-    visit.assert_quiet()
-    assert visit.page.locator("main :is(img, i, b, script)").count() == 0
-
-
-def test_files_hold_all_rows_and_no_formula(server: WebServer, hostile: WebServer, history: Settings) -> None:
+def test_files_hold_all_rows(server: WebServer, history: Settings) -> None:
     status, text = server.get("cards/expensive_sessions.csv?range=all")
     found = list(csv.DictReader(io.StringIO(text)))
     assert (status, len(found)) == (200, len(rows(history, "expensive_sessions")))
     status, text = server.get("cards/spend_by_day.json?range=all")
     sums = sum(row["cost_usd"] for row in json.loads(text)["rows"])
     assert sums == pytest.approx(float(rows(history, "spend")[-1]["cost_usd"]))
-    for key in CARDS:
-        status, text = hostile.get(f"cards/{key}.csv?range=all")
-        assert status == 200
-        assert not re.search(r"(?m)^[=+@]", text)
 
 
 def test_a_picture_is_a_png(server: WebServer) -> None:

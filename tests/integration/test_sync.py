@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import string
 import subprocess
 import sys
 import time
@@ -89,6 +91,19 @@ def test_dead_letters_of_sync_reach_the_raw_layer_once(target: Settings, write_t
     letters = RawStore(target).dead_letters.scan().to_arrow()
     assert sorted(map(len, letters["original"].to_pylist())) == [8, len(huge)]
     assert any("16 MiB" in reason for reason in letters["reason"].to_pylist())
+
+
+def test_a_sync_keeps_no_secret_of_a_line_it_could_not_copy(target: Settings, write_transcript: Any) -> None:
+    token = "gh" + "p_" + "".join(random.Random(3).choices(string.ascii_letters + string.digits, k=36))
+    write_transcript(f"-home-{token}/{token}.jsonl", *lines(0, 1), f'{{"torn": "{token}'.encode())
+    assert sync(target, progress=False).dead_letters == 1
+    files = [path for path in state_path(target).parent.iterdir() if path.is_file()]
+    assert files
+    assert [path for path in files if token.encode() in path.read_bytes()] == []
+    extract(target, progress=False)
+    (letter,) = RawStore(target).dead_letters.scan().to_arrow().to_pylist()
+    assert letter["original"] == b'{"torn": "[REDACTED:github_token]'
+    assert letter["source_file"] == "-home-[REDACTED:github_token]/[REDACTED:github_token].jsonl"
 
 
 def test_ingested_at_never_runs_backwards(

@@ -41,7 +41,9 @@ def _prompt(uuid: str, at: str, text: str, **more: Any) -> dict[str, Any]:
 
 
 def _answer(uuid: str, at: str, block: dict[str, Any], model: str = "claude-opus-4-6", **more: Any) -> dict[str, Any]:
-    usage = {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 1000}
+    usage: dict[str, Any] = {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 1000}
+    if uuid == "a4":  # an advisor was asked: a response of its own
+        usage["iterations"] = [{"type": "advisor_message", "model": "claude-opus-4-7", "output_tokens": 10}]
     message = {"id": f"msg_{uuid}", "role": "assistant", "model": model, "stop_reason": "end_turn"}
     return _entry("assistant", uuid, at, {**message, "content": [block], "usage": usage}, **more)
 

@@ -13,6 +13,9 @@ from journey import Checkout
 from playwright.sync_api import Browser
 from transcript_generator import generate
 
+# The newest day: what notebooks show when nothing is chosen.
+HOSTILE_DAY = "2026-11-21"
+
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -20,7 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     projects = home / ".claude" / "projects"
     generate(projects, seed=3, entries=3_000, days=90, end=datetime(2026, 11, 20, 15, tzinfo=UTC), hostile=True)
-    write_hostile_projects(projects)
+    write_hostile_projects(projects, HOSTILE_DAY)
     return home
 
 

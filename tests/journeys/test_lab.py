@@ -162,7 +162,7 @@ def test_choices_tables_and_variables_are_used_by_hand(lab: Lab, watched: Watche
     path = "notebooks/explore/03_sessions_and_prompts.ipynb"
     open_notebook(page, lab, path)
     run_all(page, lab, path)
-    page.locator(".widget-datepicker input").fill("2026-08-03")  # the day of the hostile sessions
+    page.locator(".widget-datepicker input").fill("2026-11-21")  # the day of the hostile sessions
     page.locator(".widget-datepicker input").press("Enter")
     page.locator(".jp-MarkdownCell h2:visible").filter(has_text="The sessions of that day").click()
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -172,7 +172,7 @@ def test_choices_tables_and_variables_are_used_by_hand(lab: Lab, watched: Watche
     expect(chosen.locator("option")).to_have_count(2)
     # its identifier holds quotes, and it was bound: its prompts are there
     last = page.locator(".jp-OutputArea .dt-container").last
-    expect(last.locator("tbody tr").first).to_contain_text("2026-08-03", timeout=30_000)
+    expect(last.locator("tbody tr").first).to_contain_text("2026-11-21", timeout=30_000)
     page.locator(".jp-OutputArea input[type=search]").last.fill("no such text")
     expect(last.locator("tbody")).to_contain_text("No matching records")
     page.locator(".jp-OutputArea input[type=search]").last.fill("")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from typing import Any, TextIO
 
 ELLIPSIS = "…"
 
@@ -53,6 +54,21 @@ def for_terminal(text: str) -> str:
         "".join(part if part in (BOLD, PLAIN) else one_line(part) for part in re.split(r"(\x1b\[[01]m)", line))
         for line in text.split("\n")
     )
+
+
+class TerminalStream:
+    """A stream that writes what `for_terminal` leaves of a text: for what others print."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what may reach a terminal; returns how many characters were given."""
+        self._stream.write(for_terminal(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def for_json(text: str) -> str:

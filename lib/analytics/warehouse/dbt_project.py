@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from analytics.common.process import environment, without_url_grammar
+from analytics.common.text import TerminalStream
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings
 from analytics.warehouse import built_with
@@ -105,6 +107,7 @@ def run_dbt(settings: Settings, arguments: list[str]) -> None:
     with environment(
         {
             **_ENVIRONMENT,
+            "DBT_USE_COLORS": "false",  # they would not get through
             "ANALYTICS_BUILD_PATH": str(database),
             "ANALYTICS_ACCESS_MODE": "automatic" if database == settings.build_path else "read_only",
             "ANALYTICS_MEMORY_LIMIT": chosen_memory_limit() or MEMORY_LIMIT,
@@ -114,8 +117,11 @@ def run_dbt(settings: Settings, arguments: list[str]) -> None:
         where += ["--target-path", str(target_dir(settings)), "--log-path", str(settings.data_dir / "dbt" / "logs")]
         if "--vars" not in arguments and arguments[0] not in ("debug", "clean", "deps"):
             where += ["--vars", json.dumps(variables)]
+        # `show` prints rows, and they hold what stands in transcripts
+        shown = cast("TextIO", TerminalStream(sys.stdout))
         try:
-            outcome = _outcome(dbtRunner(), [*arguments, *where])
+            with contextlib.redirect_stdout(shown):
+                outcome = _outcome(dbtRunner(), [*arguments, *where])
         finally:
             _close_connections()
     if not outcome.success:
