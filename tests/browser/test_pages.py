@@ -110,7 +110,7 @@ class Acting(HTMLParser):
             if name.startswith("on") or re.match(r"(?i)\s*(?:javascript|data|vbscript):(?!,\Z)", value or ""):
                 self.found.append(f"<{tag} {name}={value}>")
         given = dict(attrs)
-        if tag in ("img", "iframe", "object", "embed", "base", "svg") or (tag == "script" and "src" not in given):
+        if tag in ("img", "iframe", "object", "embed", "base") or (tag == "script" and "src" not in given):
             self.found.append(f"<{tag}>")
         if tag == "meta" and "http-equiv" in given:
             self.found.append(f"<meta {given}>")
