@@ -143,11 +143,9 @@ def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list
 
 
 def _built_by(database: Path) -> tuple[str, int]:
-    import duckdb
-
     from analytics.warehouse.built_with import engine_of
 
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with open_version(database) as connection:
         return engine_of(connection)
 
 
