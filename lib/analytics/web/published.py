@@ -17,7 +17,7 @@ from analytics.settings import Settings
 from analytics.warehouse.marts import connect
 
 # The server stays small beside what else runs on the machine; a query that needs more goes to DuckDB's disk.
-MEMORY_LIMIT = "200MB"
+MEMORY_LIMIT = "128MB"
 
 
 @dataclass(frozen=True)
