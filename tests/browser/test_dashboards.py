@@ -175,6 +175,11 @@ def test_a_chart_turns_into_its_table_and_back(browser: Browser, server: WebServ
     visit.page.wait_for_selector("#spend_by_day tbody tr")
     toggle.click()
     visit.page.wait_for_selector("#spend_by_day .chart[data-drawn] svg")
+    # what a click on a bar does, the keyboard does in the table
+    toggle.click()
+    visit.page.locator("#spend_by_day tbody a").first.press("Enter")
+    visit.page.wait_for_url("**from=**to=**")
+    visit.loaded()
     visit.assert_quiet()
 
 
@@ -188,6 +193,20 @@ def test_filters_act_at_once_and_stand_in_the_address(browser: Browser, server: 
     visit.page.dispatch_event("input[name=from]", "change")
     visit.page.wait_for_url("**from=2026-10-05**")
     visit.loaded()
+    # what is chosen goes along to the other pages, and onto paper
+    project = visit.page.locator("select[name=project] option").nth(1)
+    label = project.inner_text()
+    visit.page.select_option("select[name=project]", project.get_attribute("value"))
+    visit.page.wait_for_url("**project=**")
+    visit.page.locator(".tabs").get_by_text("Cost & usage").click()
+    visit.loaded()
+    assert visit.page.locator(".tabs [aria-current]").inner_text() == "Cost & usage"
+    assert visit.page.locator("input[name=from]").input_value() == "2026-10-05"
+    assert visit.page.locator("select[name=project] option:checked").inner_text() == label
+    visit.page.emulate_media(media="print")
+    assert visit.page.locator("#range-text").inner_text().endswith(f"· {label}")
+    for hidden in (".tabs", ".filters select", "article .tools", ".on-screen"):
+        assert not visit.page.locator(hidden).first.is_visible()
     visit.assert_quiet()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
@@ -9,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 MISSING = "–"
 MINUS = "−"
+# A number that stands alone: no part of a name, a date, a version or a path.
+_COUNT = re.compile(r"(?<![\w.,:/+-])[1-9]\d{3,14}(?![\w:/-]|[.,]\w)")
 # Axis labels, in d3's words.
 AXIS = {
     "usd": "$~s",
@@ -98,6 +101,26 @@ def label(value: str) -> str:
     if value.startswith("mcp__") and server and tool:
         return f"{server}: {tool}"
     return value.replace("_", " ") if value.replace("_", "").isalpha() and value.islower() and "_" in value else value
+
+
+def change(style: str, now: float, before: float) -> tuple[str, int]:
+    """How far a value moved, `▲ 12%` or `▼ 0.3 points`, and which way: 1, -1, or 0 where it cannot be seen."""
+    moved = now - before
+    if style == "percent":
+        size, unit = f"{abs(moved) * 100:,.1f}", " points"
+    elif before:
+        ratio = abs(moved / before) * 100
+        size, unit = (f"{ratio:,.1f}" if ratio < 9.95 else f"{ratio:,.0f}"), "%"
+    else:
+        size, unit = "", ""
+    if not moved or size == "0.0":
+        return "= unchanged", 0
+    return f"{'▲' if moved > 0 else '▼'} {size}{unit}".strip(), 1 if moved > 0 else -1
+
+
+def grouped(text: str) -> str:
+    """A sentence with its large counts as people write them: `12366 of 465606` is `12,366 of 465,606`."""
+    return _COUNT.sub(lambda found: f"{int(found.group()):,}", text)
 
 
 _SHOW: dict[str, Callable[[Any], str]] = {

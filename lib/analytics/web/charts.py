@@ -18,26 +18,6 @@ SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 MOST_SERIES = 9
 REST = "all others"
 COLORS = 10
-# Colours of the light theme, for pictures; pages take theirs from the style sheet's variables of the same names.
-PAPER = {
-    "--card": "#ffffff",
-    "--ink": "#1c2025",
-    "--ink-2": "#575f6a",
-    "--line": "#e6e6e1",
-    "--line-2": "#cfcfc8",
-    "--accent": "#a8492a",
-    "--c0": "#2f6db5",
-    "--c1": "#d9722e",
-    "--c2": "#2f8f6b",
-    "--c3": "#a8468f",
-    "--c4": "#c49a1a",
-    "--c5": "#6f58c2",
-    "--c6": "#3d9fb5",
-    "--c7": "#c2475a",
-    "--c8": "#7d8a2e",
-    "--c9": "#8f6546",
-    "--c-other": "#a7adb5",
-}
 
 
 @dataclass(frozen=True)
@@ -88,29 +68,6 @@ class Chart:
     def json(self) -> str:
         """The specification as JSON."""
         return json.dumps(self.spec, ensure_ascii=False, separators=(",", ":"))
-
-    def picture(self, kind: str) -> bytes | str:
-        """The chart as `png` (bytes) or `svg` (text), with its legend, on white."""
-        import vl_convert
-
-        spec = json.loads(json.dumps(self.spec))
-        spec |= {"width": 900, "height": 320, "background": "#ffffff", "padding": 12, "title": self.spec["usermeta"]}
-        if len(self.legend) > 1:
-            spec["encoding"]["color"]["legend"] = {"title": None, "orient": "bottom", "columns": 4, "labelLimit": 220}
-        spec.pop("usermeta")
-        spec = _on_paper(spec)
-        return vl_convert.vegalite_to_png(spec, scale=2) if kind == "png" else vl_convert.vegalite_to_svg(spec)
-
-
-def _on_paper(value: Any) -> Any:
-    """Variables of the style sheet as colours."""
-    if isinstance(value, dict):
-        return {key: _on_paper(item) for key, item in value.items() if key != "href"}
-    if isinstance(value, list):
-        return [_on_paper(item) for item in value]
-    if isinstance(value, str) and value.startswith("var(--"):
-        return PAPER[value[4:-1]]
-    return value
 
 
 Links = Callable[..., "str | None"]
@@ -165,10 +122,13 @@ def time_chart(
     points, names = _grouped(points, by is not None, can_add=stacked)
     unit = span.unit
     words = {point["series"]: point["word"] for point in points}
+    shades = _told_apart(
+        [colors(words[name] or name, place) if name != REST else "" for place, name in enumerate(names)]
+    )
     legend = tuple(
         Series(
             name,
-            colors(words[name] or name, place) if name != REST else "var(--c-other)",
+            shades[place] or "var(--c-other)",
             _total(style, [point["y"] for point in points if point["series"] == name]) if stacked else "",
             links(series=words[name]) if by and words[name] else None,
         )
@@ -228,6 +188,16 @@ def time_chart(
             mark = {"type": "point", "filled": True, "size": 60, "cursor": "pointer"}
         encoding |= {"detail": {"field": "run", "type": "nominal"}, "y": {"field": "y", "type": "quantitative", **y}}
     return Chart(specification(card, values, mark, encoding), legend)
+
+
+def _told_apart(colors: Sequence[str]) -> list[str]:
+    """The same colours, with a free one where another series of the chart has it already."""
+    free = [color for color in (f"var(--c{place})" for place in range(COLORS)) if color not in colors]
+    found: list[str] = []
+    for color in colors:
+        taken = color in found and color.startswith("var(--c") and color != "var(--c-other)"
+        found.append(free.pop(0) if taken and free else color)
+    return found
 
 
 def _is_sparse(values: Sequence[dict[str, Any]]) -> bool:
@@ -306,6 +276,7 @@ def _time_axis(points: list[dict[str, Any]], span: Span, unit: str) -> dict[str,
         "axis": {
             "values": ticks,
             "labelOverlap": "greedy",
+            "labelSeparation": 8,
             "labelFlush": True,
             "grid": False,
             "title": None,

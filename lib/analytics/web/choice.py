@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from analytics.cards.query import Selection
+from analytics.common.text import clean
 from analytics.web.published import Facts, Project
 
 PRESETS = {
@@ -72,6 +73,12 @@ class Choice:
             "tool": self.tool,
         }
         return tuple(name for name, value in chosen.items() if value)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is chosen beside the days, as a reader knows it."""
+        chosen = (self.project and self.project.label, self.model, self.machine, self.person, self.tool)
+        return tuple(clean(word) for word in chosen if word)
 
     def address(self, **changes: Any) -> str:
         """The choice as a query string, `changes` made to it; "?" when nothing is chosen.

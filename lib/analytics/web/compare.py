@@ -12,7 +12,8 @@ from analytics.common.text import clean
 from analytics.web.choice import BadAddress, Choice, parse
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import require
-from analytics.web.views import Cell
+from analytics.web.tables import Cell
+from analytics.web.views import change_of
 
 MEASURES = {
     "Cost": ("cost_usd", "usd", "down"),
@@ -192,23 +193,6 @@ select coalesce(sum(active_seconds), 0) as active_seconds
 from agg_daily_summary
 where date_key between $first and $last
 """
-
-
-def change_of(style: str, good: str | None, now: Any, before: Any) -> tuple[str, str]:
-    """How a measure moved, in words, and whether that is better or worse."""
-    if now is None or before is None:
-        return "", ""
-    change = float(now) - float(before)
-    if not change:
-        return "= unchanged", ""
-    if style == "percent":
-        size = f"{abs(change) * 100:,.1f} points"
-    elif float(before):
-        size = f"{abs(change / float(before)) * 100:,.0f}%"
-    else:
-        size = ""
-    direction = "" if good is None else "better" if (good == "up") == (change > 0) else "worse"
-    return f"{'▲' if change > 0 else '▼'} {size}".strip(), direction
 
 
 def bounded(sums: dict[str, Any], column: str, text: str) -> str:

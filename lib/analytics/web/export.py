@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from analytics.common.text import for_csv
-from analytics.web import views
+from analytics.web import pictures, views
 from analytics.web.choice import BadAddress, parse
 from analytics.web.published import require
 
@@ -44,7 +44,7 @@ def card_file(pages: Pages, key: str, kind: str, arguments: Mapping[str, str]) -
         chart = views.chart_of(card, rows, choice, facts, pages.links(facts, choice, ""))
         if chart is None:
             raise BadAddress(f"The card {key!r} has nothing to draw for this choice.", 404)
-        return File(chart.picture("png"), TYPES[kind])
+        return File(pictures.png(chart), TYPES[kind])
     table = views.result(pages.published, card, choice)
     names, rows = table.column_names, table.to_pylist()
     if kind == "csv":

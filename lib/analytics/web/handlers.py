@@ -115,7 +115,7 @@ class Handler(JupyterHandler):
             return
         self.show(
             "message.html",
-            {**self.pages.frame("", "Not found" if status_code == 404 else "Not shown"), "message": said},
+            {**self.pages.frame(None, "Not found" if status_code == 404 else "Not shown"), "message": said},
         )
 
 

@@ -12,10 +12,11 @@ from analytics.operations.kept import kept
 from analytics.runs import history
 from analytics.warehouse.marts import connect
 from analytics.web.choice import Choice, days_of
-from analytics.web.compare import MEASURES, bounded, change_of, sums
+from analytics.web.compare import MEASURES, bounded, sums
 from analytics.web.pages import Pages
 from analytics.web.published import Facts, require
 from analytics.web.run_pages import run_cells
+from analytics.web.views import change_of
 
 RUNS_ON_HOME = 6
 
@@ -92,7 +93,7 @@ def _attention(pages: Pages, facts: Facts, runs: list[history.Run]) -> list[dict
         found.append(
             {
                 "text": row["description"],
-                "what": clean(row["check_text"] or ""),
+                "what": formats.grouped(clean(row["check_text"] or "")),
                 "href": f"{pages.base}dashboards/quality?range=all",
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -23,8 +24,9 @@ from analytics.settings import Settings
 from analytics.warehouse.dictionary import mart_models
 from analytics.web import views
 from analytics.web.choice import PRESETS, BadAddress, Choice, parse
+from analytics.web.links import Links
 from analytics.web.published import Facts, Published, require
-from analytics.web.views import Cell, Links
+from analytics.web.tables import Cell, one_of, order_of
 
 STALE_AFTER = timedelta(days=2)
 
@@ -53,17 +55,30 @@ class Pages:
 
     # What every page has
 
-    def frame(self, current: str, title: str, facts: Facts | None = None) -> dict[str, Any]:
-        """What stands above and below every page."""
-        tabs = [("", "Home"), *((f"dashboards/{board.key}", board.title) for board in self.boards)]
-        tabs += [("sessions", "Sessions"), ("edits", "Edits"), ("compare", "Compare"), ("runs", "Runs")]
+    def frame(
+        self, current: str | None, title: str, facts: Facts | None = None, choice: Choice | None = None
+    ) -> dict[str, Any]:
+        """What stands above and below every page.
+
+        Args:
+            current: the address of the page in the list of pages; None when it is not one of them.
+            choice: what was chosen here stays chosen on the pages that hear it.
+        """
+        tabs = [("", "Home")]
+        for board in self.boards:
+            kept = choice and (choice if "tool" in board.filters else replace(choice, tool=None)).address()
+            tabs.append((f"dashboards/{board.key}{kept or ''}", board.title))
+        kept = choice and replace(choice, model=None, tool=None).address()
+        tabs += [(f"sessions{kept or ''}", "Sessions")]
+        tabs += [("edits", "Edits"), ("compare", "Compare"), ("runs", "Runs")]
         return {
             "title": title,
             "base": self.base,
             "demo": self.settings.is_demo,
             "fresh": self._fresh(facts),
             "navigation": [
-                {"href": self.base + path, "title": name, "current": path == current} for path, name in tabs
+                {"href": self.base + path, "title": name, "current": path.split("?")[0] == current}
+                for path, name in tabs
             ],
         }
 
@@ -119,7 +134,7 @@ class Pages:
         facts = require(self.published)
         choice = parse(arguments, facts)
         return {
-            **self.frame(f"dashboards/{key}", board.title, facts),
+            **self.frame(f"dashboards/{key}", board.title, facts, choice),
             **self.filters(choice, facts, board.filters),
             "board": board,
             "bands": card_slots(board, choice, facts),
@@ -153,7 +168,7 @@ class Pages:
         facts = require(self.published)
         choice = parse(arguments, facts)
         return {
-            **self.frame("", card.title, facts),
+            **self.frame(self._board_of(card), card.title, facts, choice),
             **self.filters(choice, facts, card.tags),
             "card": card,
             "is_chart": views.is_drawn(card),
@@ -168,8 +183,8 @@ class Pages:
         card = self.card(key)
         facts = require(self.published)
         choice = parse(arguments, facts)
-        order = views.order_of(card, arguments)
-        as_table = views.one_of(arguments, "view", ("table",)) == "table"
+        order = order_of(card, arguments)
+        as_table = one_of(arguments, "view", ("table",)) == "table"
         view = views.view(
             self.published,
             facts,

@@ -12,7 +12,7 @@ from analytics.errors import AnalyticsError
 from analytics.runs import history
 from analytics.web.choice import BadAddress
 from analytics.web.pages import Pages
-from analytics.web.views import Cell
+from analytics.web.tables import Cell
 
 RUNS_LISTED = 100
 LOG_TAIL_BYTES = 200_000

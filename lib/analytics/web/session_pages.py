@@ -18,7 +18,7 @@ from analytics.web.choice import BadAddress, Choice, parse
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import Facts, require
 from analytics.web.session_views import FIRST_STEPS, STEPS, SessionView
-from analytics.web.views import Cell, Head
+from analytics.web.tables import Cell, Head
 
 # Timelines kept, since a page asks for its parts one after the other.
 KEPT = 4
@@ -57,7 +57,7 @@ def sessions(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
         )
 
     return {
-        **pages.frame("sessions", "Sessions", facts),
+        **pages.frame("sessions", "Sessions", facts, choice),
         **pages.filters(choice, facts),
         "query": query,
         "heads": [_head(title, key, is_number, query, address) for title, key, is_number in _HEADS],

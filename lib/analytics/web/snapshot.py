@@ -10,7 +10,7 @@ from analytics.common import page
 from analytics.common.files import partial_file
 from analytics.errors import ConfigError
 from analytics.settings import Settings
-from analytics.web import views
+from analytics.web import pictures, views
 from analytics.web.choice import BadAddress, parse
 from analytics.web.pages import Pages, card_slots
 from analytics.web.published import require
@@ -64,7 +64,7 @@ def _document(pages: Pages, arguments: Mapping[str, str], keys: tuple[str, ...])
             view = views.view(pages.published, facts, card, choice, links, timezone=pages.settings.analytics_tz)
             for row in view.rows:
                 row[:] = [cell.unlinked() for cell in row]
-            picture = view.chart.picture("svg") if view.kind == "chart" and view.chart else ""
+            picture = pictures.svg(view.chart, card.key, card.place) if view.kind == "chart" and view.chart else ""
             bodies[card.key] = body.render(view=view, still=True, picture=picture)
         shown.append({"board": board, "bands": card_slots(board, choice, facts), "bodies": bodies})
     style = STYLE.read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def _document(pages: Pages, arguments: Mapping[str, str], keys: tuple[str, ...])
         style=style,
         boards=shown,
         said=pages.said(choice, facts),
-        chosen=[part for part in (choice.project and choice.project.label, choice.model, choice.machine) if part],
+        chosen=choice.words,
         still=True,
         address="",
     )
