@@ -60,7 +60,7 @@ def run(server: MetabaseServer, serving: Path):
 def test_every_dashboard_is_provisioned_once(server: MetabaseServer, serving: Path) -> None:
     definition = load_definition()
     assert definition.dashboards
-    assert {board["name"] for board in server.dashboards.values()} == {board.name for board in definition.dashboards}
+    assert {board["name"] for board in server.dashboards.values()} == {board.title for board in definition.dashboards}
     server.forget_log()
     result = run(server, serving)
     assert not result.changed, str(result)

@@ -11,18 +11,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from analytics.cards.model import Card, Column, Dashboard, Heading, Place
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
-from analytics.metabase.bodies import (
-    CardSpec,
-    DashboardSpec,
-    Definition,
-    Parameter,
-    Tag,
-    Tile,
-    bound_sql,
-    entity_id,
-)
+from analytics.metabase.bodies import entity_id
 from analytics.metabase.client import MetabaseClient, MetabaseError
+from analytics.metabase.definition import Definition
 from analytics.metabase.provision import COLLECTION_NAME, ProvisionResult, provision
 from analytics.settings import Settings, load_settings
 from metabase_server import MetabaseServer, Modes
@@ -31,13 +24,9 @@ EMAIL = "admin@example.com"
 PASSWORD = 'canary "pass" wörd 9'
 IN_CONTAINER = "/data/serving/serving.duckdb"
 
-DATE = Tag("date", "Date", "dimension", "date/all-options", ("agg_daily_usage", "date_key"))
-PROJECT = Tag("project", "Project", "dimension", "string/=", ("agg_daily_usage", "project_id"))
-LIMIT = Tag("rows", "Rows", "number", default=5)
-
-SPEND = CardSpec(
+SPEND = Card(
     key="spend_by_day",
-    name="Spend by day",
+    title="Spend by day",
     description="What each day cost.",
     display="bar",
     sql="""
@@ -46,95 +35,95 @@ select
     sum(cost_usd) as cost_usd,
 from agg_daily_usage
 where true
-  [[and {{date}}]]
-  [[and {{project}}]]
+  [[and date_key in (select date_key from dim_date where {{date}})]]
+  [[and project_id in (select project_id from dim_projects where {{project}})]]
 group by date_key
 order by date_key;
 """,
-    visualization_settings={
-        "graph.dimensions": ["date_key"],
-        "graph.metrics": ["cost_usd"],
-        "column_settings": {'["name","cost_usd"]': {"number_style": "currency", "currency": "USD"}},
-    },
-    tags=(DATE, PROJECT),
+    place=Place(1, 0, 16, 6),
+    definition="docs/how-we-count.md#cost",
+    columns=(Column("date_key", "Day", "date"), Column("cost_usd", "Cost", "usd")),
+    view={"x": "date_key", "y": ["cost_usd"]},
     source="metabase/dashboards/cost.yaml",
 )
-TOP = CardSpec(
-    key="top_projects",
-    name="Top projects",
+TOP = Card(
+    key="known_projects",
+    title="Top projects",
     description="Where the money goes.",
     display="table",
     sql="""
 select
-    usage.project_id as project,
+    projects.project_path,
     sum(usage.cost_usd) as cost_usd,
 from agg_daily_usage as usage
+inner join dim_projects as projects using (project_id)
 where true
-  [[and {{date}}]]
-group by usage.project_id
+  [[and usage.date_key in (select date_key from dim_date where {{date}})]]
+group by projects.project_path
 order by cost_usd desc
-limit {{rows}}
 """,
-    visualization_settings={"table.columns": [{"name": "project", "enabled": True}]},
-    tags=(replace(DATE, alias="usage.date_key"), LIMIT),
+    place=Place(1, 16, 8, 6),
+    definition="docs/how-we-count.md#cost",
+    columns=(Column("project_path", "Project"), Column("cost_usd", "Cost", "usd")),
 )
-TOTAL = CardSpec(
+TOTAL = Card(
     key="total",
-    name="Total",
+    title="Total",
     description="All of it.",
     display="scalar",
     sql="select sum(cost_usd) as cost_usd from agg_daily_usage",
+    place=Place(7, 0, 24, 3),
+    definition="docs/how-we-count.md#cost",
+    columns=(Column("cost_usd", "Cost", "usd"),),
+    view={"value": "cost_usd"},
 )
-COST = DashboardSpec(
+COST = Dashboard(
     key="cost",
-    name="Cost & usage",
+    title="Cost & usage",
     description="What Claude Code costs.",
-    parameters=(
-        Parameter("date", "Date", "date/all-options", {"default": "past30days~"}),
-        Parameter("project", "Project", "string/=", values_card=("top_projects", "project")),
-    ),
-    tiles=(
-        Tile(0, 0, 24, 1, text="Fresh as of the last publish", text_display="heading"),
-        Tile(1, 0, 16, 6, card="spend_by_day", mappings=(("date", "date"), ("project", "project"))),
-        Tile(1, 16, 8, 6, card="top_projects", mappings=(("date", "date"),)),
-        Tile(7, 0, 24, 3, card="total"),
-    ),
+    position=1,
+    filters=("date", "project"),
+    cards=(SPEND, TOP, TOTAL),
+    headings=(Heading(0, 0, 24, 1, "Fresh as of the last publish"),),
     source="metabase/dashboards/cost.yaml",
 )
-TABBED = DashboardSpec(
+DETAIL = Dashboard(
     key="detail",
-    name="Detail",
-    description="Two pages.",
-    tabs=("Money", "Projects"),
-    tiles=(
-        Tile(0, 0, 24, 6, card="spend_by_day", tab="Money"),
-        Tile(0, 0, 24, 6, card="top_projects", tab="Projects"),
-    ),
+    title="Detail",
+    description="The same again.",
+    position=2,
+    filters=(),
+    cards=(replace(SPEND, place=Place(0, 0, 24, 6)), replace(TOP, place=Place(6, 0, 24, 6))),
+    headings=(),
+    source="metabase/dashboards/detail.yaml",
 )
-DEFINITION = Definition(cards=(TOP, SPEND, TOTAL), dashboards=(COST, TABBED))
+DEFINITION = Definition(cards=(TOP, SPEND, TOTAL), dashboards=(COST, DETAIL))
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """serving.duckdb: a view with named columns over a published Parquet file."""
+    """serving.duckdb: views with named columns over published Parquet files."""
     folder = tmp_path_factory.mktemp("serving")
-    parquet = folder / "agg_daily_usage.parquet"
-    with duckdb.connect() as connection:
-        connection.execute(
-            f"""
-            copy (
-                select
-                    date '2026-03-01' + day::integer as date_key,
-                    'project-' || project as project_id,
-                    cast(day + project as decimal(18, 9)) as cost_usd,
-                from range(10) as days(day), range(3) as projects(project)
-            ) to '{parquet}' (format parquet)
-            """
-        )
+    tables = {
+        "agg_daily_usage": """
+            select
+                date '2026-03-01' + day::integer as date_key,
+                'project-' || project as project_id,
+                cast(day + project as decimal(18, 9)) as cost_usd,
+            from range(10) as days(day), range(3) as projects(project)
+        """,
+        "dim_date": "select date '2026-03-01' + day::integer as date_key from range(10) as days(day)",
+        "dim_projects": """
+            select 'project-' || project as project_id, '/home/project-' || project as project_path
+            from range(3) as projects(project)
+        """,
+    }
     with duckdb.connect(str(folder / "serving.duckdb")) as connection:
-        connection.execute(
-            f"create view agg_daily_usage as select date_key, project_id, cost_usd from read_parquet('{parquet}')"
-        )
+        for name, query in tables.items():
+            parquet = folder / f"{name}.parquet"
+            connection.execute(f"copy ({query}) to '{parquet}' (format parquet)")
+            columns = [column for column, *_ in connection.execute(f"describe {query}").fetchall()]
+            connection.execute(f"create view {name} as select {', '.join(columns)} from read_parquet('{parquet}')")
     return folder / "serving.duckdb"
 
 
@@ -232,7 +221,6 @@ def test_first_run_makes_everything(server: MetabaseServer, run: Run) -> None:
     dashboard = server.dashboard_named("Cost & usage")
     assert result.dashboards["Cost & usage"] == f"{server.url}/dashboard/{dashboard['id']}"
     assert dashboard["collection_position"] == 1
-    assert [tab["name"] for tab in server.dashboard_named("Detail")["tabs"]] == ["Money", "Projects"]
     assert PASSWORD not in "\n".join([str(result), *lines])
 
 
@@ -252,7 +240,7 @@ def test_filters_reach_the_cards(server: MetabaseServer, run: Run) -> None:
 
     assert len(rows()) == 10
     assert [row[0] for row in rows(date="2026-03-02~2026-03-03")] == ["2026-03-02", "2026-03-03"]
-    assert rows(date="2026-03-02", project=["project-2"]) == [["2026-03-02", "3.000000000"]]
+    assert rows(date="2026-03-02", project=["/home/project-2"]) == [["2026-03-02", "3.000000000"]]
 
 
 def test_second_run_sends_no_write(start: Start, run: Run) -> None:
@@ -275,7 +263,7 @@ def test_dry_run_writes_nothing_and_shows_the_plan(server: MetabaseServer, run: 
     run(server)
     server.forget_log()
     changed = replace(
-        DEFINITION, cards=(TOP, replace(SPEND, name="Daily spend")), dashboards=(COST_WITHOUT_TOTAL, TABBED)
+        DEFINITION, cards=(TOP, replace(SPEND, title="Daily spend")), dashboards=(COST_WITHOUT_TOTAL, DETAIL)
     )
     assert changes(run(server, changed, dry_run=True)) == [
         "~ card       Daily spend (was 'Spend by day', name)",
@@ -287,28 +275,28 @@ def test_dry_run_writes_nothing_and_shows_the_plan(server: MetabaseServer, run: 
 
 # What a changed definition does
 
-COST_WITHOUT_TOTAL = replace(COST, tiles=COST.tiles[:3])
+COST_WITHOUT_TOTAL = replace(COST, cards=COST.cards[:2])
 
 
 def test_renamed_card_keeps_its_id_and_place(server: MetabaseServer, run: Run) -> None:
     run(server)
     card_id = server.card_named("Spend by day")["id"]
     places = {item["id"] for item in server.dashboard_named("Cost & usage")["dashcards"]}
-    result = run(server, replace(DEFINITION, cards=(TOP, replace(SPEND, name="Daily spend"), TOTAL)))
+    result = run(server, replace(DEFINITION, cards=(TOP, replace(SPEND, title="Daily spend"), TOTAL)))
     assert changes(result) == ["~ card       Daily spend (was 'Spend by day', name)"]
     assert server.card_named("Daily spend")["id"] == card_id
     assert {item["id"] for item in server.dashboard_named("Cost & usage")["dashcards"]} == places
-    assert not run(server, replace(DEFINITION, cards=(TOP, replace(SPEND, name="Daily spend"), TOTAL))).changed
+    assert not run(server, replace(DEFINITION, cards=(TOP, replace(SPEND, title="Daily spend"), TOTAL))).changed
 
 
 def test_moved_card_keeps_its_id(server: MetabaseServer, run: Run) -> None:
     run(server)
     card_id = server.card_named("Total")["id"]
-    within = replace(COST, tiles=(*COST.tiles[:3], replace(COST.tiles[3], row=8)))
-    assert changes(run(server, replace(DEFINITION, dashboards=(within, TABBED)))) == [
+    within = replace(COST, cards=(SPEND, TOP, replace(TOTAL, place=Place(8, 0, 24, 3))))
+    assert changes(run(server, replace(DEFINITION, dashboards=(within, DETAIL)))) == [
         "~ dashboard  Cost & usage (layout)"
     ]
-    to_other = replace(TABBED, tiles=(*TABBED.tiles, Tile(6, 0, 24, 3, card="total", tab="Money")))
+    to_other = replace(DETAIL, cards=(*DETAIL.cards, replace(TOTAL, place=Place(12, 0, 24, 3))))
     moved = replace(DEFINITION, dashboards=(COST_WITHOUT_TOTAL, to_other))
     assert len(changes(run(server, moved))) == 2
     assert server.card_named("Total")["id"] == card_id
@@ -338,24 +326,20 @@ def test_dropped_card_and_dashboard_go_to_the_trash_and_come_back(server: Metaba
 def test_changed_sql_filter_and_layout_are_updated_in_place(server: MetabaseServer, run: Run) -> None:
     run(server)
     ids = set(server.cards)
-    other = replace(SPEND, sql=SPEND.sql.replace("sum(", "max("), tags=(replace(DATE, label="Day"), PROJECT))
+    without_project = "\n".join(line for line in SPEND.sql.split("\n") if "{{project}}" not in line)
+    other = replace(SPEND, sql=without_project.replace("sum(", "max("))
     result = run(server, replace(DEFINITION, cards=(TOP, other, TOTAL)))
     assert changes(result) == ["~ card       Spend by day (SQL, filters, parameters)"]
     assert set(server.cards) == ids
     assert "max(" in server.card_named("Spend by day")["dataset_query"]["native"]["query"]
 
 
-def test_renamed_dashboard_and_changed_tabs_keep_the_address(server: MetabaseServer, run: Run) -> None:
+def test_renamed_dashboard_keeps_the_address(server: MetabaseServer, run: Run) -> None:
     run(server)
     dashboard_id = server.dashboard_named("Detail")["id"]
-    renamed = replace(
-        TABBED,
-        name="Details",
-        tabs=("Projects", "More"),
-        tiles=tuple(replace(t, tab=n) for t, n in zip(TABBED.tiles, ("More", "Projects"), strict=True)),
-    )
+    renamed = replace(DETAIL, title="Details", cards=DETAIL.cards[:1])
     definition = replace(DEFINITION, dashboards=(COST, renamed))
-    assert changes(run(server, definition)) == ["~ dashboard  Details (was 'Detail', name, tabs, layout)"]
+    assert changes(run(server, definition)) == ["~ dashboard  Details (was 'Detail', name, layout)"]
     assert server.dashboard_named("Details")["id"] == dashboard_id
     assert not run(server, definition).changed
     other_file = replace(definition, dashboards=(COST, replace(renamed, key="details")))
@@ -489,8 +473,8 @@ FAILURES = [
         'a column named "cost_usd"',
     ),
     (
-        Modes(lost_columns={("agg_daily_usage", "project_id")}),
-        "column agg_daily_usage.project_id for the filter project",
+        Modes(lost_columns={("dim_projects", "project_path")}),
+        "column dim_projects.project_path for the filter project",
     ),
     (Modes(health_failures=10**6), "is not ready after 300 s (last answer: initializing, 40 %)"),
 ]
@@ -558,7 +542,7 @@ def test_missing_settings_are_named(start: Start, configured) -> None:
 
 
 def test_unreachable_server_and_bad_address_say_so(start: Start, configured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analytics.metabase.provision.READY_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("analytics.metabase.sign_in.READY_TIMEOUT_SECONDS", 0.2)
     gone = MetabaseServer()
     gone._http.server_close()
     with pytest.raises(SourceUnavailableError, match=r"last answer: connection refused\); start it with `make up`"):
@@ -580,7 +564,7 @@ def test_broken_path_says_which_setting(start: Start, run: Run) -> None:
 
 def test_wrong_sql_is_named_at_once(start: Start, run: Run) -> None:
     server = start()
-    wrong = replace(SPEND, sql="select date_key - 1.5 as date_key, 1 as cost_usd from agg_daily_usage", tags=())
+    wrong = replace(SPEND, sql="select date_key - 1.5 as date_key, 1 as cost_usd from agg_daily_usage")
     with pytest.raises(
         MetabaseError, match=r'"Spend by day" does not bind: .*; correct metabase/dashboards/cost\.yaml'
     ):
@@ -591,25 +575,16 @@ def test_wrong_sql_is_named_at_once(start: Start, run: Run) -> None:
 # The stand-in itself: what Metabase would swallow must fail here
 
 
-def test_bound_sql_drops_or_keeps_optional_parts() -> None:
-    assert "date_key is not null" in bound_sql(SPEND, filtered=True)
-    assert "[[" not in bound_sql(SPEND, filtered=False)
-    assert ";" not in bound_sql(SPEND, filtered=False)
-    assert bound_sql(TOP, filtered=False).strip().endswith("limit 1")
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         (
-            {"visualization_settings": {"graph.dimensions": ["date_key"], "graph.metrics": ["spend"]}},
+            {"columns": (*SPEND.columns, Column("spend", "Spend")), "view": {"x": "date_key", "y": ["spend"]}},
             "graph.metrics",
         ),
-        ({"visualization_settings": {"graph.dimension": ["date_key"]}}, "unknown key graph.dimension"),
-        ({"sql": SPEND.sql.replace("{{project}}", "project_id = {{project}}")}, "compared with an operator"),
         (
-            {"tags": (DATE, replace(PROJECT, widget_type="date/all-options"))},
-            "widget date/all-options on project_id",
+            {"sql": SPEND.sql.replace("where {{project}}", "where project_path = {{project}}")},
+            "compared with an operator",
         ),
         ({"display": "pivot"}, "pivot tables"),
     ],
