@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,21 +62,20 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """`USER:PASSWORD@HOST:PORT/DATABASE` of a server that ends with the test."""
     programs = {name: shutil.which(name) or f"/usr/lib/postgresql/15/bin/{name}" for name in ("initdb", "postgres")}
     if not all(Path(program).exists() for program in programs.values()):
         pytest.skip("a catalog on PostgreSQL is not tested: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
+    # not below pytest's folder, which is closed to other users
+    folder = Path(tempfile.mkdtemp(prefix="claude-analytics-postgres-"))
+    password = folder / "password"
+    password.write_text("a @:/pass%word")
     as_user: list[str] = []
     if os.getuid() == 0:  # PostgreSQL does not run as root
         as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"]
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
-        shutil.chown(folder, "postgres", "postgres")
-    password = folder.parent / "password"
-    password.write_text("a @:/pass%word")
-    password.chmod(0o644)
+        for path in (folder, password):
+            shutil.chown(path, "postgres", "postgres")
     data = folder / "data"
     arguments = ["--pgdata", str(data), "--username=me", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
     subprocess.run([*as_user, programs["initdb"], *arguments], check=True, capture_output=True)
@@ -94,3 +94,4 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)  # does not wait for connections to end
         server.wait(20)
+        shutil.rmtree(folder)

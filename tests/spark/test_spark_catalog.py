@@ -38,7 +38,7 @@ def settings(environment: pytest.MonkeyPatch, postgres: str, tmp_path: Path) -> 
 
 
 def test_both_engines_share_a_catalog_and_lose_nothing(settings: Settings) -> None:
-    """Documents arrive while Spark builds, and both append to one table at once."""
+    """Documents arrive while Spark builds the demo's history, and both append to one table at once."""
     generate(settings.projects_dirs[0], seed=1, entries=20_000)
     extract(settings, progress=False)
     store = RawStore(settings)
@@ -60,12 +60,6 @@ def test_both_engines_share_a_catalog_and_lose_nothing(settings: Settings) -> No
     assert store.catalog.load_table(("raw", "conversations")).current_snapshot().snapshot_id != before
     assert compare(settings).differences == []
     assert not (settings.data_dir / "iceberg").exists(), "the catalog is PostgreSQL's"
-
-    # what came meanwhile is parsed by the next build, and no more
-    again = build(settings)
-    assert not again.full_refresh
-    assert 0 < again.documents < result.documents
-    assert compare(settings).differences == []
 
     rows = pa.table({"writer": ["pyiceberg"], "number": pa.array([0], pa.int64())})
     store.catalog.create_namespace("shared")

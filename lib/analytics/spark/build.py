@@ -226,7 +226,8 @@ class _Run:
 
         names = list(envelope.SCHEMA.names)
         if self.is_full:
-            rows = self.spark.read.option("snapshot-id", str(self.snapshot_id)).table(f"{CATALOG}.raw.conversations")
+            chosen = {} if self.snapshot_id is None else {"snapshot-id": str(self.snapshot_id)}
+            rows = self.spark.read.options(**chosen).table(f"{CATALOG}.raw.conversations")
             load_id = 1
         else:
             # Iceberg reads what was appended between the two, and passes over compactions

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from analytics.errors import AnalyticsError
 from analytics.spark import tasks
-from analytics.spark.dialect import Relation, to_spark
+from analytics.spark.dialect import Relation, parsed, to_spark
 from analytics.spark.raw_tables import Prepared
 from analytics.spark.session import told_for
 from analytics.spark.types import signed
@@ -17,8 +19,9 @@ from analytics.spark.types import signed
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
-# What a unit test calls the documents it gives; models that read them run in tasks.
-_GIVEN_DOCUMENTS = "__dbt__cte__raw__new_documents"
+# What a unit test calls the rows it gives; models that read documents run in tasks.
+_GIVEN = "__dbt__cte__"
+_GIVEN_DOCUMENTS = f"{_GIVEN}raw__new_documents"
 
 
 @dataclass
@@ -71,12 +74,34 @@ def run_tests(spark: SparkSession, ready: Prepared, relation: Relation, starting
 
 def _rows(spark: SparkSession, ready: Prepared, relation: Relation, name: str, sql: str) -> list[Row]:
     if _GIVEN_DOCUMENTS not in sql:
-        return spark.sql(to_spark(sql, relation, model=name)).collect()
+        tree = parsed(sql, model=name)
+        _lay_given(spark, ready, tree)
+        return spark.sql(to_spark(tree, relation, model=name)).collect()
     from pyspark.sql.pandas.types import from_arrow_schema
 
     # the same DuckDB SQL, in a task: a unit test brings its documents along
     schema = signed(ready.connection.execute(sql).to_arrow_table().schema)
     return spark.range(1).mapInArrow(tasks.duckdb_in_task(sql, schema), from_arrow_schema(schema)).collect()
+
+
+def _lay_given(spark: SparkSession, ready: Prepared, tree: exp.Expr) -> None:
+    """Make views of the rows a test gives, which are constants: a hundred columns of casts for each row, read again
+    wherever the model reads them, would be most of the work."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    for given in list(tree.find_all(exp.CTE)):
+        # a hash is the engine's own, and the model makes the same
+        query = given.this.sql("duckdb")
+        if not given.alias.startswith(_GIVEN) or "hash(" in query.lower():
+            continue
+        rows = ready.connection.execute(query).to_arrow_table()
+        rows = rows.cast(signed(rows.schema))
+        frame = spark.createDataFrame(rows if rows.num_rows else [], schema=from_arrow_schema(rows.schema))
+        frame.createOrReplaceTempView(given.alias)
+        others = given.parent
+        given.pop()
+        if isinstance(others, exp.With) and not others.expressions:
+            others.pop()
 
 
 def _difference(rows: list[Row]) -> str:

@@ -85,23 +85,18 @@ _TYPES = {
 _PARTS_OF_A_TIME = {"year", "quarter", "month", "week", "day", "hour", "minute", "dayofyear", "doy"}
 
 
-def to_spark(sql: str, relation: Relation, *, model: str) -> str:
+def to_spark(sql: str | exp.Expr, relation: Relation, *, model: str) -> str:
     """The Spark SQL that gives the rows which DuckDB gives for `sql`.
 
     Args:
+        sql: as text, or as `parsed` gives it, which this changes.
         relation: Spark's name of each table the query reads by schema and name.
         model: whose SQL it is, for messages.
 
     Raises:
         UntranslatableError: naming the model, the construct and its line in the compiled SQL.
     """
-    try:
-        tree: exp.Expr = parse_one(sql, read=_DuckDB)
-    except ParseError as error:
-        details = error.errors[0] if error.errors else {}
-        raise UntranslatableError(
-            f"model {model}: cannot be read for Spark: {details.get('description', error)}, line {details.get('line')}"
-        ) from None
+    tree = parsed(sql, model=model) if isinstance(sql, str) else sql
     try:
         _refuse_unknown(tree)
         tree = selects.rewrite(tree)
@@ -116,6 +111,21 @@ def to_spark(sql: str, relation: Relation, *, model: str) -> str:
         ) from None
     except UnsupportedError as error:
         raise UntranslatableError(f"model {model}: cannot be written for Spark: {error}") from None
+
+
+def parsed(sql: str, *, model: str) -> exp.Expr:
+    """DuckDB's SQL as a tree.
+
+    Raises:
+        UntranslatableError: it cannot be read.
+    """
+    try:
+        return parse_one(sql, read=_DuckDB)
+    except ParseError as error:
+        details = error.errors[0] if error.errors else {}
+        raise UntranslatableError(
+            f"model {model}: cannot be read for Spark: {details.get('description', error)}, line {details.get('line')}"
+        ) from None
 
 
 def _refuse_unknown(tree: exp.Expr) -> None:
