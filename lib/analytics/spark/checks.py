@@ -75,7 +75,7 @@ def run_tests(spark: SparkSession, ready: Prepared, relation: Relation, starting
 def _rows(spark: SparkSession, ready: Prepared, relation: Relation, name: str, sql: str) -> list[Row]:
     if _GIVEN_DOCUMENTS not in sql:
         tree = parsed(sql, model=name)
-        _lay_given(spark, ready, tree)
+        _lay_given(spark, ready, relation, name, tree)
         return spark.sql(to_spark(tree, relation, model=name)).collect()
     from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -84,19 +84,22 @@ def _rows(spark: SparkSession, ready: Prepared, relation: Relation, name: str, s
     return spark.range(1).mapInArrow(tasks.duckdb_in_task(sql, schema), from_arrow_schema(schema)).collect()
 
 
-def _lay_given(spark: SparkSession, ready: Prepared, tree: exp.Expr) -> None:
+def _lay_given(spark: SparkSession, ready: Prepared, relation: Relation, name: str, tree: exp.Expr) -> None:
     """Make views of the rows a test gives, which are constants: a hundred columns of casts for each row, read again
     wherever the model reads them, would be most of the work."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
     for given in list(tree.find_all(exp.CTE)):
-        # a hash is the engine's own, and the model makes the same
-        query = given.this.sql("duckdb")
-        if not given.alias.startswith(_GIVEN) or "hash(" in query.lower():
+        if not given.alias.startswith(_GIVEN):
             continue
-        rows = ready.connection.execute(query).to_arrow_table()
-        rows = rows.cast(signed(rows.schema))
-        frame = spark.createDataFrame(rows if rows.num_rows else [], schema=from_arrow_schema(rows.schema))
+        query = given.this.sql("duckdb")
+        if "hash(" in query.lower():  # it is the engine's own, and the model makes the same
+            said = spark.sql(to_spark(given.this.copy(), relation, model=name))
+            frame = spark.createDataFrame(said.collect(), schema=said.schema)
+        else:
+            rows = ready.connection.execute(query).to_arrow_table()
+            rows = rows.cast(signed(rows.schema))
+            frame = spark.createDataFrame(rows if rows.num_rows else [], schema=from_arrow_schema(rows.schema))
         frame.createOrReplaceTempView(given.alias)
         others = given.parent
         given.pop()
