@@ -94,6 +94,17 @@ class Message:
     is_fast: bool = False
     calls: int = 0
     where: str = ""  # file and line of its (first) entry
+    effort: str | None = None
+    thinking: int | None = None  # tokens, a part of the output
+    skill: str | None = None  # what it was spent on
+    plugin: str | None = None
+    mcp_server: str | None = None
+    error_status: str | None = None
+
+    @property
+    def is_response(self) -> bool:
+        """Something on the assistant's side."""
+        return self.kind in ("response", "advisor", "api_error", "placeholder")
 
     @property
     def is_prompt(self) -> bool:
@@ -122,6 +133,10 @@ class ToolCall:
     is_retry_followed: bool = False
     where: str = ""
     written: str | None = None  # what a Write did, as its result's text says
+    skill: str | None = None
+    subagent_type: str | None = None
+    result_length: int | None = None
+    is_background: bool = False
 
     @property
     def duration_ms(self) -> int | None:
@@ -178,6 +193,7 @@ class Recount:
     calls: list[ToolCall] = field(default_factory=list)
     file_operations: list[FileOperation] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
+    standing: list[Entry] = field(default_factory=list)
 
     @cached_property
     def responses(self) -> list[Message]:
@@ -509,11 +525,18 @@ def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterat
             model=model,
             where=first.where,
         )
+        for name in ("effort", "skill", "plugin", "mcp_server"):
+            said = SAID[name]
+            setattr(message, name, max((text for entry in own if (text := entry.inner.get(said))), default=None))
         if any(entry.message.get("model") == "<synthetic>" for entry in own):
             failed = any(entry.inner.get("isApiErrorMessage") is True for entry in own)
             message.kind = "api_error" if failed else "placeholder"
+            if failed:
+                message.error_status = max((status for entry in own if (status := failure_of(entry))), default=None)
             yield message
             continue
+        thinking = mapping_of(usage_of(largest.message).get("output_tokens_details")).get("thinking_tokens")
+        message.thinking = thinking if isinstance(thinking, int) else None
         day = at.astimezone(timezone).date() if at != LAST else None
         searches = max(
             whole((usage_of(entry.message).get("server_tool_use") or {}).get("web_search_requests")) for entry in own
@@ -544,7 +567,30 @@ def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterat
                 tokens=tokens,
                 cost=prices.cost(advised_by, day, tokens, is_fast=False, geo=geo, tier=tier, searches=0),
                 where=first.where,
+                **{name: getattr(message, name) for name in SAID},
             )
+
+
+# What a response's lines say of it, by the name it has here.
+SAID = {
+    "effort": "effort",
+    "skill": "attributionSkill",
+    "plugin": "attributionPlugin",
+    "mcp_server": "attributionMcpServer",
+}
+
+
+def failure_of(entry: Entry) -> str | None:
+    """The HTTP status of a request that failed, as its placeholder says."""
+    status = entry.document.get("apiErrorStatus")
+    if status is not None:
+        return str(status)
+    found = re.match(r"API Error: (\d{3})\b", entry.text)
+    return found[1] if found else None
+
+
+def mapping_of(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}
 
 
 def advisors_of(entry: Entry) -> list[dict[str, Json]]:
@@ -762,6 +808,15 @@ def tool_calls(standing: list[Entry], shared: set[str]) -> Iterator[tuple[ToolCa
             is_pull_request=succeeded and runs(command, PULL_REQUEST),
             where=entry.where,
             written=written_by(error) if tool == "Write" else None,
+            skill=(tool_input.get("skill") or str(tool_input.get("command") or "").lstrip("/") or None)
+            if tool == "Skill"
+            else None,
+            subagent_type=tool_input.get("subagent_type")
+            or (outcome.get("agentType") if outcome.get("agentId") else None),
+            result_length=len(error) if result else None,
+            is_background=tool_input.get("run_in_background") is True
+            or outcome.get("isAsync") is True
+            or outcome.get("backgroundTaskId") is not None,
         )
         yield call, result_entry
 
@@ -1046,6 +1101,7 @@ def recount(projects: Path, *, timezone: str = "UTC") -> Recount:
     standing = mark_standing(copies)
     found.entries = len(standing)
     found.copies = len(copies) - len(standing)
+    found.standing = standing
     found.sessions = sessions(copies, standing, found.timezone)
     found.messages = [*user_messages(standing), *responses(copies, Prices(), found.timezone)]
     for call, result_entry in tool_calls(standing, shared_ids(copies)):

@@ -1,8 +1,9 @@
 """`make truth PROJECTS=FOLDER`: is what the pipeline says of a history what a recount in plain Python says?
 
-Builds the folder's numbers in a temporary place, with the prices published, and compares every response, message, tool
-call, file operation and session with `oracle.py`, which shares no code with the SQL. Each difference is a line with the
-file and line it is about. Nothing of your own workspace is read or written but the transcripts.
+Builds the folder's numbers in a temporary place, with the prices published, and compares every response, message,
+turn, tool call, file operation, session, compaction and failed request, hooks, what was spent on what, and Claude
+Code's own sums with `oracle.py` and `oracle_work.py`, which share no code with the SQL. Each difference is a line with
+the file and line it is about. Nothing of your own workspace is read or written but the transcripts.
 
     python tests/truth.py FOLDER [--timezone ZONE] [--lines N]
 """
@@ -10,15 +11,17 @@ file and line it is about. Nothing of your own workspace is read or written but 
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import oracle
+import oracle_work
 from analytics.common.text import one_line
 from analytics.errors import AnalyticsError
 from analytics.raw.extract import extract
@@ -131,7 +134,76 @@ def differences(connection: duckdb.DuckDBPyConnection, recount: oracle.Recount) 
             for s in recount.sessions.values()
         ),
     )
+    for what, (query, facts) in WORK.items():
+        found += _differing(what, connection.execute(query).fetchall(), facts(recount))
     return found
+
+
+# What Claude Code says of its own work, and what was spent on what: a query, and the recount of its rows.
+WORK: dict[str, tuple[str, Callable[[oracle.Recount], Iterable[oracle_work.Fact]]]] = {
+    "spent on": (
+        """
+        select
+            session_id, message_kind, effort, thinking_tokens, attribution_skill, attribution_plugin,
+            attribution_mcp_server
+        from marts.fct_messages
+        """,
+        lambda recount: oracle_work.responses(recount.messages),
+    ),
+    "turn": (
+        """
+        select
+            session_id, message_kind, turn_cost_usd, turn_response_count, turn_unpriced_response_count,
+            turn_tool_use_count, expensive_because
+        from marts.fct_messages where message_key = prompt_key
+        """,
+        oracle_work.turns,
+    ),
+    "background work": (
+        "select session_id, tool_use_id, is_background from marts.fct_tool_calls",
+        oracle_work.background,
+    ),
+    "session's own times": (
+        """
+        select
+            session_id, (turn_seconds * 1000)::bigint, (hook_seconds * 1000)::bigint, pull_request_links, effort, person
+        from marts.dim_sessions
+        """,
+        lambda recount: oracle_work.sessions(recount, socket.gethostname()),
+    ),
+    "hook": (
+        """
+        select
+            date_key, project_id, hook_name, run_count, blocked_count, cancelled_count, error_count, total_duration_ms
+        from marts.agg_hooks
+        """,
+        oracle_work.hooks,
+    ),
+    "compaction": (
+        "select session_id, trigger, pre_tokens, post_tokens, duration_ms from marts.fct_compactions",
+        oracle_work.compactions,
+    ),
+    "failed request": (
+        "select session_id, error_status, retry_attempt, is_final from marts.fct_api_errors",
+        oracle_work.api_errors,
+    ),
+    "attribution": (
+        """
+        select
+            date_key, project_id, kind, name, call_count, failure_count, result_characters, response_count,
+            input_tokens, output_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_read_tokens, cost_usd
+        from marts.agg_attribution
+        """,
+        oracle_work.attribution,
+    ),
+    "Claude Code's own sum": (
+        """
+        select session_id, our_cost_usd, claude_code_cost_usd, is_within_1_percent
+        from marts.agg_cost_reconciliation
+        """,
+        oracle_work.cost_states,
+    ),
+}
 
 
 def _differing(what: str, ours: Iterable[tuple[Any, ...]], theirs: Iterable[tuple[tuple[Any, ...], str]]) -> list[str]:
@@ -197,6 +269,7 @@ def main() -> int:
     if len(found) > given.lines:
         print(f"and {len(found) - given.lines} more")
     facts = len(recount.messages) + len(recount.calls) + len(recount.file_operations) + len(recount.sessions)
+    facts += sum(1 for _, of_recount in WORK.values() for _ in of_recount(recount))
     print(f"{len(found)} differences in {facts:,} facts" if found else f"no difference in {facts:,} facts")
     return 1 if found else 0
 

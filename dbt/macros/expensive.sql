@@ -4,15 +4,15 @@
 
 {% macro response_is_expensive_because() -%}
     {#-
-        A context that is mostly not read from the cache after a pause in which the cache went, a long context, a long
-        output; null when the response is ordinary.
+        A context that is mostly not read from the cache after a pause in which the cache went (the prompt comes behind the
+        pause: it is counted from the chain's last response), a long context, a long output; null when ordinary.
     -#}
     case
         when message_kind not in ('response', 'advisor') then null
         when
             context_tokens >= 20000
             and cache_read_tokens * 2 < context_tokens
-            and seconds_since_previous >= 300
+            and epoch_ms(created_at) - epoch_ms(previous_response_at) >= 300000
             then 'cold cache'
         when context_tokens >= 200000 then 'long context'
         when output_tokens >= 8000 then 'long output'

@@ -58,8 +58,8 @@ def generate(
     earlier: Session | None = None
     while truth.documents < entries:
         # carried on in the same project, soon after the earlier session ended
-        carries_on = earlier is not None and rng.random() < 0.07 and earlier.clock_ms + 2 * HOUR_MS < limit_ms
-        as_fork = rng.random() < 0.3
+        carries_on = earlier is not None and rng.random() < 0.12 and earlier.clock_ms + 2 * HOUR_MS < limit_ms
+        as_fork = rng.random() < 0.5
         clock_ms = next(starts)
         project = rng.choices(chosen, [project.weight for project in chosen])[0]
         after_id = ""

@@ -14,8 +14,8 @@ from transcript_generator.tools import pick, work
 from transcript_generator.transcript import Chain
 
 
-def agent_chain(s: Conversation, agent_id: str, model: str) -> Chain:
-    """A new side chain. Of old versions it stands in the main file and has no agent id."""
+def agent_chain(s: Conversation, agent_id: str, model: str, *, of_workflow: bool = False) -> Chain:
+    """A new side chain. Of old versions it stands in the main file and has no agent id; a workflow's lies deeper."""
     if s.era.subagents == "inline":
         chain = Chain(s.main.lines, model, is_side=True)
     else:
@@ -23,6 +23,11 @@ def agent_chain(s: Conversation, agent_id: str, model: str) -> Chain:
         path = PurePosixPath(s.folder, name)
         if s.era.subagents == "folder":
             path = PurePosixPath(s.folder, s.id, "subagents", name)
+        if of_workflow:
+            folder = PurePosixPath(s.folder, s.id, "subagents", "workflows", f"wf_{agent_id[:8]}")
+            path = folder / name
+            # what a workflow notes of itself is no entry
+            s.files[folder / "journal.jsonl"] = [b'{"type":"started","agentId":"%b"}' % agent_id.encode()]
         chain = Chain(s.files.setdefault(path, []), model, is_side=True, agent_id=agent_id)
     s.settle(chain)
     return chain
@@ -60,7 +65,8 @@ def start_agent(s: Conversation) -> None:
         s.result(s.main, call, b'"Async agent launched successfully."', orjson.dumps(outcome))
 
     def complete(call: Call) -> None:
-        chain = agent_chain(s, agent_id, model)
+        chain = agent_chain(s, agent_id, model, of_workflow=s.era.marks_origin and s.rarely(0.15))
+        chain.agent_type = kind
         if is_async:
             launch(call, chain)
         first = len(chain.lines)
@@ -82,6 +88,7 @@ def start_agent(s: Conversation) -> None:
             s.truth.subagents[call.id] = chain.counts
 
     call = Call(s.era.agent_tool, orjson.dumps(tool_input), complete)
+    call.attributed, call.is_background = (("subagent_type", kind),), is_async
     s.respond(s.main, calls=[call])
     s.tick(30, 300)
     call.complete(call)

@@ -15,10 +15,11 @@ from transcript_generator import pools
 from transcript_generator import vocabulary as words
 from transcript_generator.prices import Rates, Tokens
 from transcript_generator.transcript import QUARTER_MS, Chain, Transcript
-from transcript_generator.truth import WasteTruth, usd
+from transcript_generator.truth import AttributionTruth, Counts, TurnTruth, WasteTruth, usd
 
 _NANO = Decimal("1e-9")
 FIVE_MINUTES_MS, ONE_HOUR_MS = 300_000, 3_600_000
+COLD_CONTEXT, LONG_CONTEXT, LONG_OUTPUT = 20_000, 200_000, 8_000  # what makes a response expensive
 
 
 @dataclass(slots=True)
@@ -45,13 +46,28 @@ class Call:
     line: int = 0  # where it stands in its chain's lines
     uuid: bytes = b""
     response: Response | None = None
+    attributed: tuple[tuple[str, str], ...] = ()  # kinds and names of what it is a call of
+    is_background: bool = False
 
     def again(self) -> Call:
         """The same call, to be made once more."""
         return replace(self, id="", response=None)
 
 
-def usage_json(tokens: Tokens, output: int, speed: bytes | None, *, is_split: bool) -> bytes:
+@dataclass(slots=True)
+class Extras:
+    """What a response's usage says beside its tokens (2.1.200 on)."""
+
+    searches: int = 0
+    geo: bytes = b""
+    tier: bytes = b"standard"
+    thinking: int | None = None
+    advisor: Tokens | None = None  # an advisor's answer, which the totals leave out
+    is_fast: bool = False
+    milli_factor: int = 1_000  # what place and tier make of the price, in thousandths
+
+
+def usage_json(tokens: Tokens, output: int, speed: bytes | None, extras: Extras, *, is_split: bool) -> bytes:
     """JSON text of a response's usage; `output` may still be partial."""
     split = b""
     if is_split:
@@ -59,13 +75,27 @@ def usage_json(tokens: Tokens, output: int, speed: bytes | None, *, is_split: bo
     more = b""
     if speed is not None:
         more = (
-            b',"server_tool_use":{"web_search_requests":0,"web_fetch_requests":0},"inference_geo":"","speed":"%b"'
-            % speed
+            b',"server_tool_use":{"web_search_requests":%d,"web_fetch_requests":0},"inference_geo":"%b","speed":"%b"'
+            % (extras.searches, extras.geo, speed)
+        )
+    if extras.thinking is not None:
+        more += b',"output_tokens_details":{"thinking_tokens":%d}' % min(output, extras.thinking)
+    if extras.advisor is not None:
+        item = b'{"type":"%b",%b"input_tokens":%d,"output_tokens":%d,"cache_read_input_tokens":%d}'
+        more += b',"iterations":[%b,%b]' % (
+            item % (b"message", b"", tokens[0], output, tokens[4]),
+            item
+            % (
+                b"advisor_message",
+                b'"model":"%b",' % words.ADVISOR_MODEL.encode(),
+                *extras.advisor[:2],
+                extras.advisor[4],
+            ),
         )
     return (
         b'{"input_tokens":%d,"cache_creation_input_tokens":%d,"cache_read_input_tokens":%d%b'
-        b',"output_tokens":%d,"service_tier":"standard"%b}'
-        % (tokens[0], tokens[2] + tokens[3], tokens[4], split, output, more)
+        b',"output_tokens":%d,"service_tier":"%b"%b}'
+        % (tokens[0], tokens[2] + tokens[3], tokens[4], split, output, extras.tier, more)
     )
 
 
@@ -86,6 +116,19 @@ class Conversation(Transcript):
         self._file_versions: dict[str, int] = {}
         self._reads: dict[tuple[str | None, bytes], tuple[int, int]] = {}
         self._failures: set[tuple[str, bytes]] = set()
+        self._turn_truth: TurnTruth | None = None
+        self._last_answer_ms: dict[tuple[bool, str | None], int] = {}  # by chain, advisors' included
+        self.skill = ""  # what the running turn is spent on
+        self.spent_nano = 0
+        is_new = self.era.marks_origin
+        if is_new and self.main.model in words.OTHER_IDS and self.rarely(0.6):
+            self.main.model = words.OTHER_IDS[self.main.model]
+        self.effort = self.more.choice(["high", "high", "xhigh", "medium"]) if is_new else None
+        self.geo = b"us" if is_new and self.rarely(0.15) else b""
+        self.tier = b"batch" if self.own.is_automated and self.rarely(0.7) else b"standard"
+        # of other vendors some give one id to all responses, or count their calls anew in every response
+        self.constant_id = b"chatcmpl-%b" % self.id[:8].encode() if self.rarely(0.7) else b""
+        self.counts_calls = self.rarely(0.5)
 
     # What a person says
 
@@ -162,6 +205,9 @@ class Conversation(Transcript):
     def _open_turn(self) -> None:
         self.close_turn()
         self._turn = [self.clock_ms, 0]
+        self._turn_truth = TurnTruth()
+        self.own.turns.append(self._turn_truth)
+        self.skill = ""
 
     def close_turn(self) -> None:
         """A turn lasts from its prompt to the last response or tool result before the next one."""
@@ -198,6 +244,8 @@ class Conversation(Transcript):
             blocks.append((b'{"type":"web_search_tool_result","tool_use_id":"srvtoolu_01","content":[]}', None))
         for made in calls:
             made.id = self.id_of(b"toolu").decode()
+            if self.counts_calls and chain.model == words.GATEWAY_MODEL and made.tool not in ("Task", "Agent"):
+                made.id = f"{made.tool}:{len(blocks)}"
             block = b'{"type":"tool_use","id":"%b","name":"%b","input":%b}'
             blocks.append((block % (made.id.encode(), made.tool.encode(), made.input), made))
         if self.era.subagents == "inline" and len(calls) < 2 and rnd() < 0.3:  # all blocks in one line
@@ -210,33 +258,44 @@ class Conversation(Transcript):
         is_fast = chain.model in words.FAST_MODELS and self.era.marks_origin and rnd() < 0.25
         speed = (b"fast" if is_fast else b"standard") if self.era.has_attachments else None
         is_split = self.era.splits_cache_writes
-        whole = usage_json(tokens, tokens[1], speed, is_split=is_split)
+        extras = self._extras(chain, tokens, is_fast)
+        whole = usage_json(tokens, tokens[1], speed, extras, is_split=is_split)
         partial = whole
         if final == "last" and len(blocks) > 1:
-            partial = usage_json(tokens, min(tokens[1], 2), speed, is_split=is_split)
+            partial = usage_json(tokens, min(tokens[1], 2), speed, extras, is_split=is_split)
 
         is_gateway = chain.model == words.GATEWAY_MODEL
         has_id = not (is_gateway and len(blocks) == 1 and rnd() < 0.3)
         message_id = self.id_of(b"msg")
         request = b"" if is_gateway else b',"requestId":"%b"' % self.id_of(b"req")
+        key = message_id
+        given = b'"id":"%b",' % message_id
+        if not has_id:
+            given = b'"id":"",' if self.rarely(0.5) else b""
+        elif is_gateway and self.constant_id and not chain.is_side:
+            # only the request tells its responses apart
+            key = self.constant_id + b"/" + message_id.replace(b"msg", b"req")
+            given = b'"id":"%b",' % self.constant_id
+            request = b',"requestId":"%b"' % message_id.replace(b"msg", b"req")
+        marks, attributed = self._marks(chain)
         start = b'"message":{"model":"%b",%b"type":"message","role":"assistant","content":[' % (
             chain.model.encode(),
-            b'"id":"%b",' % message_id if has_id else b"",
+            given,
         )
         stop = b'"tool_use"' if calls else b'"end_turn"'
         created_ms = self.clock_ms
-        response = Response(message_id.decode(), tokens, None, len(calls))
+        response = Response(key.decode(), tokens, None, len(calls))
         last = len(blocks) - 1
         for position, (block, call) in enumerate(blocks):
             is_final = final == "all" or (final == "last" and position == last)
             usage = whole if position == last or final != "last" else partial
             reason = stop if is_final else b"null"
-            body = b'%b%b],"stop_reason":%b,"stop_sequence":null,"usage":%b}%b'
-            uuid = self.entry(chain, b"assistant", body % (start, block, reason, usage, request))
+            body = b'%b%b],"stop_reason":%b,"stop_sequence":null,"usage":%b}%b%b'
+            uuid = self.entry(chain, b"assistant", body % (start, block, reason, usage, request, marks))
             if not has_id:
                 response.key = uuid.decode()
             if position == 0:
-                self._count_response(chain, created_ms, response, is_fast, final == "none")
+                self._count_response(chain, created_ms, response, extras, attributed, final == "none")
             if call is not None:
                 call.at_ms, call.line, call.uuid, call.response = self.clock_ms, len(chain.lines) - 1, uuid, response
                 self._count_call(call)
@@ -247,6 +306,56 @@ class Conversation(Transcript):
                 self.tick(30, 1_500)
                 if rnd() < 0.05:  # the lines of one response need not be adjacent
                     self.entry(chain, b"system", b'"subtype":"informational","content":"Checkpoint","isMeta":false')
+
+    def _extras(self, chain: Chain, tokens: Tokens, is_fast: bool) -> Extras:
+        """Web searches, place, tier, thinking and an advisor."""
+        extras = Extras(is_fast=is_fast)
+        if not self.era.marks_origin:
+            return extras
+        is_priced = chain.model != words.GATEWAY_MODEL
+        if self.geo:
+            extras.geo = self.geo
+            if chain.model in words.US_MODELS:
+                extras.milli_factor = extras.milli_factor * 11 // 10
+        if self.tier == b"batch":
+            extras.tier = self.tier
+            if chain.model.startswith(("claude", "anthropic/")):
+                extras.milli_factor //= 2
+        if not is_priced:
+            return extras
+        if self.rarely(0.01):
+            extras.searches = self.more.randint(1, 5)
+        if self.rarely(0.8):
+            extras.thinking = int(tokens[1] * self.more.random())
+        if not chain.is_side and self.rarely(0.008):
+            extras.advisor = (
+                self.more.randint(1, 50),
+                self.more.randint(200, 12_000),
+                0,
+                0,
+                self.more.randint(0, 250_000),
+            )
+        return extras
+
+    def _marks(self, chain: Chain) -> tuple[bytes, list[tuple[str, str]]]:
+        """What a response's lines say it was spent on and how hard it was thought about; and the former counted."""
+        marks, found = b"", []
+        if self.effort and self.rarely(0.9):
+            marks = b',"effort":"%b"' % self.effort.encode()
+            self.own.efforts[self.effort] += 1
+        if self.skill and not chain.is_side:
+            marks += b',"attributionSkill":"%b"' % self.skill.encode()
+            found.append(("skill", self.skill))
+            if ":" in self.skill:
+                plugin = self.skill.split(":")[0]
+                marks += b',"attributionPlugin":"%b"' % plugin.encode()
+                found.append(("plugin", plugin))
+        if self.era.marks_origin and self.rarely(0.01):
+            marks += b',"attributionMcpServer":"github"'
+            found.append(("mcp_server", "github"))
+        if chain.agent_id:
+            found.append(("subagent_type", chain.agent_type))
+        return marks, found
 
     def _thought(self) -> bytes:
         thoughts = pools.thoughts()
@@ -278,17 +387,114 @@ class Conversation(Transcript):
         return (fresh_input, output, 0, written, read) if is_one_hour else (fresh_input, output, written, 0, read)
 
     def _count_response(
-        self, chain: Chain, at_ms: int, response: Response, is_fast: bool, is_lower_bound: bool
+        self,
+        chain: Chain,
+        at_ms: int,
+        response: Response,
+        extras: Extras,
+        attributed: list[tuple[str, str]],
+        is_lower_bound: bool,
     ) -> None:
         tokens = response.tokens
         context = tokens[0] + tokens[2] + tokens[3] + tokens[4]
         quarter = at_ms // QUARTER_MS
         # fast mode has one price for all prompts
-        rates = self.prices.rates(chain.model, self.calendar.local(quarter)[0], 0 if is_fast else context)
-        nano = rates.nano_usd(tokens, is_fast=is_fast) if rates else None
+        rates = self.prices.rates(chain.model, self.calendar.local(quarter)[0], 0 if extras.is_fast else context)
+        nano = None
+        if rates:
+            nano = rates.nano_usd(
+                tokens, is_fast=extras.is_fast, milli_factor=extras.milli_factor, searches=extras.searches
+            )
         response.nano_usd = nano
-        cell = self.cell(quarter, chain.model)
-        for counts in (cell, chain.counts) if chain.is_side else (cell,):
+        day = self.calendar.local(quarter)[0]
+        parts = [self.truth.attribution[day, self.folder, kind, name] for kind, name in attributed]
+        self._sum_up(chain, quarter, chain.model, response, parts, is_lower_bound)
+        self.kinds["response"] = self.kinds.get("response", 0) + 1
+        if extras.thinking is not None:
+            self.own.thinking_tokens = (self.own.thinking_tokens or 0) + min(extras.thinking, tokens[1])
+        self._see(context, quarter, at_ms, chain, response)
+        if extras.advisor is not None:
+            self._count_advisor(chain, at_ms, response, extras, parts, is_lower_bound)
+        if not chain.is_side:
+            if self._asked_ms is not None:
+                self.own.response_ms.append(at_ms - self._asked_ms)
+            if self._turn:
+                self._turn[1] = at_ms
+        self._find_rebuild(chain, at_ms, response, rates, extras)
+
+    def _count_advisor(
+        self,
+        chain: Chain,
+        at_ms: int,
+        response: Response,
+        extras: Extras,
+        parts: list[AttributionTruth],
+        is_lower_bound: bool,
+    ) -> None:
+        """An advisor's answer is a response of its own model, of the same moment, with what its line says of itself."""
+        tokens = extras.advisor
+        assert tokens is not None
+        quarter, context = at_ms // QUARTER_MS, tokens[0] + tokens[4]
+        rates = self.prices.rates(words.ADVISOR_MODEL, self.calendar.local(quarter)[0], context)
+        factor = 1_000
+        if extras.geo:
+            factor = factor * 11 // 10
+        if extras.tier == b"batch":
+            factor //= 2
+        nano = rates.nano_usd(tokens, milli_factor=factor) if rates else None
+        advisor = Response(f"{response.key}#1", tokens, nano, 0)
+        self._sum_up(chain, quarter, words.ADVISOR_MODEL, advisor, parts, False)
+        self.kinds["advisor"] = self.kinds.get("advisor", 0) + 1
+        self._see(context, quarter, at_ms, chain, advisor)
+
+    def _see(self, context: int, quarter: int, at_ms: int, chain: Chain, response: Response) -> None:
+        """The largest context, the hour, the turn, and what a response cost."""
+        own, nano = self.own, response.nano_usd
+        if own.max_context_tokens is None or context > own.max_context_tokens:
+            own.max_context_tokens = context
+        hour = self.truth.hours[quarter // 4]
+        if hour.first_response_ms is None or at_ms < hour.first_response_ms:
+            hour.first_response_ms = at_ms
+        if hour.last_response_ms is None or at_ms > hour.last_response_ms:
+            hour.last_response_ms = at_ms
+        key = (chain.is_side, chain.agent_id)
+        pause = at_ms - self._last_answer_ms.get(key, at_ms)
+        self._last_answer_ms[key] = at_ms
+        if self._turn_truth is not None:
+            turn, reason = self._turn_truth, None
+            if context >= COLD_CONTEXT and response.tokens[4] * 2 < context and pause >= FIVE_MINUTES_MS:
+                reason = "cold cache"
+            elif context >= LONG_CONTEXT:
+                reason = "long context"
+            elif response.tokens[1] >= LONG_OUTPUT:
+                reason = "long output"
+            reason = "sub-agents" if chain.is_side else reason
+            turn.response_count += 1
+            turn.unpriced_response_count += nano is None
+            turn.tool_use_count += response.calls
+            if nano is not None:
+                turn.nano_usd = (turn.nano_usd or 0) + nano
+                if reason:
+                    turn.weights[reason] += nano
+        if nano is not None:
+            self.spent_nano += nano
+            self._costs.append((nano, response))
+            own.subagent_nano_usd += nano * chain.is_side
+
+    def _sum_up(
+        self,
+        chain: Chain,
+        quarter: int,
+        model: str,
+        response: Response,
+        parts: list[AttributionTruth],
+        is_lower_bound: bool,
+    ) -> None:
+        """Count a response wherever it belongs."""
+        tokens, nano = response.tokens, response.nano_usd
+        cell = self.cell(quarter, model)
+        sums: list[Counts] = [cell, chain.counts, *parts] if chain.is_side else [cell, *parts]
+        for counts in sums:
             counts.message_count += 1
             counts.response_count += 1
             counts.lower_bound_response_count += is_lower_bound
@@ -301,26 +507,8 @@ class Conversation(Transcript):
                 counts.unpriced_response_count += 1
             else:
                 counts.nano_usd += nano
-        own = self.own
-        self.kinds["response"] = self.kinds.get("response", 0) + 1
-        if own.max_context_tokens is None or context > own.max_context_tokens:
-            own.max_context_tokens = context
-        hour = self.truth.hours[quarter // 4]
-        if hour.first_response_ms is None or at_ms < hour.first_response_ms:
-            hour.first_response_ms = at_ms
-        if hour.last_response_ms is None or at_ms > hour.last_response_ms:
-            hour.last_response_ms = at_ms
-        if nano is not None:
-            self._costs.append((nano, response))
-            own.subagent_nano_usd += nano * chain.is_side
-        if not chain.is_side:
-            if self._asked_ms is not None:
-                own.response_ms.append(at_ms - self._asked_ms)
-            if self._turn:
-                self._turn[1] = at_ms
-        self._find_rebuild(chain, at_ms, response, rates, is_fast)
 
-    def _find_rebuild(self, chain: Chain, at_ms: int, response: Response, rates: Rates | None, is_fast: bool) -> None:
+    def _find_rebuild(self, chain: Chain, at_ms: int, response: Response, rates: Rates | None, extras: Extras) -> None:
         """Waste: the cache was written anew after a pause longer than it lives."""
         key = (chain.is_side, chain.agent_id)
         before = self._last_response_ms.get(key)
@@ -330,7 +518,7 @@ class Conversation(Transcript):
             return
         if at_ms - before >= (ONE_HOUR_MS if writes[1] >= writes[0] else FIVE_MINUTES_MS):
             written: Tokens = (0, 0, *writes, 0)
-            nano = rates.nano_usd(written, is_fast=is_fast) if rates else None
+            nano = rates.nano_usd(written, is_fast=extras.is_fast, milli_factor=extras.milli_factor) if rates else None
             self._waste("cache_rebuild", response.key, written, usd(nano) if nano else None)
 
     def _count_call(self, call: Call) -> None:
@@ -345,6 +533,9 @@ class Conversation(Transcript):
             tool.retried_count += 1
             recent[recent.index(key)] = ("", b"")
         recent.append(key)
+        self.own.background_call_count += call.is_background
+        for kind, name in call.attributed:
+            self.truth.attribution[self.day(call.at_ms), self.folder, kind, name].call_count += 1
 
     # Results
 
@@ -359,6 +550,7 @@ class Conversation(Transcript):
         error_class: str | None = None,
         added: int = 0,
         removed: int = 0,
+        is_error: bool | None = None,
     ) -> None:
         """The result of a call.
 
@@ -366,8 +558,10 @@ class Conversation(Transcript):
             content: JSON text of the tool_result's content.
             outcome: JSON text of toolUseResult; side chains have none.
             added, removed: lines of a successful file operation.
+            is_error: what the result says, where the status does not tell.
         """
-        is_error = status in ("error", "rejected")
+        if is_error is None:
+            is_error = status in ("error", "rejected")
         extra = b""
         if outcome is not None and not chain.is_side:
             extra = b',"toolUseResult":%b' % outcome
@@ -385,6 +579,11 @@ class Conversation(Transcript):
                 self._turn[1] = self.clock_ms
         self.truth.tool_facts[call.tool].durations_ms.append(self.clock_ms - call.at_ms)
         self._count_status(call, status, error_class)
+        for kind, name in call.attributed:
+            part = self.truth.attribution[self.day(call.at_ms), self.folder, kind, name]
+            part.failure_count += status in ("error", "rejected")
+            said = orjson.loads(content)
+            part.result_characters += len(said if isinstance(said, str) else said[0]["text"])
         if call.operation:
             self._count_file(call, status, added, removed)
         if status == "success" and call.operation == "read":

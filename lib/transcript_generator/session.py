@@ -65,6 +65,12 @@ class Session(Conversation):
         self.tick(1, 40)  # what happens at one instant has no order
         if rnd() < 0.25:
             self.aside()
+        if self.era.has_attachments and self.rarely(0.06):
+            self.others_write()
+            self.tick(1, 40)
+        if self.era.has_attachments and self.rarely(0.02):
+            self.placeholder()
+            self.tick(1, 40)
         if rnd() < 0.9:
             self.keep_house()
 
@@ -108,8 +114,9 @@ class Session(Conversation):
         if self.era.marks_origin and roll < 0.12:
             side_request(self, "aprompt_suggestion")
         if self.era.embeds_progress or self.era.has_attachments:
-            duration = b'"subtype":"turn_duration","durationMs":%d,"isMeta":false'
-            self.entry(self.main, b"system", duration % int(self.rnd() * 90_000))
+            duration = int(self.rnd() * 90_000)
+            self.entry(self.main, b"system", b'"subtype":"turn_duration","durationMs":%d,"isMeta":false' % duration)
+            self.own.turn_duration_ms = (self.own.turn_duration_ms or 0) + duration
 
     def interject(self) -> None:
         """The user types while Claude works."""
@@ -167,9 +174,19 @@ class Session(Conversation):
 
     def api_error(self) -> None:
         """A request that failed, and its placeholder."""
-        error = b'"subtype":"api_error","level":"error","retryAttempt":1,"maxRetries":10,"retryInMs":541.2'
-        self.entry(self.main, b"system", error)
-        self.tick(500, 2_000)
+        says_why = self.era.has_attachments
+        status = self.more.choice(["529", "429", "ECONNRESET"])
+        for attempt in range(1, 2 + (self.more.randint(0, 2) if says_why else 0)):
+            error = (
+                b'"subtype":"api_error","level":"error","retryAttempt":%d,"maxRetries":10,"retryInMs":541.2' % attempt
+            )
+            if says_why and status.isdigit():
+                error += b',"error":{"status":%b,"error":{"error":{"type":"overloaded_error"}}}' % status.encode()
+            elif says_why:
+                error += b',"cause":{"code":"%b"},"error":{"cause":{"code":"%b"}}' % (status.encode(), status.encode())
+            self.entry(self.main, b"system", error)
+            self.own.api_errors_told.append((status if says_why else None, attempt, False))
+            self.tick(500, 2_000)
         message = {
             "id": self.uuid().decode(),
             "model": "<synthetic>",
@@ -181,10 +198,31 @@ class Session(Conversation):
             "content": [{"type": "text", "text": 'API Error: 529 {"type":"overloaded_error"}'}],
         }
         body = b'"message":%b,"isApiErrorMessage":true,"error":"unknown"' % orjson.dumps(message)
+        if says_why:
+            body += b',"apiErrorStatus":529'
         self.entry(self.main, b"assistant", body)
+        self.own.api_errors_told.append(("529", None, True))
         self.count_message("api_error")
         self.own.api_error_count += 1
         self.truth.api_errors += 1
+
+    def placeholder(self) -> None:
+        """Claude Code notes that nothing was asked of the model: no error, no response."""
+        message = {
+            "id": self.uuid().decode(),
+            "model": "<synthetic>",
+            "role": "assistant",
+            "type": "message",
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+            "content": [{"type": "text", "text": "No response requested."}],
+        }
+        self.entry(self.main, b"assistant", b'"message":%b,"isApiErrorMessage":false' % orjson.dumps(message))
+        self.count_message("placeholder")
+
+    def others_write(self) -> None:
+        """User lines that nobody typed as a prompt: another session's, a schedule's, a channel's."""
+        kind, text, marks = self.more.choice(words.WRITTEN_BY_OTHERS)
+        self.user_line(orjson.dumps(text), kind, marks)
 
     def compact(self) -> None:
         """Claude Code compacts the context."""
@@ -195,9 +233,16 @@ class Session(Conversation):
         self.main.parent = b"null"
         boundary = (
             b'"subtype":"compact_boundary","content":"Conversation compacted","isMeta":false,"level":"info",'
-            b'"logicalParentUuid":%b,"compactMetadata":{"trigger":"auto","preTokens":%d}'
+            b'"logicalParentUuid":%b,"compactMetadata":{"trigger":"%b","preTokens":%d%b}'
         )
-        self.entry(self.main, b"system", boundary % (parent, self.main.context))
+        trigger, before = ("manual" if self.rarely(0.2) else "auto"), self.main.context
+        after, duration = (None, None)
+        more = b""
+        if self.era.marks_origin:
+            after, duration = self.more.randint(9_000, 30_000), self.more.randint(5_000, 90_000)
+            more = b',"postTokens":%d,"durationMs":%d' % (after, duration)
+        self.entry(self.main, b"system", boundary % (parent, trigger.encode(), before, more))
+        self.own.compactions_told.append((trigger, before, after, duration))
         self.tick(1, 5)
         text = b'"This session is being continued from a previous conversation that ran out of context."'
         self.user_line(text, "compact_summary", b',"isCompactSummary":true,"isVisibleInTranscriptOnly":true')
@@ -222,16 +267,50 @@ class Session(Conversation):
                 delta = {"messageId": message_id, "trackingPath": "src/a.py", "timestamp": self.now()}
                 self.loose({"type": "file-history-delta", **delta})
         if self.era.marks_origin:
-            self.loose({"type": "cost-state", "sessionId": self.id, "totalCostUSD": round(rnd() * 9, 6)})
+            self.state_cost()
             if rnd() < 0.05:
                 odd = {"a.b": {"$c": 2**60 + 1}, "": None, "at": self.now()}
                 self.loose({"type": "future-thing", "sessionId": self.id, **odd})
                 self.truth.unknown_types["future-thing"] += 1
         if rnd() < 0.5:
-            hooks = (
-                b'"subtype":"stop_hook_summary","hookCount":1,"hookErrors":[],"hasOutput":false,"level":"suggestion"'
-            )
-            self.entry(self.main, b"system", hooks)
+            self.stop_hooks()
+
+    def stop_hooks(self) -> None:
+        """What the Stop hooks of a turn took, as a summary lists them; one that blocks is told there too."""
+        hooks = [{"command": "notify.sh", "durationMs": 30 + int(self.more.random() * 3_000)}]
+        if self.rarely(0.4):
+            hooks.append({"command": "review.sh", "durationMs": 10 + int(self.more.random() * 100)})
+        is_blocked = self.rarely(0.05)
+        body = (
+            b'"subtype":"stop_hook_summary","hookCount":%d,"hookInfos":%b,"hookErrors":[],"preventedContinuation":%b,'
+            b'"hasOutput":false,"level":"suggestion"'
+        )
+        self.entry(self.main, b"system", body % (len(hooks), orjson.dumps(hooks), b"true" if is_blocked else b"false"))
+        for hook in hooks:
+            self.count_hook("Stop", int(str(hook["durationMs"])))
+        if is_blocked:
+            self.count_hook("Stop", None, "blocked", is_run=False)
+        if self.era.has_attachments and self.rarely(0.3):
+            # a Stop hook that the summary lists already, and one before a call
+            stop = {"type": "hook_success", "hookName": "Stop", "hookEvent": "Stop", "durationMs": 12, "content": ""}
+            self.entry(self.main, b"attachment", b'"attachment":%b' % orjson.dumps(stop))
+            self.count_hook("Stop", None, is_run=False)
+            outcome, kind = self.more.choice([("blocked", "hook_blocking_error"), ("cancelled", "hook_cancelled")])
+            hook = {"type": kind, "hookName": "PreToolUse:Bash", "hookEvent": "PreToolUse", "durationMs": 70}
+            self.entry(self.main, b"attachment", b'"attachment":%b' % orjson.dumps(hook))
+            self.count_hook("PreToolUse:Bash", 70, outcome)
+
+    def state_cost(self) -> None:
+        """Claude Code's own sum up to now; it pays for requests, such as titles, that it writes no line of."""
+        if self.stated_beside is None:
+            self.stated_beside = self.more.choice([0, 0, 1_200_000, 250_000_000])
+        total = self.spent_nano + self.stated_beside
+        model = self.main.model.removeprefix("anthropic/").replace(".", "-")
+        models = {model: {"costUSD": self.spent_nano / 1e9}}
+        if self.stated_beside:
+            models["claude-haiku-4-5-20251001"] = {"costUSD": self.stated_beside / 1e9}
+        self.loose({"type": "cost-state", "sessionId": self.id, "totalCostUSD": total / 1e9, "modelUsage": models})
+        self.own.stated_nano_usd = total
 
     # Beginning and end
 
@@ -242,6 +321,7 @@ class Session(Conversation):
             self.own.is_resumed = source == "resume"
             hook = b'{"type":"hook_success","hookName":"SessionStart:%b","hookEvent":"SessionStart","content":""}'
             self.entry(self.main, b"attachment", b'"attachment":' + hook % source.encode())
+            self.count_hook(f"SessionStart:{source}", None)
             skills = " ".join(f"- skill-{number}: what it is for" for number in range(40))
             listing = b'"attachment":{"type":"skill_listing","content":%b}' % orjson.dumps(skills)
             self.entry(self.main, b"attachment", listing)
@@ -251,6 +331,7 @@ class Session(Conversation):
         """A call that nobody answers at times, a title, and the sums."""
         if self.rnd() < 0.15:
             call: Call = bash(self, self.main)
+            call.is_background = b"run_in_background" in call.input  # what moves there says so in its result
             self.respond(self.main, calls=[call])
             self.leave_pending(call)
         self.close_turn()
@@ -280,6 +361,7 @@ class Session(Conversation):
         self.own.title = title
 
     task_title = ""
+    stated_beside: int | None = None  # billionths of a USD that Claude Code paid for and wrote no line of
 
 
 def carry_on(earlier: Session, session: Session, *, as_fork: bool) -> None:
@@ -294,10 +376,32 @@ def carry_on(earlier: Session, session: Session, *, as_fork: bool) -> None:
         if b'"uuid":' in line and b'"sessionId":' in line and b'"type":"progress"' not in line
     ]
     copied = lines[: max(1, len(lines) * 4 // 5)]
-    if as_fork:
-        copied = [line.replace(earlier.id.encode(), session.id.encode()) for line in copied]
+    if as_fork and earlier.era.has_attachments and session.rarely(0.7):
+        copied = _forked(copied, session)
+    elif as_fork:
+        # without `forkedFrom` the smallest session has what is copied: only what is the earlier one's own is
+        copied = [
+            line.replace(earlier.id.encode(), session.id.encode()) for line in copied if earlier.id.encode() in line
+        ]
     else:
         session.own.is_resumed = True
     session.main.lines[:0] = copied
     session.truth.documents += len(copied)
     session.truth.entry_copies += len(copied)
+
+
+def _forked(lines: list[bytes], session: Session) -> list[bytes]:
+    """Lines as a fork copies them: under its id, each saying which line it was made from, under a new uuid at times."""
+    entries = [orjson.loads(line) for line in lines]
+    has_new_uuids = session.rarely(0.5)
+    uuids: dict[str, str] = {}
+    for entry in entries:
+        entry["forkedFrom"] = {"sessionId": entry["sessionId"], "messageUuid": entry["uuid"]}
+        entry["sessionId"] = session.id
+        if has_new_uuids:
+            entry["uuid"] = uuids.setdefault(entry["uuid"], session.uuid().decode())
+    dated = [entry for entry in entries if "timestamp" in entry]
+    session.own.is_forked = True
+    first = min(dated, key=lambda entry: (entry["timestamp"], entry["forkedFrom"]["sessionId"]))
+    session.own.forked_from_session_id = first["forkedFrom"]["sessionId"]
+    return [orjson.dumps(entry) for entry in entries]

@@ -44,14 +44,23 @@ def command_of(s: Conversation) -> str:
 
 
 def bash(s: Conversation, chain: Chain) -> Call:
-    """A command that succeeds."""
+    """A command that succeeds; now and then in the background."""
+    asked = s.era.has_attachments and s.rarely(0.02)
+    # a command that takes long goes there by itself
+    moved = s.era.has_attachments and not chain.is_side and s.rarely(0.01)
 
     def complete(call: Call) -> None:
         output = pools.outputs()[int(s.rnd() * 64)]
-        outcome = b'{"stdout":%b,"stderr":"","interrupted":false,"isImage":false}' % output
+        more = b',"backgroundTaskId":"b1en6q7cs"' if asked or moved else b""
+        outcome = b'{"stdout":%b,"stderr":"","interrupted":false,"isImage":false%b}' % (output, more)
         s.result(chain, call, output, outcome)
 
-    return Call("Bash", dumps({"command": command_of(s), "description": pick(s, words.REMARKS)}), complete)
+    tool_input: dict[str, Any] = {"command": command_of(s), "description": pick(s, words.REMARKS)}
+    if asked:
+        tool_input["run_in_background"] = True
+    call = Call("Bash", dumps(tool_input), complete)
+    call.is_background = asked or moved
+    return call
 
 
 def interrupted_bash(s: Conversation, chain: Chain) -> Call:
@@ -62,6 +71,10 @@ def interrupted_bash(s: Conversation, chain: Chain) -> Call:
         outcome = b'{"stdout":"","stderr":"","interrupted":true,"isImage":false}'
         # without toolUseResult nothing tells it from a success
         status = "success" if chain.is_side else "interrupted"
+        if s.rarely(0.5):  # the exit code comes first
+            text = dumps("Exit code 137\n[Request interrupted by user for tool use]")
+            s.result(chain, call, text, dumps("Error: Exit code 137"), status="interrupted", is_error=True)
+            return
         s.result(chain, call, b'"Command was aborted before completion"', outcome, status=status)
 
     return Call("Bash", dumps({"command": f"npm run watch -- --port {3000 + int(s.rnd() * 900)}"}), complete)
@@ -87,8 +100,10 @@ def git(s: Conversation, chain: Chain) -> Call:
         output = dumps(f"[{s.branch} {number:07x}] {message}\n 2 files changed, 14 insertions(+), 3 deletions(-)")
         s.result(chain, call, output, b'{"stdout":%b,"stderr":"","interrupted":false,"isImage":false}' % output)
         s.count_git(call, commits=commits, pull_requests=pull_requests)
-        if pull_requests and s.era.has_attachments:
+        # a pull request that is looked at is linked too
+        if s.era.has_attachments and (pull_requests or s.rarely(0.1)):
             repository = f"ada/{s.project.name}"
+            s.own.pull_request_links.add(f"https://github.com/{repository}/pull/{number}")
             s.loose(
                 {
                     "type": "pr-link",
@@ -180,7 +195,7 @@ def edit(s: Conversation, chain: Chain) -> Call:
 def write(s: Conversation, chain: Chain) -> Call:
     """A new file, or one overwritten."""
     path, language = file_of(s)
-    is_new = chain.is_side or s.rnd() < 0.7
+    is_new = not s.rarely(0.2) if chain.is_side else s.rnd() < 0.7
     if is_new:
         stem, dot, suffix = path.rpartition(".")
         path = f"{stem}_{int(s.rnd() * 10_000)}{dot}{suffix}" if dot and "/" not in suffix else path
@@ -196,6 +211,8 @@ def write(s: Conversation, chain: Chain) -> Call:
             s.result(chain, call, text, dumps(outcome), added=number_of_lines)
             return
         patch, added, removed = _patch(s)
+        if chain.is_side:  # only the text says what was done
+            added = removed = 0
         outcome = {"type": "update", "filePath": path, "content": content, "structuredPatch": patch}
         text = dumps(f"The file {path} has been updated successfully.")
         s.result(chain, call, text, dumps(outcome), added=added, removed=removed)
@@ -285,12 +302,22 @@ exit_plan = _simple(
     "User has approved your plan. You can now start coding.",
     {"plan": "# Plan", "isAgent": False, "filePath": "/home/ada/.claude/plans/quiet-otter.md"},
 )
-skill = _simple(
-    "Skill",
-    {"skill": ("release-notes", "commit-style")},
-    "Launching skill: release-notes",
-    {"success": True, "commandName": "release-notes"},
-)
+
+
+def skill(s: Conversation, chain: Chain) -> Call:
+    """A skill, of a plugin at times: what follows in the turn is spent on it."""
+    name = pick(s, ("release-notes", "house:commit-style"))
+
+    def complete(call: Call) -> None:
+        s.result(chain, call, dumps(f"Launching skill: {name}"), dumps({"success": True, "commandName": name}))
+        if not chain.is_side and s.era.marks_origin:
+            s.skill = name
+
+    call = Call("Skill", dumps({"skill": name}), complete)
+    call.attributed = (("skill", name), *([("plugin", "house")] if name.startswith("house:") else []))
+    return call
+
+
 tool_search = _simple(
     "ToolSearch",
     {"query": ("select:TaskCreate", "select:WebFetch"), "max_results": None},
@@ -306,7 +333,9 @@ def server_tool(s: Conversation, chain: Chain) -> Call:
         blocks = b'[{"type":"text","text":"[]"}]'
         s.result(chain, call, blocks, blocks)
 
-    return Call(pick(s, words.SERVER_TOOLS), dumps({"query": pick(s, words.QUERIES)}), complete)
+    call = Call(pick(s, words.SERVER_TOOLS), dumps({"query": pick(s, words.QUERIES)}), complete)
+    call.attributed = (("mcp_server", call.tool.split("__")[1]),)
+    return call
 
 
 def failing(s: Conversation, chain: Chain) -> Call:
@@ -342,9 +371,10 @@ def rejected(s: Conversation, chain: Chain) -> Call:
     def complete(call: Call) -> None:
         s.tick(1_000, 30_000)
         outcome = b'"User rejected tool use"'
-        s.result(chain, call, dumps(words.REJECTION), outcome, status="rejected", error_class="permission_denied")
+        text = dumps(words.DENIAL if s.rarely(0.3) else words.REJECTION)
+        s.result(chain, call, text, outcome, status="rejected", error_class="permission_denied")
 
-    call.complete = complete
+    call.complete, call.is_background = complete, False
     return call
 
 
@@ -435,12 +465,15 @@ def hooks(s: Conversation, chain: Chain, call: Call) -> None:
     if s.era.has_attachments:
         body = (
             b'"attachment":{"type":"hook_success","hookName":"%b","toolUseID":"%b","hookEvent":"PostToolUse","content":"",'
-            b'"stdout":"","stderr":"","exitCode":0,"command":"/home/ada/.claude/hooks/format.sh","durationMs":41}'
+            b'"stdout":"","stderr":"","exitCode":0,"command":"/home/ada/.claude/hooks/format.sh","durationMs":%d}'
         )
-        s.entry(chain, b"attachment", body % (name, call.id.encode()))
+        duration = 20 + int(s.more.random() * 200)
+        s.entry(chain, b"attachment", body % (name, call.id.encode(), duration))
+        s.count_hook(name.decode(), duration)
     elif s.era.embeds_progress:
         body = (
             b'"data":{"type":"hook_progress","hookEvent":"PostToolUse","hookName":"%b","command":"callback"},'
             b'"parentToolUseID":"%b","toolUseID":"%b"'
         )
         s.entry(chain, b"progress", body % (name, call.id.encode(), call.id.encode()))
+        s.count_hook(name.decode(), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,6 +32,7 @@ class Chain:
     agent_id: str | None = None
     parent: bytes = b"null"
     context: int = 0  # tokens in the prompt cache
+    agent_type: str = "unknown"  # of a sub-agent, as the call that started it says
     head: bytes = b""  # the envelope before an entry's own fields, and after them
     tail: bytes = b""
     counts: Counts = field(default_factory=Counts)  # of its responses
@@ -88,6 +90,7 @@ class Transcript:
         self.truth = truth
         self.rng = rng
         self.rnd = rng.random
+        self.rarely: Callable[[float], bool]
         self.calendar = calendar
         self.prices = prices
         self.project = project
@@ -105,6 +108,9 @@ class Transcript:
         self.entrypoint: str | None = None
         if era.has_attachments:
             self.entrypoint = "sdk-cli" if is_automated else rng.choice(["cli", "cli", "cli", "claude-desktop"])
+        # what newer versions added draws from a source of its own, so that all else of a history stays what it was
+        self.more = random.Random(self.id)
+        self.rarely = lambda share: self.more.random() < share
         self.slug = f"{rng.choice(['quiet', 'brisk', 'amber'])}-{rng.choice(['otter', 'lantern', 'harbor'])}"
 
         self.folder = re.sub(r"[^A-Za-z0-9]", "-", project.path)
@@ -113,6 +119,7 @@ class Transcript:
         self.main = Chain(self.files[self.transcript], model)
         self.own = SessionTruth(project_id=self.folder, is_automated=is_automated, entrypoint=self.entrypoint)
         self.own.started_ms = self.own.ended_ms = clock_ms
+        self.own.person = project.path.split("/")[2]
         self.cells: dict[tuple[int, str], Counts] = {}
         self.kinds: dict[str, int] = {}
         self._contents: set[bytes] = set()
@@ -262,6 +269,20 @@ class Transcript:
     def now(self) -> str:
         """ISO 8601 of now."""
         return iso(self.clock_ms).decode()
+
+    def day(self, at_ms: int | None = None) -> str:
+        """The local day of a moment, in ISO."""
+        return self.calendar.local((self.clock_ms if at_ms is None else at_ms) // QUARTER_MS)[0]
+
+    def count_hook(self, name: str, duration_ms: int | None, outcome: str = "success", *, is_run: bool = True) -> None:
+        """A hook's run, now; or what is told beside a run that is counted already."""
+        hook = self.truth.hooks[self.day(), self.folder, name]
+        hook.run_count += is_run
+        hook.blocked_count += outcome == "blocked"
+        hook.cancelled_count += outcome == "cancelled"
+        if is_run and duration_ms is not None:
+            hook.durations_ms.append(duration_ms)
+            self.own.hook_ms = (self.own.hook_ms or 0) + duration_ms
 
     # The end
 

@@ -15,6 +15,7 @@ from typing import Any
 
 TOKEN_KINDS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
 BLOCK_HOURS = 5
+MANY_CALLS = 25
 
 
 def usd(nano: int) -> Decimal:
@@ -93,6 +94,47 @@ class WasteTruth:
 
 
 @dataclass(slots=True)
+class TurnTruth:
+    """What one prompt set off until the next: the columns turn_… of its row in fct_messages."""
+
+    nano_usd: int | None = None
+    response_count: int = 0
+    unpriced_response_count: int = 0
+    tool_use_count: int = 0
+    weights: Counter[str] = field(default_factory=Counter)  # billionths of a USD by reason
+
+    @property
+    def expensive_because(self) -> str | None:
+        """The weightiest reason from a quarter of the cost on, else many calls."""
+        if not self.nano_usd:
+            return None
+        reasons = ("cold cache", "long context", "long output", "sub-agents")
+        weightiest = max(reasons, key=lambda name: (self.weights[name], -reasons.index(name)))
+        if self.weights[weightiest] * 4 >= self.nano_usd:
+            return weightiest
+        return "many calls" if self.tool_use_count >= MANY_CALLS else None
+
+
+@dataclass(slots=True)
+class HookTruth:
+    """Runs of one hook on one local day in one project: the columns of agg_hooks."""
+
+    run_count: int = 0
+    blocked_count: int = 0
+    cancelled_count: int = 0
+    durations_ms: array[int] = field(default_factory=lambda: array("q"))
+
+
+@dataclass(slots=True)
+class AttributionTruth(Counts):
+    """Calls and responses of one skill, plugin, MCP server or type of sub-agent: the columns of agg_attribution."""
+
+    call_count: int = 0
+    failure_count: int = 0
+    result_characters: int = 0
+
+
+@dataclass(slots=True)
 class SessionTruth(Counts):
     """One session: the columns of dim_sessions, and what agg_session_metrics are quantiles of."""
 
@@ -120,6 +162,26 @@ class SessionTruth(Counts):
     turn_ms: array[int] = field(default_factory=lambda: array("q"))
     prompt_lengths: array[int] = field(default_factory=lambda: array("q"))
     waste: dict[str, WasteTruth] = field(default_factory=dict)  # by finding
+    is_forked: bool = False
+    forked_from_session_id: str | None = None
+    person: str | None = None
+    turn_duration_ms: int | None = None  # Claude Code's own
+    hook_ms: int | None = None
+    pull_request_links: set[str] = field(default_factory=set)
+    efforts: Counter[str] = field(default_factory=Counter)  # responses by effort
+    thinking_tokens: int | None = None
+    background_call_count: int = 0
+    turns: list[TurnTruth] = field(default_factory=list)
+    compactions_told: list[tuple[str | None, int | None, int | None, int | None]] = field(default_factory=list)
+    api_errors_told: list[tuple[str | None, int | None, bool]] = field(
+        default_factory=list
+    )  # status, attempt, is_final
+    stated_nano_usd: int | None = None  # what Claude Code thinks it cost
+
+    @property
+    def effort(self) -> str | None:
+        """That of most of its responses; of equals the first by name."""
+        return min(self.efforts, key=lambda name: (-self.efforts[name], name), default=None)
 
     @property
     def primary_model(self) -> str | None:
@@ -194,7 +256,8 @@ class Truth(Counts):
     Covers the numbers of fct_messages (by kind), fct_tool_calls (by tool, status, error class; durations, retries,
     sub-agents' sums), fct_file_operations (by operation and language), dim_sessions, dim_projects, dim_models,
     agg_daily_summary, agg_daily_usage, agg_hourly_activity, agg_session_metrics, agg_tool_efficiency,
-    agg_code_changes, agg_waste, agg_billing_blocks and the raw layer's documents and dead letters. Not covered:
+    agg_code_changes, agg_waste, agg_billing_blocks, agg_attribution, agg_hooks, agg_cost_reconciliation,
+    fct_compactions, fct_api_errors and the raw layer's documents and dead letters. Not covered:
     texts and what is read from them (has_code_block, is_question, task_category, error_text), seconds_since_previous,
     is_current.
     """
@@ -220,6 +283,12 @@ class Truth(Counts):
     weekly_hours: defaultdict[tuple[int, int], Counts] = field(default_factory=lambda: defaultdict(Counts))
     hours: defaultdict[int, HourTruth] = field(default_factory=lambda: defaultdict(HourTruth))
     code_changes: defaultdict[tuple[str, str], CodeTruth] = field(default_factory=lambda: defaultdict(CodeTruth))
+
+    hooks: defaultdict[tuple[str, str, str], HookTruth] = field(default_factory=lambda: defaultdict(HookTruth))
+    # by day, project, kind and name
+    attribution: defaultdict[tuple[str, str, str, str], AttributionTruth] = field(
+        default_factory=lambda: defaultdict(AttributionTruth)
+    )
 
     @property
     def tools(self) -> dict[str, int]:

@@ -53,6 +53,14 @@ MODELS = [
     Model(GATEWAY_MODEL, 0.03, 0.03, is_gateway=True),
 ]
 FAST_MODELS = {"claude-opus-4-6", "claude-opus-4-8"}
+# the same models by way of Bedrock and of a router
+OTHER_IDS = {"claude-opus-4-6": "us.anthropic.claude-opus-4-6-v1:0", "claude-opus-4-8": "anthropic/claude-opus-4.8"}
+# a tenth more when computed in the US: Anthropic's own ids from 4.6 on
+US_MODELS = {
+    *("claude-opus-4-6", "claude-opus-4-8", "claude-opus-5", "claude-sonnet-5-5", "claude-haiku-5-5"),
+    "anthropic/claude-opus-4.8",
+}
+ADVISOR_MODEL = "claude-opus-5"
 SUBAGENT_MODELS = ("claude-haiku-4-5-20251001", "claude-haiku-5-5")  # early, late; of sub-agents that explore
 
 SUBAGENTS = ["Explore", "Explore", "Explore", "general-purpose", "Plan", "code-reviewer"]
@@ -248,6 +256,20 @@ AUTOMATED = [
     "Check the changed files for missing translations. Answer with a list.",
     "Write release notes from the merged pull requests of the week.",
 ]
+# who wrote it, the text, and what else the line says
+WRITTEN_BY_OTHERS = [
+    ("teammate_message", '<teammate-message teammate_id="reviewer">Looks good.</teammate-message>', b""),
+    (
+        "teammate_message",
+        'Another Claude session sent a message:\n<teammate-message teammate_id="tests">All green.</teammate-message>',
+        b"",
+    ),
+    ("teammate_message", "The schema is done.", b',"origin":{"kind":"peer"}'),
+    ("scheduled", '<scheduled-task name="nightly">Check the builds</scheduled-task>', b""),
+    ("channel", '<channel source="chat">Is it deployed?</channel>', b""),
+    ("meta", "<system-reminder>The date has changed.</system-reminder>", b""),
+    ("meta", "Background work is done.", b',"promptSource":"system"'),
+]
 TITLE_FIRST_TRY = "New session"
 
 ANSWERS = [
@@ -341,6 +363,9 @@ ERRORS = [
     ),
     ("other", ("Skill",), "<tool_use_error>Unknown skill: ship-it</tool_use_error>"),
 ]
+DENIAL = (
+    "Permission for this tool use was denied. The tool use was rejected (eg. if it was a file edit, it was not made)."
+)
 REJECTION = (
     "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, "
     "the new_string was NOT written to the file). STOP what you are doing and wait for the user to tell you how "

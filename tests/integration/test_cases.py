@@ -9,16 +9,15 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import oracle
 import pytest
+import truth
 from analytics.raw.extract import extract
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.load import load
@@ -125,7 +124,6 @@ def invented(root: Path) -> None:
         ids.answers("claude-opus-5", million(), id="")
         ids.answers("claude-opus-5", {"input_tokens": number * 1_000_000}, id="const", requestId=f"r{number}")
     ids.write()
-
     for session, outcomes in (("tools-a", (False, True)), ("tools-b", (True, True, False))):
         tools = Transcript(root, "tools", session)
         for is_error in outcomes:
@@ -279,21 +277,7 @@ def kinds(connection: duckdb.DuckDBPyConnection, folder: str) -> dict[str, int]:
 
 def test_the_recount_in_plain_python_says_the_same(built: Any) -> None:
     connection, recount = built
-    expected: defaultdict[tuple[str, str], list] = defaultdict(list)
-    for message in recount.messages:
-        expected[recount.sessions[message.session_id].project_id, message.kind].append(message.cost or Decimal(0))
-    rows = connection.execute(
-        "select project_id, message_kind, count(*), sum(coalesce(cost_usd, 0)) from marts.fct_messages group by all"
-    ).fetchall()
-    assert {(folder, kind): (count, cost) for folder, kind, count, cost in rows} == {
-        key: (len(found), sum(found)) for key, found in expected.items()
-    }
-    calls = connection.execute("select tool_use_id, status from marts.fct_tool_calls order by all").fetchall()
-    assert calls == sorted((call.id, call.status) for call in recount.calls)
-    lines = "select tool_use_id, operation, lines_added from marts.fct_file_operations order by all"
-    assert connection.execute(lines).fetchall() == sorted(
-        (item.call.id, item.operation, item.added) for item in recount.file_operations
-    )
+    assert truth.differences(connection, recount) == []
 
 
 def test_an_advisor_is_a_response_of_its_own(built: Any) -> None:

@@ -19,7 +19,7 @@ from analytics.settings import load_settings
 from analytics.warehouse.load import load
 from analytics.warehouse.transform import transform
 from transcript_generator import Counts, Truth, generate
-from transcript_generator.truth import TOKEN_KINDS
+from transcript_generator.truth import TOKEN_KINDS, usd
 
 # seed, time zone, end, days: prices change on October 7th, clocks in Berlin on October 25th; all have a worktree
 HISTORIES = [
@@ -209,7 +209,16 @@ def test_sessions(history: History) -> None:
         *("message_count", "prompt_count", "queued_prompt_count", "tool_call_count", "tool_error_count"),
         *("rejected_tool_call_count", "primary_model", "primary_tool", "claude_version", "git_branch", "entrypoint"),
         *("commits", "pull_requests", "lines_added", "lines_removed", "subagent_count", "compactions", "interrupts"),
-        *("max_context_tokens", "is_resumed", "is_automated", *RESPONSES),
+        *(
+            "max_context_tokens",
+            "is_resumed",
+            "is_automated",
+            "is_forked",
+            "forked_from_session_id",
+            "effort",
+            "person",
+        ),
+        *RESPONSES,
     ]
     found = keyed(
         marts, "dim_sessions", ["session_id"], [*columns, "cost_usd", "started_at", "ended_at", "error_count"]
@@ -370,3 +379,95 @@ def test_waste(history: History) -> None:
             assert row["cost_usd"] is None
         else:  # shares of a response are rounded each
             assert float(row["cost_usd"]) == pytest.approx(float(waste.cost_usd), abs=1e-8)
+
+
+def ordered(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows in an order that does not mind what is missing."""
+    return sorted(rows, key=repr)
+
+
+def test_what_claude_code_says_of_its_own_work(history: History) -> None:
+    truth, marts = history
+    sessions = truth.sessions.items()
+    columns = "turn_seconds * 1000, hook_seconds * 1000, pull_request_links"
+    found = marts.sql(f"select session_id, {columns} from marts.dim_sessions").fetchall()
+    assert ordered(found) == ordered(
+        (id, decimal(own.turn_duration_ms), decimal(own.hook_ms), len(own.pull_request_links)) for id, own in sessions
+    )
+    columns = "trigger, pre_tokens, post_tokens, duration_ms"
+    assert ordered(marts.sql(f"select session_id, {columns} from marts.fct_compactions").fetchall()) == ordered(
+        (id, *said) for id, own in sessions for said in own.compactions_told
+    )
+    columns = "error_status, retry_attempt, is_final"
+    assert ordered(marts.sql(f"select session_id, {columns} from marts.fct_api_errors").fetchall()) == ordered(
+        (id, *said) for id, own in sessions for said in own.api_errors_told
+    )
+    query = (
+        "select session_id, sum(thinking_tokens) from marts.fct_messages where thinking_tokens is not null group by 1"
+    )
+    assert dict(marts.sql(query).fetchall()) == {
+        id: own.thinking_tokens for id, own in sessions if own.thinking_tokens is not None
+    }
+    query = "select session_id, count(*) from marts.fct_tool_calls where is_background group by 1"
+    assert dict(marts.sql(query).fetchall()) == {
+        id: own.background_call_count for id, own in sessions if own.background_call_count
+    }
+
+
+def decimal(number: int | None) -> Decimal | None:
+    return None if number is None else Decimal(number)
+
+
+def test_hooks(history: History) -> None:
+    truth, marts = history
+    columns = ["run_count", "blocked_count", "cancelled_count", "total_duration_ms", "p95_duration_ms"]
+    found = keyed(marts, "agg_hooks", ["cast(date_key as varchar)", "project_id", "hook_name"], columns)
+    assert found == {
+        key: columns_of(hook, columns[:3])
+        | {
+            "total_duration_ms": sum(hook.durations_ms) if hook.durations_ms else None,
+            "p95_duration_ms": pytest.approx(quantile(hook.durations_ms, 0.95)) if hook.durations_ms else None,
+        }
+        for key, hook in truth.hooks.items()
+    }
+
+
+def test_attribution(history: History) -> None:
+    truth, marts = history
+    columns = ["call_count", "failure_count", "result_characters", *RESPONSES]
+    keys = ["cast(date_key as varchar)", "project_id", "kind", "name"]
+    found = keyed(marts, "agg_attribution", keys, [*columns, "cost_usd"])
+    assert {kind for _, _, kind, _ in found} == {"skill", "plugin", "mcp_server", "subagent_type"}
+    assert found == {
+        # without a response nobody knows what it cost
+        key: columns_of(part, columns) | {"cost_usd": cost_of(part) if part.response_count else None}
+        for key, part in truth.attribution.items()
+    }
+
+
+def test_turns(history: History) -> None:
+    truth, marts = history
+    columns = "turn_cost_usd, turn_response_count, turn_unpriced_response_count, turn_tool_use_count, expensive_because"
+    query = f"select session_id, {columns} from marts.fct_messages where message_key = prompt_key"
+    assert ordered(marts.sql(query).fetchall()) == ordered(
+        (
+            id,
+            None if turn.nano_usd is None else usd(turn.nano_usd),
+            turn.response_count,
+            turn.unpriced_response_count,
+            turn.tool_use_count,
+            turn.expensive_because,
+        )
+        for id, own in truth.sessions.items()
+        for turn in own.turns
+    )
+
+
+def test_claude_codes_own_sums(history: History) -> None:
+    truth, marts = history
+    found = keyed(marts, "agg_cost_reconciliation", ["session_id"], ["our_cost_usd", "claude_code_cost_usd"])
+    assert found == {
+        id: {"our_cost_usd": cost_of(own), "claude_code_cost_usd": usd(own.stated_nano_usd)}
+        for id, own in truth.sessions.items()
+        if own.stated_nano_usd is not None
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ def documents(directory: Path) -> list[dict]:
     return [
         json.loads(line)
         for path in sorted(directory.rglob("*.jsonl"))
+        if path.name != "journal.jsonl"  # what a workflow notes of itself
         for line in path.read_bytes().split(b"\n")
         if line
     ]
@@ -61,7 +62,8 @@ def test_histories_have_the_features_that_are_counted(history: tuple[Path, Truth
     assert set(truth.status) == {"success", "error", "rejected", "interrupted", "pending"}
     assert set(truth.messages_by_kind) == {
         *("prompt", "slash_command", "tool_result", "command_output", "meta", "compact_summary", "interrupt"),
-        *("subagent_prompt", "shell_command", "response", "api_error"),
+        *("subagent_prompt", "shell_command", "response", "api_error", "advisor", "placeholder", "teammate_message"),
+        *("scheduled", "channel"),
     }
     assert set(truth.error_classes) == {
         *("command_failed", "file_not_read_first", "string_not_found", "file_not_found", "timeout", "network"),
@@ -80,6 +82,48 @@ def test_histories_have_the_features_that_are_counted(history: tuple[Path, Truth
     assert any(session.is_automated for session in sessions)
     assert any(session.compactions for session in sessions)
     assert any(session.subagent_count for session in sessions)
+    assert any(session.is_forked for session in sessions)
+    for facts in (
+        *("efforts", "thinking_tokens", "hook_ms", "turn_duration_ms", "pull_request_links", "background_call_count"),
+        *("compactions_told", "api_errors_told", "stated_nano_usd"),
+    ):
+        assert any(getattr(session, facts) for session in sessions), facts
+    reasons = {turn.expensive_because for session in sessions for turn in session.turns}
+    assert reasons == {None, "cold cache", "long context", "long output", "many calls", "sub-agents"}
+    assert {kind for _, _, kind, _ in truth.attribution} == {"skill", "plugin", "mcp_server", "subagent_type"}
+
+
+def test_histories_have_odd_ids_forks_and_what_costs_extra(history: tuple[Path, Truth]) -> None:
+    """Where other set-ups begin: routers, proxies, forks, places, tiers, searches and advisors."""
+    found: Counter[str] = Counter()
+    responses: defaultdict[tuple[str, str], set[str | None]] = defaultdict(set)
+    for document in documents(history[0]):
+        message = document.get("message") or {}
+        usage = message.get("usage") or {}
+        content = message.get("content")
+        if document["type"] == "assistant" and message.get("id"):
+            responses[document["sessionId"], message["id"]].add(document.get("requestId"))
+        fork = document.get("forkedFrom")
+        found["fork"] += fork is not None
+        found["fork with new uuids"] += fork is not None and fork["messageUuid"] != document["uuid"]
+        found["empty message id"] += document["type"] == "assistant" and message.get("id") == ""
+        found["web search"] += bool((usage.get("server_tool_use") or {}).get("web_search_requests"))
+        found["advisor"] += "iterations" in usage
+        found["US"] += usage.get("inference_geo") == "us"
+        found["batch"] += usage.get("service_tier") == "batch"
+        found["Bedrock"] += str(message.get("model")).startswith("us.anthropic.")
+        found["router"] += str(message.get("model")).startswith("anthropic/")
+        for block in content if isinstance(content, list) else []:
+            found["recurring tool id"] += ":" in str(block.get("id"))
+            text = str(block.get("content"))
+            found["overwritten by a sub-agent"] += (
+                document.get("isSidechain") is True and "has been updated" in text and "toolUseResult" not in document
+            )
+            found["denied"] += text.startswith("Permission for this tool use was denied")
+            found["interrupted behind an exit code"] += text.startswith("Exit code 137")
+    found["constant message id"] = sum(len(requests) > 1 for requests in responses.values())
+    found["workflow"] = len(list(history[0].rglob("subagents/workflows/wf_*/agent-*.jsonl")))
+    assert {name for name, count in found.items() if not count} == set()
 
 
 def test_frequencies_follow_real_transcripts(history: tuple[Path, Truth]) -> None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import oracle
+import oracle_work
 import pytest
 from transcript_generator import Truth, generate
+from transcript_generator.truth import usd
 
 END = datetime(2026, 11, 20, 15, tzinfo=UTC)
 
@@ -141,3 +145,81 @@ def test_days(counted: tuple[Truth, oracle.Recount]) -> None:
     assert prompts == nonzero({day: counts.prompt_count for day, counts in days})
     assert calls == nonzero({day: counts.tool_call_count for day, counts in days})
     assert nonzero(active) == nonzero({day: counts.active_ms for day, counts in days})
+
+
+def facts(found: Iterable[oracle_work.Fact]) -> list[tuple[Any, ...]]:
+    return sorted((fact for fact, _ in found), key=repr)
+
+
+def test_what_claude_code_says_of_its_own_work(counted: tuple[Truth, oracle.Recount]) -> None:
+    truth, found = counted
+    sessions = truth.sessions.items()
+    assert facts(oracle_work.sessions(found)) == sorted(
+        (
+            (id, own.turn_duration_ms, own.hook_ms, len(own.pull_request_links), own.effort, own.person)
+            for id, own in sessions
+        ),
+        key=repr,
+    )
+    assert facts(oracle_work.compactions(found)) == sorted(
+        ((id, *said) for id, own in sessions for said in own.compactions_told), key=repr
+    )
+    assert facts(oracle_work.api_errors(found)) == sorted(
+        ((id, *said) for id, own in sessions for said in own.api_errors_told), key=repr
+    )
+    assert {
+        (day.isoformat(), project_id, name): (runs, blocked, cancelled, total)
+        for day, project_id, name, runs, blocked, cancelled, _, total in facts(oracle_work.hooks(found))
+    } == {
+        key: (hook.run_count, hook.blocked_count, hook.cancelled_count, sum(hook.durations_ms) or None)
+        for key, hook in truth.hooks.items()
+    }
+    background = Counter(
+        session_id for session_id, _, is_background in facts(oracle_work.background(found)) if is_background
+    )
+    assert background == nonzero({id: own.background_call_count for id, own in sessions})
+    thoughts: Counter[str] = Counter()
+    for message in found.responses:
+        thoughts[message.session_id] += message.thinking or 0
+    assert nonzero(thoughts) == nonzero({id: own.thinking_tokens for id, own in sessions})
+    stated = {session_id: theirs for session_id, _, theirs, _ in facts(oracle_work.cost_states(found))}
+    assert stated == {id: usd(own.stated_nano_usd) for id, own in sessions if own.stated_nano_usd is not None}
+
+
+def test_what_was_spent_on_what(counted: tuple[Truth, oracle.Recount]) -> None:
+    truth, found = counted
+    assert {
+        (day.isoformat(), project_id, kind, name): (calls, failures, characters, responses, tokens, cost or 0)
+        for day, project_id, kind, name, calls, failures, characters, responses, *tokens, cost in facts(
+            oracle_work.attribution(found)
+        )
+    } == {
+        key: (
+            part.call_count,
+            part.failure_count,
+            part.result_characters,
+            part.response_count,
+            list(part.tokens.values()),
+            part.cost_usd,
+        )
+        for key, part in truth.attribution.items()
+    }
+
+
+def test_turns(counted: tuple[Truth, oracle.Recount]) -> None:
+    truth, found = counted
+    assert sorted(((fact[0], *fact[2:]) for fact, _ in oracle_work.turns(found)), key=repr) == sorted(
+        (
+            (
+                session_id,
+                None if turn.nano_usd is None else usd(turn.nano_usd),
+                turn.response_count,
+                turn.unpriced_response_count,
+                turn.tool_use_count,
+                turn.expensive_because,
+            )
+            for session_id, own in truth.sessions.items()
+            for turn in own.turns
+        ),
+        key=repr,
+    )

@@ -215,6 +215,11 @@ turns as (
             end ignore nulls
         ) over session_order as prompt_key,
         lag(created_at) over chain_order as previous_at,
+        last_value(case when message_kind in ('response', 'advisor') then created_at end ignore nulls) over (
+            partition by session_id, is_sidechain, agent_id
+            order by created_at, role desc, message_key
+            rows between unbounded preceding and 1 preceding
+        ) as previous_response_at,
         last_value(case when role = 'user' then created_at end ignore nulls) over chain_order as asked_at
     from dated
     window

@@ -221,6 +221,7 @@ first_prompts as (
         and text_head is not null
         and not starts_with(text_head, '[Request interrupted')
         and not regexp_matches(text_head, '^\s*<')
+        and {{ author_of_text('text_head') }} is null
     group by session_id
 
 ),

@@ -44,8 +44,7 @@ priced as (
         dated.*,
         case
             when dated.message_kind in ('response', 'advisor') then {{ response_cost('dated', 'prices') }}
-        end as cost_usd,
-        {{ exact_seconds('epoch_ms(dated.created_at) - epoch_ms(dated.previous_at)') }} as seconds_since_previous
+        end as cost_usd
     from dated
     left join prices
         on {{ price_in_force('dated', 'prices') }}
@@ -111,7 +110,7 @@ final as (
             else 'system'
         end as turn_type,
         reasoned.prompt_key,
-        reasoned.seconds_since_previous,
+        {{ exact_seconds('epoch_ms(reasoned.created_at) - epoch_ms(reasoned.previous_at)') }} as seconds_since_previous,
         case
             when reasoned.message_kind = 'response'
                 then {{ exact_seconds('epoch_ms(reasoned.created_at) - epoch_ms(reasoned.asked_at)') }}
