@@ -356,7 +356,7 @@ def kind_of_user_entry(entry: Entry) -> str:
         return "tool_result"
     if entry.inner.get("isCompactSummary") is True:
         return "compact_summary"
-    if entry.inner.get("isMeta") is True or not (entry.text or types & {"image", "document"}):
+    if entry.inner.get("isMeta") is True or not (entry.text.strip() or types & {"image", "document"}):
         return "meta"
     if entry.is_sidechain:
         return "subagent_prompt"
@@ -375,15 +375,14 @@ BEGINNINGS = [
     ("channel", r"<channel\s[^>]*source="),
     ("compact_summary", r"This session is being continued from a previous conversation"),
     ("command_output", r"<(local-command-(stdout|stderr|caveat)|bash-(stdout|stderr)|task-notification)>"),
-    ("meta", r"<system-reminder>"),
+    # a person's text can stand behind what Claude Code reminds of
+    ("meta", r"<system-reminder>(?!.*</system-reminder>\s*[^<\s])"),
 ]
 
 
 def kind_of_text(text: str, origin: str | None, source: Json) -> str:
     """Who wrote a text of the main chain."""
-    begins = next((kind for kind, start in BEGINNINGS if re.match(start, text.lstrip()[:300])), None)
-    if begins == "interrupt" and not text.startswith("["):
-        begins = None
+    begins = next((kind for kind, start in BEGINNINGS if re.match(start, text[:300].lstrip(), re.DOTALL)), None)
     if begins in ("interrupt", "slash_command", "shell_command"):
         return begins
     if origin in ("peer", "teammate"):
@@ -501,7 +500,14 @@ def response_key(entry: Entry, shared: set[str]) -> str:
 
 
 def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterator[Message]:
-    """One message per API response: all lines of all files with its message.id, and the largest usage of them."""
+    """One message per API response: all lines of all files with its message.id, and the largest usage of them.
+
+    The few without a time are put at their session's beginning.
+    """
+    beginnings: dict[str, datetime] = {}
+    for entry in copies:
+        if entry.type in ("user", "assistant") and entry.is_standing and entry.session_id and entry.at:
+            beginnings[entry.session_id] = min(entry.at, beginnings.get(entry.session_id, LAST))
     shared = shared_ids(copies)
     lines: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in copies:
@@ -512,7 +518,7 @@ def responses(copies: list[Entry], prices: Prices, timezone: ZoneInfo) -> Iterat
                 lines[response_key(entry, shared)].append(entry)
     for key, own in lines.items():
         first = min(own, key=lambda entry: (not entry.is_standing, entry.at or LAST, entry.session_id, entry.order))
-        at = min((entry.at for entry in own if entry.at), default=LAST)
+        at = min((entry.at for entry in own if entry.at), default=beginnings.get(first.session_id or "", LAST))
         largest = max(own, key=lambda entry: (sum(tokens_of(entry.message)), len(advisors_of(entry))))
         model = largest.message.get("model")
         message = Message(
@@ -840,9 +846,15 @@ def status_of(entry: Entry | None, result: dict[str, Json] | None) -> str:
             return "interrupted"
         return "rejected" if re.search("user|reject", denial.lower()) else "error"
     if result.get("is_error") is True:
-        if re.search(r"user (doesn.t|does not) want to proceed|tool use was rejected|user rejected", text, re.I):
+        # what a command printed behind its exit code is the command's
+        said = "" if re.match(r"\s*(error:\s*)?exit code \d", text, re.I) else text.split("\n")[0].lower()
+        if re.search(r"user (doesn.t|does not) want to proceed|tool use was rejected", text, re.I):
             return "rejected"
-        if "interrupted by user" in text or "interrupted by the user" in text:
+        if re.search(r"user rejected|rejected by (the )?user", said):
+            return "rejected"
+        if re.search(r"interrupted by (the )?user", said) or re.search(
+            r"^\s*\[request interrupted by user", text, re.I | re.M
+        ):
             return "interrupted"
         return "error"
     return "interrupted" if outcome.get("interrupted") is True else "success"

@@ -82,19 +82,32 @@
 {%- endmacro %}
 
 {% macro is_rejection(error_text) -%}
-    {#- The user said no to a tool call. -#}
+    {#- The user said no to a tool call. What a command printed does not tell: others reject things too. -#}
     coalesce(
-        regexp_matches(
-            {{ error_text }},
-            '(?i)user (?:doesn[''’]t|does not) want to proceed|tool use was rejected|user rejected|rejected by (?:the )?user'
+        regexp_matches({{ error_text }}, '(?i)user (?:doesn[''’]t|does not) want to proceed|tool use was rejected')
+        or (
+            regexp_matches({{ error_text }}, '(?i)^[^\n]*(?:user rejected|rejected by (?:the )?user)')
+            and not {{ is_of_command(error_text) }}
         ),
         false
     )
 {%- endmacro %}
 
 {% macro is_interruption(error_text) -%}
-    {#- The user stopped a tool call while it ran. -#}
-    coalesce(regexp_matches({{ error_text }}, '(?i)^\s*\[?request interrupted by user|interrupted by (?:the )?user'), false)
+    {#- The user stopped a tool call while it ran; that can stand behind what the command printed. -#}
+    coalesce(
+        regexp_matches({{ error_text }}, '(?i)(?:^|\n)\s*\[?request interrupted by user')
+        or (
+            regexp_matches({{ error_text }}, '(?i)^[^\n]*interrupted by (?:the )?user')
+            and not {{ is_of_command(error_text) }}
+        ),
+        false
+    )
+{%- endmacro %}
+
+{% macro is_of_command(error_text) -%}
+    {#- What a shell command printed, behind its exit code. -#}
+    regexp_matches({{ error_text }}, '(?i)^\s*(?:error:\s*)?exit code \d+')
 {%- endmacro %}
 
 {% macro is_denied_by_user(tool_denial_kind) -%}
@@ -205,7 +218,7 @@
     {#- Who wrote a user line, as far as its text tells; null for anything a person may have typed. -#}
     {%- set head = "left(" ~ text ~ ", 300)" -%}
     case
-        when starts_with({{ text }}, '[Request interrupted by user') then 'interrupt'
+        when regexp_matches({{ head }}, '^\s*\[Request interrupted by user') then 'interrupt'
         when regexp_matches({{ head }}, '^\s*<command-(?:name|message)>') then 'slash_command'
         when regexp_matches({{ head }}, '^\s*(?:Another Claude session sent a message:\s*)?<teammate-message\b') then 'teammate_message'
         when regexp_matches({{ head }}, '^\s*<scheduled-task\b') then 'scheduled'
@@ -213,7 +226,11 @@
         when regexp_matches({{ head }}, '^\s*<bash-input>') then 'shell_command'
         when regexp_matches({{ head }}, '^\s*This session is being continued from a previous conversation') then 'compact_summary'
         when regexp_matches({{ head }}, '^\s*<(?:local-command-(?:stdout|stderr|caveat)|bash-(?:stdout|stderr)|task-notification)>') then 'command_output'
-        when regexp_matches({{ head }}, '^\s*<system-reminder>') then 'meta'
+        -- what Claude Code reminds of stands before what a person typed at times
+        when
+            regexp_matches({{ head }}, '^\s*<system-reminder>')
+            and not regexp_matches({{ head }}, '^\s*(?:<system-reminder>[\s\S]*?</system-reminder>\s*)+[^<\s]')
+            then 'meta'
     end
 {%- endmacro %}
 

@@ -143,6 +143,10 @@ def invented(root: Path) -> None:
         "<bash-input>ls</bash-input>",
         "<bash-stdout>a</bash-stdout>",
         "This session is being continued from a previous conversation that ran out of context.",
+        "<system-reminder>Lint is red</system-reminder>\n<system-reminder>and slow</system-reminder> ",
+        "<system-reminder>The file is open</system-reminder>\nFix it",
+        " [Request interrupted by user]",
+        "  \n",
     ):
         who.says(text)
     who.says("from a peer", origin={"kind": "peer"})
@@ -162,6 +166,9 @@ def invented(root: Path) -> None:
             ("ok", {"type": "create", "content": "1\n2\n3\n4\n", "structuredPatch": []}, False),
             ("Exit code 137\n[Request interrupted by user for tool use]", None, True),
             ("Permission for this tool use was denied. The tool use was rejected (eg. …)", None, True),
+            # what a command printed is the command's
+            ("Exit code 1\nuser rejected the transaction", None, True),
+            ("Exit code 1\nwatch: interrupted by user", None, True),
         ]
     ):
         side = {"isSidechain": outcome is None, "agentId": "a1"} if outcome is None else {}
@@ -323,9 +330,10 @@ def test_tool_ids_that_recur_are_calls_of_their_own(built: Any) -> None:
 def test_only_a_persons_words_are_prompts(built: Any) -> None:
     connection, _ = built
     assert kinds(connection, "who") == {
-        "prompt": 1,
+        "prompt": 2,
         "teammate_message": 3,
-        "meta": 1,
+        "meta": 3,
+        "interrupt": 1,
         "scheduled": 1,
         "channel": 1,
         "shell_command": 1,
@@ -349,6 +357,8 @@ def test_lines_are_those_that_were_written(built: Any) -> None:
         ("w3", "success", "create", 4),
         ("w4", "interrupted", "create", 0),
         ("w5", "rejected", "create", 0),
+        ("w6", "error", "create", 0),
+        ("w7", "error", "create", 0),
     ]
 
 

@@ -5,6 +5,7 @@ The truth comes by construction, in plain Python; a mistake in the SQL and one i
 
 from __future__ import annotations
 
+import socket
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -230,6 +231,8 @@ def test_sessions(history: History) -> None:
             "started_at": at(session.started_ms),
             "ended_at": at(session.ended_ms),
             "error_count": session.tool_error_count + session.api_error_count,
+            # who worked in no home folder is the machine
+            "person": session.person or socket.gethostname(),
         }
         assert found[session_id] == expected, session_id
 

@@ -241,7 +241,7 @@ final as (
         and e.attachment.commandMode is not distinct from 'prompt' as is_queued_command,
 
         coalesce(message.role is not null or message.content is not null, false) as has_message,
-        text_content is not null
+        coalesce(trim(text_content, e' \n\r\t') <> '', false)
         or list_has_any([b.type for b in blocks], ['image', 'document']) as has_content,
 
         -- text: what it takes to classify it, not the text
@@ -310,7 +310,7 @@ final as (
                 when entry_type = 'system' and e.subtype = 'api_error' then coalesce(
                     e.error ->> '$.error.error.type', e.error ->> '$.error.type', e.error ->> '$.type', {{ json_text('e.error') }}
                 )
-                when is_api_error_message then {{ json_text('e.error') }}
+                when is_api_error_message then coalesce({{ json_text('e.error') }}, e.error ->> '$.type')
             end,
             200
         ) as error_name,
