@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from transcript_generator import vocabulary as words
+from transcript_generator.copies import carry_on
 from transcript_generator.hostile import FOLDER, hostile_files
 from transcript_generator.prices import PRICE_LIST, PriceList
-from transcript_generator.session import HOUR_MS, MINUTE_MS, Session, carry_on
+from transcript_generator.session import HOUR_MS, MINUTE_MS, Session
 from transcript_generator.transcript import Calendar
 from transcript_generator.truth import Counts, DayTruth, ProjectTruth, SessionTruth, Truth
 

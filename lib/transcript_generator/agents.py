@@ -9,9 +9,11 @@ import orjson
 
 from transcript_generator import pools
 from transcript_generator import vocabulary as words
-from transcript_generator.conversation import Call, Conversation
-from transcript_generator.tools import pick, work
+from transcript_generator.conversation import Conversation
+from transcript_generator.tools import pick
 from transcript_generator.transcript import Chain
+from transcript_generator.usage import Call
+from transcript_generator.work import work
 
 
 def agent_chain(s: Conversation, agent_id: str, model: str, *, of_workflow: bool = False) -> Chain:

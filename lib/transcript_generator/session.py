@@ -1,4 +1,4 @@
-"""Whole sessions: turns, what happens between them, titles, and sessions that carry on others."""
+"""Whole sessions: turns, what happens between them, and titles."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import orjson
 from transcript_generator import pools
 from transcript_generator import vocabulary as words
 from transcript_generator.agents import notify, side_request, start_agent
-from transcript_generator.conversation import Call, Conversation
-from transcript_generator.tools import PIXEL, bash, command_of, pick, work
+from transcript_generator.conversation import Conversation
+from transcript_generator.tools import PIXEL, bash, command_of, pick
+from transcript_generator.usage import Call
+from transcript_generator.work import work
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -362,46 +364,3 @@ class Session(Conversation):
 
     task_title = ""
     stated_beside: int | None = None  # billionths of a USD that Claude Code paid for and wrote no line of
-
-
-def carry_on(earlier: Session, session: Session, *, as_fork: bool) -> None:
-    """A new transcript begins with a copy of an earlier one's lines.
-
-    A resumed session's copies keep their old sessionId; a forked one's have the new id, greater than the old: the
-    originals stand.
-    """
-    lines = [
-        line
-        for line in earlier.main.lines
-        if b'"uuid":' in line and b'"sessionId":' in line and b'"type":"progress"' not in line
-    ]
-    copied = lines[: max(1, len(lines) * 4 // 5)]
-    if as_fork and earlier.era.has_attachments and session.rarely(0.7):
-        copied = _forked(copied, session)
-    elif as_fork:
-        # without `forkedFrom` the smallest session has what is copied: only what is the earlier one's own is
-        copied = [
-            line.replace(earlier.id.encode(), session.id.encode()) for line in copied if earlier.id.encode() in line
-        ]
-    else:
-        session.own.is_resumed = True
-    session.main.lines[:0] = copied
-    session.truth.documents += len(copied)
-    session.truth.entry_copies += len(copied)
-
-
-def _forked(lines: list[bytes], session: Session) -> list[bytes]:
-    """Lines as a fork copies them: under its id, each saying which line it was made from, under a new uuid at times."""
-    entries = [orjson.loads(line) for line in lines]
-    has_new_uuids = session.rarely(0.5)
-    uuids: dict[str, str] = {}
-    for entry in entries:
-        entry["forkedFrom"] = {"sessionId": entry["sessionId"], "messageUuid": entry["uuid"]}
-        entry["sessionId"] = session.id
-        if has_new_uuids:
-            entry["uuid"] = uuids.setdefault(entry["uuid"], session.uuid().decode())
-    dated = [entry for entry in entries if "timestamp" in entry]
-    session.own.is_forked = True
-    first = min(dated, key=lambda entry: (entry["timestamp"], entry["forkedFrom"]["sessionId"]))
-    session.own.forked_from_session_id = first["forkedFrom"]["sessionId"]
-    return [orjson.dumps(entry) for entry in entries]

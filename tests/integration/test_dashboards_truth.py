@@ -207,7 +207,7 @@ def mean_prompts(history: History, first: date, last: date) -> float | None:
 
 def subagents_share(history: History, first: date, last: date) -> float | None:
     rows = history.facts(
-        "fct_messages", "is_sidechain", "cost_usd", "created_date_key", where="message_kind = 'response'"
+        "fct_messages", "is_sidechain", "cost_usd", "created_date_key", where="message_kind in ('response', 'advisor')"
     )
     priced = [(side, usd) for side, usd, day in rows if usd is not None and first <= day <= last]
     return over(float(sum(usd for side, usd in priced if side)), float(sum(usd for _, usd in priced)))
@@ -467,7 +467,7 @@ def check_prompts(history: History) -> None:
     for key, usd, tools in history.facts(
         "fct_messages",
         *("prompt_key", "cost_usd", "tool_use_count"),
-        where="message_kind = 'response' and prompt_key is not null",
+        where="message_kind in ('response', 'advisor') and prompt_key is not null",
     ):
         answers[key].append((usd, tools))
     spent = {
