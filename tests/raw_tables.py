@@ -35,6 +35,8 @@ def transcripts(root: Path) -> pa.Table:
     """Every valid line of the `.jsonl` files below `root`, as one batch."""
     rows = []
     for path in sorted(root.rglob("*.jsonl")):
+        if path.name == "journal.jsonl" and "workflows" in path.parts:
+            continue  # what a workflow notes of itself
         name = str(path.relative_to(root))
         for position, line in enumerate(path.read_text("utf-8", errors="replace").split("\n")):
             if line.strip():
