@@ -93,5 +93,10 @@ def load(database: Path, batch: pa.Table, *, full_refresh: bool = False) -> None
         for table, columns in (
             ("project_aliases", "path varchar, project varchar, is_name boolean"),
             ("people", "place varchar, person varchar"),
+            ("plan_limits", "limit_window varchar, limit_usd double"),
+            (
+                "reported_limits",
+                "limit_window varchar, reported_at timestamptz, used_ratio double, resets_at timestamptz",
+            ),
         ):
             connection.execute(f"create table if not exists raw.{table} ({columns})")

@@ -405,17 +405,23 @@ def test_forks_say_where_they_come_from(built: Any) -> None:
 
 
 def test_people_and_aliases_of_ones_own(tmp_path: Path) -> None:
-    """What PEOPLE and PROJECT_ALIASES say holds from the next run on, without a new document."""
+    """What PEOPLE, PROJECT_ALIASES and PLAN_LIMIT_… say holds from the next run on, without a new document."""
     for folder, cwd in (("one", "/home/ann/shop"), ("two", "c:\\Users\\Ann\\old-shop")):
         transcript = Transcript(tmp_path / "projects", folder, folder, cwd=cwd)
         transcript.says("Hello")
+        transcript.answers("claude-opus-5", million())
         transcript.write()
+    told = {"five_hour": {"used_percentage": 40, "resets_at": 1_782_921_600}, "seven_day": "?"}
+    at = int(datetime(2026, 7, 1, 11, tzinfo=UTC).timestamp())
+    (tmp_path / "data").mkdir()
+    lines = [json.dumps({"at": at, "limits": told}), "torn", json.dumps({"at": at + 60, "limits": {}})]
+    (tmp_path / "data" / "rate_limits.jsonl").write_text("\n".join(lines))
     people, aliases = tmp_path / "people.csv", tmp_path / "aliases.csv"
     people.write_text("place,person\n/home/ann,Ann\nC:\\Users\\Ann\\,Ann\n")
     aliases.write_text("path,project\nC:\\Users\\Ann\\old-shop,/home/ann/shop\n")
     where = {"source": "jsonl", "data_dir": tmp_path / "data", "claude_projects_dir": tmp_path / "projects"}
 
-    def built_with(**said: Path) -> list[tuple[Any, ...]]:
+    def built_with(**said: Any) -> list[tuple[Any, ...]]:
         settings = load_settings(**where, **said)
         extract(settings)
         assert not load(settings).nothing_new
@@ -423,10 +429,14 @@ def test_people_and_aliases_of_ones_own(tmp_path: Path) -> None:
         publish(settings)
         with duckdb.connect(str(settings.published_path), read_only=True) as connection:
             query = "select person, project_group from marts.dim_sessions join marts.dim_projects using (project_id)"
+            limits = "select used_ratio, is_estimate from marts.agg_limits order by limit_window"
+            estimates.append(connection.execute(limits).fetchall())
             return connection.execute(f"{query} order by all").fetchall()
 
+    estimates: list[list[tuple[Any, ...]]] = []
     assert built_with() == [("Ann", "C:\\Users\\Ann\\old-shop"), ("ann", "/home/ann/shop")]
-    assert built_with(people=people, project_aliases=aliases) == [("Ann", "/home/ann/shop")] * 2
+    assert built_with(people=people, project_aliases=aliases, plan_limit_7d_usd=40) == [("Ann", "/home/ann/shop")] * 2
+    assert estimates == [[(0.4, False), (1.0, True)], [(0.4, False), (0.25, True)]]
 
 
 def test_torn_lines_lose_nothing_whole(built: Any) -> None:

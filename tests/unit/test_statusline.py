@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analytics.sessions.statusline import FIGURES, MOST_BYTES, RECORDED, data_dir, recorded, statusline
+from analytics.common.reported_limits import RECORDED, recorded
+from analytics.sessions.statusline import FIGURES, MOST_BYTES, data_dir, statusline
 
 NOW = 1_796_000_000.0
 LIMITS = {

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from analytics.common.clock import utc_now
+from analytics.common.reported_limits import recorded
 from analytics.sessions.reader import Reader
-from analytics.sessions.statusline import recorded
 
 WEEK = timedelta(days=7)
 

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from analytics.common.reported_limits import RECORDED, WINDOWS
+
 FIGURES = "statusline.json"
-RECORDED = "rate_limits.jsonl"
-WINDOWS = ("five_hour", "seven_day")
 # A limit that did not change is written again after this long: the file tells when it was last seen.
 SECONDS_BETWEEN = 300
 # Beyond this size the older half is dropped.
@@ -88,23 +88,6 @@ def record(folder: Path, limits: dict[str, dict[str, float]], now: float) -> Non
             os.close(handle)
     except (OSError, ValueError, TypeError):
         return
-
-
-def recorded(folder: Path) -> list[dict[str, Any]]:
-    """Everything kept, the oldest first: `at` (seconds since 1970) and `limits`; lines that are torn are left out."""
-    try:
-        lines = (folder / RECORDED).read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("at"), int) and isinstance(row.get("limits"), dict):
-            found.append(row)
-    return found
 
 
 def _last(path: Path) -> dict[str, Any] | None:

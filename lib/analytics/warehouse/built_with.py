@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.settings import PROJECT_ROOT, Settings
-from analytics.warehouse.mappings import people, project_aliases
+from analytics.warehouse.mappings import people, plan_limits, project_aliases
 from analytics.warehouse.prices import PriceList
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def current(settings: Settings) -> BuiltWith:
     ]
     engines = [f"{name} {version(name)}" for name in _ENGINES]
     # the list prices come from a library and a file of the package
-    said = repr((project_aliases(settings), people(settings)))
+    said = repr((project_aliases(settings), people(settings), plan_limits(settings)))
     chosen = (settings.analytics_tz, settings.dbt_target, PriceList.of(settings).fingerprint, said)
     building = _hash(deciding, reading, *chosen, *engines)
     project = _hash(_files((".",), {".sql", ".csv", ".yml", ".md"}), building, str(DBT_DIR), sys.version)

@@ -1,16 +1,19 @@
-"""What users say about their projects and people: the CSVs that PROJECT_ALIASES and PEOPLE name.
+"""What is known beside the transcripts: projects and people as users map them, and the limits of a plan.
 
 A project that was moved or renamed is one project again (`path,project`); a machine or a home folder is a person's
-(`place,person`). Both become small tables that dbt joins.
+(`place,person`). With what Claude Code told its status line of the limits, and PLAN_LIMIT_5H_USD and PLAN_LIMIT_7D_USD,
+they become small tables that dbt joins.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analytics.common.reported_limits import WINDOWS, recorded
 from analytics.common.user_csv import read_rows
 from analytics.errors import ConfigError
 from analytics.settings import Settings
@@ -86,13 +89,43 @@ def people(settings: Settings) -> list[tuple[str, str]]:
     return [*read_mapping("PEOPLE", settings.people, PEOPLE_COLUMNS).items()]
 
 
+def plan_limits(settings: Settings) -> list[tuple[str, float]]:
+    """(window, USD of list price that the plan allows in it)."""
+    given = zip(WINDOWS, (settings.plan_limit_5h_usd, settings.plan_limit_7d_usd), strict=True)
+    return [(window, usd) for window, usd in given if usd is not None]
+
+
+def reported_limits(settings: Settings) -> list[tuple[str, datetime, float, datetime | None]]:
+    """(window, when Claude Code said so, share used, when it begins anew): the last word of each hour."""
+    found: dict[tuple[str, int], tuple[str, datetime, float, datetime | None]] = {}
+    for row in recorded(settings.data_dir):
+        for window in WINDOWS:
+            said = row["limits"].get(window)
+            used = said.get("used_percentage") if isinstance(said, dict) else None
+            if not isinstance(used, int | float) or not 0 < row["at"] < 4e9:
+                continue
+            resets = said.get("resets_at")
+            resets_at = (
+                datetime.fromtimestamp(resets, UTC) if isinstance(resets, int | float) and 0 < resets < 4e9 else None
+            )
+            found[window, row["at"] // 3600] = (window, datetime.fromtimestamp(row["at"], UTC), used / 100, resets_at)
+    return [*found.values()]
+
+
 def write_mappings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """`raw.project_aliases` and `raw.people` anew."""
+    """`raw.project_aliases`, `raw.people`, `raw.plan_limits` and `raw.reported_limits` anew."""
     for table, columns, rows in (
         ("project_aliases", "path varchar, project varchar, is_name boolean", project_aliases(settings)),
         ("people", "place varchar, person varchar", people(settings)),
+        ("plan_limits", "limit_window varchar, limit_usd double", plan_limits(settings)),
+        (
+            "reported_limits",
+            "limit_window varchar, reported_at timestamptz, used_ratio double, resets_at timestamptz",
+            reported_limits(settings),
+        ),
     ):
         connection.execute(f"create or replace table raw.{table} ({columns})")
         if rows:
-            marks = ", ".join("?" for _ in rows[0])
-            connection.executemany(f"insert into raw.{table} values ({marks})", [list(row) for row in rows])
+            marks = ", ".join(f"unnest(?::{column.split()[1]}[])" for column in columns.split(", "))
+            values = [list(column) for column in zip(*rows, strict=True)]
+            connection.execute(f"insert into raw.{table} select {marks}", values)

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+select * from {{ ref('stg_plan_limits') }}
