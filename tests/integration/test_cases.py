@@ -213,6 +213,15 @@ def invented(root: Path) -> None:
     own.line(type="cost-state", totalCostUSD=5.03, modelUsage=models)
     own.write()
 
+    folder = root / "workflow" / "flow" / "subagents" / "workflows" / "wf_1"
+    flow = Transcript(root, "workflow", "flow")
+    flow.path = folder / "agent-w1.jsonl"
+    flow.answers("claude-opus-5", million(), isSidechain=True, agentId="w1")
+    flow.write()
+    journal = [{"type": kind, "agentId": "w1", "key": kind} for kind in ("launched", "started", "result")]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in journal))
+    (folder / "agent-w1.meta.json").write_text('{"agentType": "Explore"}')
+
     torn = Transcript(root, "torn", "torn")
     torn.says("Corrupt")
     for _ in range(3):
@@ -437,6 +446,14 @@ def test_people_and_aliases_of_ones_own(tmp_path: Path) -> None:
     assert built_with() == [("Ann", "C:\\Users\\Ann\\old-shop"), ("ann", "/home/ann/shop")]
     assert built_with(people=people, project_aliases=aliases, plan_limit_7d_usd=40) == [("Ann", "/home/ann/shop")] * 2
     assert estimates == [[(0.4, False), (1.0, True)], [(0.4, False), (0.25, True)]]
+
+
+def test_a_workflows_agents_count_and_its_journal_is_no_entry(built: Any) -> None:
+    connection, _ = built
+    assert costs(connection, "workflow") == [5]
+    stored = "select source_file, count(*) from raw.conversations where project_id = 'workflow' group by 1"
+    file = "workflow/flow/subagents/workflows/wf_1/agent-w1.jsonl"
+    assert connection.execute(stored).fetchall() == [(file, 1)]
 
 
 def test_torn_lines_lose_nothing_whole(built: Any) -> None:

@@ -124,7 +124,7 @@ def _list_files(root: Path) -> list[tuple[int, str, int]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         if not stat.S_ISDIR(status.st_mode):
-            if stat.S_ISREG(status.st_mode) and path.endswith(".jsonl"):
+            if stat.S_ISREG(status.st_mode) and path.endswith(".jsonl") and not _is_journal(path[len(str(root)) :]):
                 found.append((status.st_mtime_ns, path, status.st_size))
             continue
         try:
@@ -138,6 +138,11 @@ def _list_files(root: Path) -> list[tuple[int, str, int]]:
             elif _is_below(entry.path, real_root) or (path == str(root) and _is_project(entry.path)):
                 links.append(entry.path)
     return sorted(found)
+
+
+def _is_journal(path: str) -> bool:
+    """Whether it is what a workflow notes of itself, beside its agents' transcripts: rows that are no entries."""
+    return os.path.basename(path) == "journal.jsonl" and f"{os.sep}workflows{os.sep}" in path
 
 
 def _is_below(path: str, real_root: str) -> bool:
