@@ -189,9 +189,8 @@ def seen_at(server: WebServer, context: BrowserContext, address: str) -> list[st
     )
     page.goto(server.base + address)
     expect(page.locator(".body[aria-busy], .chart:not([data-drawn])")).to_have_count(0, timeout=30_000)
-    for part in page.locator("main details:not([open]) > summary").all()[:12]:
-        part.click()
-    page.wait_for_timeout(100)
+    page.eval_on_selector_all("main details", "found => found.slice(0, 20).forEach(one => one.open = true)")
+    page.wait_for_timeout(150)
     problems += page.eval_on_selector_all(
         f"main :is({ACTIVE}, img, script), script:not([src])", "found => found.map(one => one.outerHTML.slice(0, 200))"
     )

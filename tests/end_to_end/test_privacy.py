@@ -301,7 +301,7 @@ def test_purge_of_all_there_is_leaves_no_byte_of_it(
     settings = load_settings(data_dir=tmp_path / "data", claude_projects_dir=str(history))
     run(settings, say=lambda _: None)
     # what other commands leave: a page with titles, what cron collects, a letter of a sync that no extract has taken
-    for name in ("dashboards/index.html", "logs/cron.log", "report.html"):
+    for name in ("dashboards/index.html", "logs/cron.log", "report.html", "reconcile.tmp/duckdb_temp.tmp"):
         file = settings.data_dir / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"{SESSIONS['a']} {words}")
@@ -317,6 +317,10 @@ def test_purge_of_all_there_is_leaves_no_byte_of_it(
     result = purge.purge(settings, "project", "-home-me-work")
     assert result.documents == 14
     assert result.dead_letters == 1
+    # the tables are empty now, which is nothing that is left
+    store = RawStore(settings)
+    assert store.conversations.scan().to_arrow().num_rows == 0
+    assert purge.count(settings, "project", "-home-me-work") == (0, 0)
     assert {name: count for name, count in result.left.items() if count} == {"files that name its sessions": 1}
     unknown.unlink()
     for place in settings.data_dir.rglob("*"):
