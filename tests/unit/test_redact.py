@@ -159,6 +159,7 @@ AROUND = (
     "https://api.test/v1?k={}&page=2",
     "   12→{}",
     "({})",
+    "mcp__{}__read",
 )
 
 

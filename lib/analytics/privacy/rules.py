@@ -59,7 +59,8 @@ def _token_replacer(kind: str, counts: Counts) -> Callable[[re.Match[str]], str]
     def replace(match: re.Match[str]) -> str:
         start = match.start()
         before = match.string[max(0, start - 10) : start]
-        is_inside_word = bool(before) and (before[-1].isalnum() or before[-1] == "_")
+        # two of them divide the names of a tool: mcp__server__tool
+        is_inside_word = before[-1:].isalnum() or (before[-1:] == "_" and before[-2:] != "__")
         # `bot` stands before a Telegram token in the address of its API.
         is_telegram = kind == "telegram_bot_token" and before.endswith("bot")
         if is_inside_word and not is_telegram and not _LEFT_EDGE.search(before):
