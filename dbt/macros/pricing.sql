@@ -22,6 +22,22 @@
         * case when {{ usage }}.service_tier = 'batch' then {{ price }}.batch_multiplier else cast(1 as decimal(9, 3)) end
 {%- endmacro %}
 
+{% macro tokens_cost(usage, price, kinds) -%}
+    {#- USD of a response's tokens of these kinds, before it is rounded. -#}
+    (
+            {%- for kind in kinds %}
+            {{ '+ ' if not loop.first }}cast({{ usage }}.{{ kind }}_tokens as decimal(38, 0)) * {{ price }}.{{ kind }}
+            {%- endfor %}
+        )
+        * ({{ price_factors(usage, price) }})
+        * cast(0.000001 as decimal(6, 6))
+{%- endmacro %}
+
+{% macro kind_cost(usage, price, kinds) -%}
+    {#- USD of a response's tokens of these kinds alone, by the same arithmetic as response_cost(). -#}
+    cast({{ tokens_cost(usage, price, kinds) }} as decimal(18, 9))
+{%- endmacro %}
+
 {% macro response_cost(usage, price) -%}
     {#-
         USD of one response as DECIMAL(18, 9); null when no price row joined. `usage` and `price` are the relation
@@ -32,15 +48,7 @@
         factors add nine, the last one six: 21 decimals in 38 digits, rounded once to nine.
     -#}
     cast(
-        (
-            cast({{ usage }}.input_tokens as decimal(38, 0)) * {{ price }}.input
-            + cast({{ usage }}.output_tokens as decimal(38, 0)) * {{ price }}.output
-            + cast({{ usage }}.cache_write_5m_tokens as decimal(38, 0)) * {{ price }}.cache_write_5m
-            + cast({{ usage }}.cache_write_1h_tokens as decimal(38, 0)) * {{ price }}.cache_write_1h
-            + cast({{ usage }}.cache_read_tokens as decimal(38, 0)) * {{ price }}.cache_read
-        )
-        * ({{ price_factors(usage, price) }})
-        * cast(0.000001 as decimal(6, 6))
+        {{ tokens_cost(usage, price, ['input', 'output', 'cache_write_5m', 'cache_write_1h', 'cache_read']) }}
         + cast(coalesce({{ usage }}.web_search_requests, 0) as decimal(38, 0)) * {{ price }}.web_search
         * cast(0.001 as decimal(3, 3))
         as decimal(18, 9)
@@ -53,18 +61,5 @@
         nullif(regexp_extract({{ model }}, '(opus|sonnet|haiku|fable|mythos)', 1), ''),
         nullif(regexp_extract({{ model }}, '^([^-]+)', 1), ''),
         {{ model }}
-    )
-{%- endmacro %}
-
-{% macro write_cost(usage, price) -%}
-    {#- USD of a response's cache writes alone, by the same arithmetic as response_cost(). -#}
-    cast(
-        (
-            cast({{ usage }}.cache_write_5m_tokens as decimal(38, 0)) * {{ price }}.cache_write_5m
-            + cast({{ usage }}.cache_write_1h_tokens as decimal(38, 0)) * {{ price }}.cache_write_1h
-        )
-        * ({{ price_factors(usage, price) }})
-        * cast(0.000001 as decimal(6, 6))
-        as decimal(18, 9)
     )
 {%- endmacro %}

@@ -153,6 +153,8 @@ def test_a_timeline_tells_what_happened(reader: Reader) -> None:
     ]
     assert agent.branch.cost_usd == Decimal("5.005")
     assert line.parts == {"main chain": line.session["cost_usd"] - Decimal("5.005"), "sub-agents": Decimal("5.005")}
+    assert sum(line.kinds.values()) == line.session["cost_usd"]
+    assert (line.kinds["input"], line.kinds["cache reads"]) == (Decimal("0.05"), 0)
     assert line.turns[1].because[0].startswith("sub-agents 9")
     assert any(step.label == "Compacted" and "150,000" in step.text for step in line.steps if step.kind == NOTICE)
     assert [size for _, size, kind in line.contexts if kind == "response"] == [1000, 1000, 1000, 1000, 5000]

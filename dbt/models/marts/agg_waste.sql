@@ -249,7 +249,7 @@ rebuild_findings as (
         rebuilds.cache_write_5m_tokens,
         rebuilds.cache_write_1h_tokens,
         0 as cache_read_tokens,
-        {{ write_cost('rebuilds', 'prices') }} as cost_usd
+        {{ kind_cost('rebuilds', 'prices', ['cache_write_5m', 'cache_write_1h']) }} as cost_usd
     from rebuilds
     left join prices
         on {{ price_in_force('rebuilds', 'prices') }}

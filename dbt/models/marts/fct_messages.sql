@@ -44,7 +44,20 @@ priced as (
         dated.*,
         case
             when dated.message_kind in ('response', 'advisor') then {{ response_cost('dated', 'prices') }}
-        end as cost_usd
+        end as cost_usd,
+        case
+            when dated.message_kind in ('response', 'advisor') then {{ kind_cost('dated', 'prices', ['input']) }}
+        end as input_cost_usd,
+        case
+            when dated.message_kind in ('response', 'advisor') then {{ kind_cost('dated', 'prices', ['output']) }}
+        end as output_cost_usd,
+        case
+            when dated.message_kind in ('response', 'advisor')
+                then {{ kind_cost('dated', 'prices', ['cache_write_5m', 'cache_write_1h']) }}
+        end as cache_write_cost_usd,
+        case
+            when dated.message_kind in ('response', 'advisor') then {{ kind_cost('dated', 'prices', ['cache_read']) }}
+        end as cache_read_cost_usd
     from dated
     left join prices
         on {{ price_in_force('dated', 'prices') }}
@@ -123,6 +136,10 @@ final as (
         reasoned.cache_read_tokens,
         reasoned.context_tokens,
         reasoned.cost_usd,
+        reasoned.input_cost_usd,
+        reasoned.output_cost_usd,
+        reasoned.cache_write_cost_usd,
+        reasoned.cache_read_cost_usd,
         reasoned.cost_usd is not null as is_priced,
         reasoned.output_is_lower_bound,
         reasoned.is_fast,

@@ -72,6 +72,7 @@ def as_json(line: Timeline) -> str:
         "session": {name: _plain(value) for name, value in line.session.items()},
         "state": line.state,
         "cost_parts": {name: float(value) for name, value in (line.parts or {}).items()},
+        "cost_kinds": {name: float(value) for name, value in (line.kinds or {}).items()},
         "turns": [{name: _plain(value) for name, value in vars(turn).items()} for turn in line.turns],
         "subagents": [
             {

@@ -118,7 +118,10 @@ def facts(timeline: Timeline, timezone: str) -> list[tuple[str, str]]:
     """What stands at the head of a session: name and value."""
     row = timeline.session
     bound = "≥" if row["lower_bound_response_count"] and row["cost_usd"] is not None else ""
-    parts = ", ".join(f"{name} {formats.usd(float(usd))}" for name, usd in (timeline.parts or {}).items())
+    parts, kinds = (
+        ", ".join(f"{name} {formats.usd(float(usd))}" for name, usd in (given or {}).items())
+        for given in (timeline.parts, timeline.kinds)
+    )
     told = [
         ("Session", clean(timeline.session_id)),
         ("Project", str(row["project_path"] or row["project_label"])),
@@ -128,6 +131,7 @@ def facts(timeline: Timeline, timezone: str) -> list[tuple[str, str]]:
         ("Active", formats.show("duration", row["active_seconds"])),
         ("State", f"{timeline.state} ({timeline.state_note})"),
         ("Cost", f"{bound}{formats.show('usd', row['cost_usd'])}" + (f" ({parts})" if parts else "")),
+        ("Paid for", kinds),
         ("Prompts", f"{row['prompt_count']:,}"),
         ("Tool calls", f"{row['tool_call_count']:,}, {row['tool_error_count']:,} failed"),
     ]

@@ -128,7 +128,8 @@ class Timeline:
         session: its row of dim_sessions, with project_label and project_path.
         state: working, waiting, ended, interrupted, or ended unclean; said in a sentence by `state_note`.
         steps: of the main chain; sub-agents hang on the calls that started them.
-        parts: USD by what was paid for; None when no price is known.
+        parts: USD by who spent it: the main chain, sub-agents, advisors; None when no price is known.
+        kinds: the same USD by what was paid for: input, output, cache writes, cache reads, web searches.
         contexts: when, context tokens, and "response" or "compaction", of the main chain.
         vitals: name and value of what a narrow column tells.
     """
@@ -140,6 +141,7 @@ class Timeline:
     steps: list[Step]
     branches: dict[str, Branch]
     parts: dict[str, Decimal] | None
+    kinds: dict[str, Decimal] | None
     contexts: list[tuple[datetime, int, str]]
     tool_seconds: list[tuple[str, int, float]]
     slowest: Step | None

@@ -54,6 +54,7 @@ def timeline(reader: Reader, session_id: str) -> Timeline:
         steps=made.main,
         branches=made.branches,
         parts=vitals.cost_parts(messages.values()),
+        kinds=vitals.cost_kinds(messages.values()),
         contexts=vitals.contexts(messages.values(), made.main),
         tool_seconds=vitals.tool_seconds(calls),
         slowest=vitals.slowest(made.calls_on_timeline.values()),

@@ -53,6 +53,23 @@ def cost_parts(messages: Iterable[Row]) -> dict[str, Decimal] | None:
     return found or None
 
 
+def cost_kinds(messages: Iterable[Row]) -> dict[str, Decimal] | None:
+    """USD of input, output, cache writes, cache reads and web searches; None when no price is known."""
+    found: dict[str, Decimal] = {}
+    for row in messages:
+        if row["cost_usd"] is None:
+            continue
+        left = row["cost_usd"]
+        for name in ("input", "output", "cache_write", "cache_read"):
+            part = row[f"{name}_cost_usd"]
+            left -= part
+            kind = "cache " + name.removeprefix("cache_") + "s" if name.startswith("cache_") else name
+            found[kind] = found.get(kind, Decimal(0)) + part
+        if row["web_search_requests"]:
+            found["web searches"] = found.get("web searches", Decimal(0)) + left
+    return found or None
+
+
 def contexts(messages: Iterable[Row], steps: Iterable[Step]) -> list[tuple[datetime, int, str]]:
     """Context size of the main chain's responses, and where it was compacted, by time."""
     found = [
