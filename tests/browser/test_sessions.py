@@ -21,6 +21,7 @@ from analytics.sessions.export import as_html, as_markdown
 from analytics.sessions.find import find
 from analytics.sessions.limits import limits
 from analytics.sessions.model import HIDDEN, NOTICE, PROMPT
+from analytics.sessions.prompts import beginnings
 from analytics.sessions.reader import Reader, open_reader
 from analytics.sessions.search import Query, search
 from analytics.sessions.statusline import statusline
@@ -202,6 +203,16 @@ def test_exports_hold_the_conversation_and_nothing_that_runs(reader: Reader, tmp
     work = timeline(reader, "work")
     for words in ("hello world", "total = 2", "kaboom", "The quince is in the cellar", "$"):
         assert words in as_markdown(work, "UTC")
+
+
+def test_prompts_begin_with_their_first_characters(reader: Reader) -> None:
+    keys = [
+        row["message_key"] for row in reader.rows("select message_key from fct_messages where prompt_key is not null")
+    ]
+    told = beginnings(reader, keys)
+    assert told["entry:work-1"] == 'say "hello world" in two lines'
+    assert max(map(len, told.values())) == 80  # a hostile one is longer
+    assert beginnings(reader, ["entry:nothing"]) == beginnings(reader, []) == {}
 
 
 def test_recent_edits_lead_to_the_call(reader: Reader) -> None:
@@ -390,8 +401,8 @@ QUESTIONS = {
         [">ship it<", ">$0.09<"],
     ),
     "which prompts were the most expensive, and why": (
-        ["sessions?sort=cost", "sessions/work", "sessions/work?turn=2"],
-        ["now look around", "sub-agents 98%", "$5.0"],
+        ["dashboards/cost?range=all", "cards/expensive_prompts/body?range=all", "sessions/work?step=work-8"],
+        ['id="here" data-turn="2"', "now look around", "sub-agents 98%", "$5.0"],
     ),
     "show me the conversation of this session": (
         ["sessions", "sessions/work"],

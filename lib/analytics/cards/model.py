@@ -133,6 +133,11 @@ class Card:
         return bool(_SESSION_ID.search(self.sql.rpartition("\nselect")[2]))
 
     @property
+    def shows_prompts(self) -> bool:
+        """Whether its rows are of prompts: the last part of its SQL puts out `prompt_key` too."""
+        return "as prompt_key," in self.sql.rpartition("\nselect")[2]
+
+    @property
     def tags(self) -> dict[str, tuple[str, str]]:
         """Filters that the SQL takes -> their physical (table, column)."""
         return {name: FILTERS[name].column for name in dict.fromkeys(_TAG.findall(self.sql))}

@@ -75,8 +75,9 @@ def _table_settings(card: Card) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "table.columns": [{"name": column.name, "enabled": True} for column in card.columns],
     }
-    if card.shows_sessions:
-        settings["table.columns"].append({"name": "session_id", "enabled": False})
+    for name, is_there in (("session_id", card.shows_sessions), ("prompt_key", card.shows_prompts)):
+        if is_there:
+            settings["table.columns"].append({"name": name, "enabled": False})
     if view.get("strip"):
         # As tall as two rows instead of one for each: what is well, and what is a warning.
         what, now, _ = (column.name for column in card.columns)

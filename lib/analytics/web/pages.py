@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import duckdb
@@ -19,6 +19,7 @@ from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.sessions.documents import Documents
+from analytics.sessions.prompts import beginnings
 from analytics.sessions.reader import Reader
 from analytics.settings import Settings
 from analytics.warehouse.dictionary import mart_models
@@ -190,7 +191,7 @@ class Pages:
             facts,
             card,
             choice,
-            self.links(facts, choice, self._board_of(card)),
+            self.links(facts, choice, self._board_of(card), prompts=partial(beginnings, self.reader)),
             order=order,
             as_table=as_table,
             timezone=self.settings.analytics_tz,
@@ -205,9 +206,11 @@ class Pages:
 
         return {"view": view, "body_address": body_address, "still": False}
 
-    def links(self, facts: Facts, choice: Choice, path: str) -> Links:
-        """Where values of a page lead."""
-        return Links(facts, choice, self.base + path, f"{self.base}sessions/")
+    def links(
+        self, facts: Facts, choice: Choice, path: str, prompts: Callable[[list[str]], dict[str, str]] | None = None
+    ) -> Links:
+        """Where values of a page lead; `prompts` says how prompts begin, where that is to be shown."""
+        return Links(facts, choice, self.base + path, f"{self.base}sessions/", prompts)
 
     def _board_of(self, card: Card) -> str:
         for board in self.boards:

@@ -18,6 +18,7 @@ from analytics.web.choice import BadAddress
 from analytics.web.links import Links
 
 ROWS_SHOWN = 15
+PROMPTS_TOLD = 200
 # The limit that ends a card's SQL.
 LIMIT = re.compile(r"\blimit\s+(\d+)\s*$", re.IGNORECASE)
 _BADGES = ("status", "price", "activity_status")
@@ -150,9 +151,16 @@ def fill(card: Card, table: pa.Table, order: Order, links: Links, span: Span | N
         )
         for column in columns
     ]
-    rows = []
-    for row in table.to_pylist():
+    found, rows, begins = table.to_pylist(), [], None
+    if card.shows_prompts and links.prompts is not None:
+        # the marts have no text: it comes from the raw layer, as much of it as anybody looks through
+        begins = links.prompts([row["prompt_key"] for row in found[:PROMPTS_TOLD]])
+        heads.insert(0, Head("Prompt", "", is_number=False))
+    for row in found:
         cells = []
+        if begins is not None:
+            said = begins.get(row["prompt_key"]) or "(open)"
+            cells.append(Cell(said, href=links.prompt(row), wraps=True, heading="Prompt"))
         for column in columns:
             value = row[column.name]
             text = clean(formats.show(column.format, value, timezone))

@@ -1,5 +1,6 @@
 select
     prompts.session_id,
+    prompts.message_key as prompt_key,
     left(coalesce(dim_sessions.title, dim_sessions.session_id), 100) as title,
     prompts.turn_cost_usd as cost_usd,
     prompts.expensive_because,
