@@ -252,12 +252,13 @@ def test_the_terminal_says_which_session_is_none(settings: Settings) -> None:
         report(settings, "session", "f")
 
 
-@pytest.mark.parametrize("name", ["machine", "subagent", "skill", "plugin", "mcp", "pr"])
+@pytest.mark.parametrize("name", ["machine", "person", "subagent", "skill", "plugin", "mcp", "pr"])
 def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Reader, name: str) -> None:
     document = json.loads(report(settings, name, "--json"))
     facts = "message_kind in ('response', 'advisor')"
     where = {
         "machine": facts,
+        "person": facts,
         "subagent": f"{facts} and is_sidechain",
         "skill": f"{facts} and attribution_skill is not null",
         "plugin": f"{facts} and attribution_plugin is not null",
@@ -267,6 +268,14 @@ def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Rea
     (row,) = reader.rows(f"select count(*) as responses, sum(cost_usd) as usd from fct_messages where {where}")
     assert (document["totals"] or {"response_count": 0})["response_count"] == row["responses"]
     assert (document["totals"] or {}).get("cost_usd") or pytest.approx(float(row["usd"] or 0)) == 0
+
+
+def test_notes_are_of_the_responses_shown(settings: Settings) -> None:
+    assert "no price" in report(settings, "model")
+    for name in ("skill", "mcp", "plugin"):
+        assert "no price" not in report(settings, name)
+    with pytest.raises(ConfigError, match="--json and --csv: give one"):
+        report(settings, "limits", "--json", "--csv")
 
 
 def test_periods_are_compared_broken_down_and_sorted(settings: Settings) -> None:

@@ -194,11 +194,14 @@ def limits(to_json: bool, to_csv: bool) -> None:
     \b
     claude-analytics report limits
     """
+    from analytics.errors import ConfigError
     from analytics.reports import render
     from analytics.reports.limits import limits_report
     from analytics.reports.selection import Selection
     from analytics.sessions.reader import open_reader
 
+    if to_json and to_csv:
+        raise ConfigError("--json and --csv: give one of them")
     settings = load_settings()
     with open_reader(settings) as reader:
         result = limits_report(reader, settings.tz)

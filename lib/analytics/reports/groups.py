@@ -116,13 +116,15 @@ def _attributed(
         *cells.tokens(),
         cells.cost_if_known(),
     ]
-    notes = response_notes(connection) if rows else []
+    notes = response_notes(connection, f"(from selected_messages where {attributed} is not null)")
     if rows:
         notes.append(
             "note: tokens and cost are those of responses that Claude Code attributes (2.1.200 and later); "
             "what a result costs as later context is in no row"
         )
     totals = sums(rows, (*CALLS, *RESPONSES)) if rows else None
+    if totals and all(row["cost_usd"] is None for row in rows):
+        totals["cost_usd"] = None
     return Report(name, (name, *CALLS, *RESPONSES), rows, totals, columns, notes)
 
 
@@ -167,7 +169,7 @@ def subagent(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: 
         cells.cost(),
     ]
     fields = ("subagent", "agent_count", "session_count", *RESPONSES)
-    notes = response_notes(connection) if rows else []
+    notes = response_notes(connection, "(from selected_messages where is_sidechain)")
     return Report("subagent", fields, rows, sums(rows, ("agent_count", *RESPONSES)), columns, notes)
 
 
