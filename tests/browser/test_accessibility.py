@@ -23,7 +23,10 @@ PATHS = (
     "cards/spend_by_day?range=all",
     "compare",
     "runs",
+    "cards/expensive_prompts?range=all",
     "sessions",
+    "sessions?q=the",
+    "edits",
     "no-such-page",
 )
 
@@ -34,8 +37,13 @@ def test_axe_finds_nothing(browser: Browser, server: WebServer, theme: Any, widt
     page = context.new_page()
     page.goto(f"{server.base}?token={TOKEN}")
     found = {}
-    for path in PATHS:
-        page.goto(server.base + path)
+    page.goto(f"{server.base}sessions?sort=prompts")
+    session = (page.locator("table.sessions tbody a").first.get_attribute("href") or "").removeprefix("/analytics/")
+    for path in (*PATHS, session, f"{session}?focus=1", f"{session}?turn=1", f"{session}/session.html"):
+        if path.endswith(".html"):  # a file to keep, shown as a browser would
+            page.set_content(server.get(path)[1])
+        else:
+            page.goto(server.base + path)
         expect(page.locator(".body[aria-busy]")).to_have_count(0, timeout=30_000)
         expect(page.locator(".chart:not([data-drawn])")).to_have_count(0, timeout=30_000)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than the window"
