@@ -8,6 +8,7 @@ from typing import Any
 from analytics.common.text import for_json, one_line, shortened
 from analytics.errors import ConfigError
 from analytics.reports import cells
+from analytics.reports.render import jsonable
 from analytics.sessions.export import as_markdown, branch_line, facts
 from analytics.sessions.model import Branch, Timeline, Turn
 from analytics.sessions.reader import Reader
@@ -69,32 +70,23 @@ def as_json(line: Timeline) -> str:
     """The same as one JSON object."""
     document: dict[str, Any] = {
         "report": "session",
-        "session": {name: _plain(value) for name, value in line.session.items()},
+        "session": line.session,
         "state": line.state,
-        "cost_parts": {name: float(value) for name, value in (line.parts or {}).items()},
-        "cost_kinds": {name: float(value) for name, value in (line.kinds or {}).items()},
-        "turns": [{name: _plain(value) for name, value in vars(turn).items()} for turn in line.turns],
+        "cost_parts": line.parts or {},
+        "cost_kinds": line.kinds or {},
+        "turns": [vars(turn) for turn in line.turns],
         "subagents": [
             {
                 "agent_id": branch.agent_id,
                 "agent_type": branch.agent_type,
                 "response_count": branch.response_count,
-                "cost_usd": _plain(branch.cost_usd),
+                "cost_usd": branch.cost_usd,
                 "seconds": branch.seconds,
             }
             for branch in _dearest(line)
         ],
     }
-    return for_json(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def _plain(value: Any) -> Any:
-    from datetime import date, datetime
-    from decimal import Decimal
-
-    if isinstance(value, Decimal):
-        return float(value)
-    return value.isoformat() if isinstance(value, datetime | date) else value
+    return for_json(json.dumps(document, ensure_ascii=False, indent=2, default=jsonable))
 
 
 def report_session(reader: Reader, word: str, timezone: str, *, to_json: bool, full: bool, width: int) -> str:

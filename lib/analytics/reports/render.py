@@ -64,7 +64,7 @@ def as_json(report: Report, selection: Selection, zone: ZoneInfo) -> str:
         **report.more,
         "notes": report.notes,
     }
-    return for_json(json.dumps(document, default=_jsonable, ensure_ascii=False, indent=2))
+    return for_json(json.dumps(document, default=jsonable, ensure_ascii=False, indent=2))
 
 
 def as_csv(report: Report) -> str:
@@ -76,7 +76,8 @@ def as_csv(report: Report) -> str:
     return out.getvalue()
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """A value as JSON has it."""
     if isinstance(value, Decimal):
         # The shortest digits that make this number are its nine decimals, up to a million.
         return float(value)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analytics.sessions.documents import Documents
 from analytics.settings import Settings
 from analytics.warehouse.marts import reading
+
+if TYPE_CHECKING:
+    import duckdb
 
 Row = dict[str, Any]
 
@@ -70,6 +73,15 @@ class Reader:
         return self._days[1]
 
 
+def reader_of(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Reader:
+    """A reader over a connection to the published marts."""
+
+    def rows(sql: str, parameters: Row | None = None) -> list[Row]:
+        return connection.execute(sql, parameters or {}).to_arrow_table().to_pylist()
+
+    return Reader(settings, rows, Documents(settings))
+
+
 @contextmanager
 def open_reader(settings: Settings) -> Iterator[Reader]:
     """A reader for a terminal or a notebook.
@@ -78,8 +90,4 @@ def open_reader(settings: Settings) -> Iterator[Reader]:
         AnalyticsError: nothing is published yet, or by a version with other marts.
     """
     with reading(settings) as connection:
-
-        def rows(sql: str, parameters: Row | None = None) -> list[Row]:
-            return connection.execute(sql, parameters or {}).to_arrow_table().to_pylist()
-
-        yield Reader(settings, rows, Documents(settings))
+        yield reader_of(connection, settings)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analytics.common.text import clean
-from analytics.sessions.documents import Documents
 from analytics.sessions.model import Step, Timeline
-from analytics.sessions.reader import Reader, Row
+from analytics.sessions.reader import Reader, reader_of
 from analytics.sessions.timeline import timeline
 from analytics.settings import load_settings
 
@@ -20,12 +19,7 @@ SHOWN = 400
 
 def reader(connection: duckdb.DuckDBPyConnection) -> Reader:
     """What the functions of this room read from, by a notebook's connection to the published marts."""
-    settings = load_settings()
-
-    def rows(sql: str, parameters: Row | None = None) -> list[Row]:
-        return connection.execute(sql, parameters or {}).to_arrow_table().to_pylist()
-
-    return Reader(settings, rows, Documents(settings))
+    return reader_of(connection, load_settings())
 
 
 def read(connection: duckdb.DuckDBPyConnection, session_id: str | None) -> Timeline | None:

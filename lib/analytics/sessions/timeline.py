@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import date
 
 from analytics.common.clock import utc_now
@@ -15,9 +14,7 @@ from analytics.sessions.content import decoded
 from analytics.sessions.model import (
     HIDDEN,
     Row,
-    Step,
     Timeline,
-    Turn,
 )
 from analytics.sessions.reader import STANDING, Reader
 from analytics.sessions.steps import Entry
@@ -195,20 +192,12 @@ def _malformed(reader: Reader, session_id: str) -> int:
 
 
 def _hide(timeline: Timeline) -> None:
-    for step in timeline.every_step():
-        _hide_step(step)
-    _hide_turns(timeline.turns)
-
-
-def _hide_turns(turns: Iterable[Turn]) -> None:
-    for turn in turns:
+    for turn in timeline.turns:
         turn.text = HIDDEN
-
-
-def _hide_step(step: Step) -> None:
-    step.text = HIDDEN if step.text else ""
-    if step.call is not None:
-        step.call.summary = step.call.arguments = ""
-        step.call.result = HIDDEN if step.call.has_result else ""
-        step.call.diff = []
-        step.call.file_path = None
+    for step in timeline.every_step():
+        step.text = HIDDEN if step.text else ""
+        if step.call is not None:
+            step.call.summary = step.call.arguments = ""
+            step.call.result = HIDDEN if step.call.has_result else ""
+            step.call.diff = []
+            step.call.file_path = None

@@ -55,19 +55,12 @@ def cost_parts(messages: Iterable[Row]) -> dict[str, Decimal] | None:
 
 def cost_kinds(messages: Iterable[Row]) -> dict[str, Decimal] | None:
     """USD of input, output, cache writes, cache reads and web searches; None when no price is known."""
-    found: dict[str, Decimal] = {}
-    for row in messages:
-        if row["cost_usd"] is None:
-            continue
-        left = row["cost_usd"]
-        for name in ("input", "output", "cache_write", "cache_read"):
-            part = row[f"{name}_cost_usd"]
-            left -= part
-            kind = "cache " + name.removeprefix("cache_") + "s" if name.startswith("cache_") else name
-            found[kind] = found.get(kind, Decimal(0)) + part
-        if row["web_search_requests"]:
-            found["web searches"] = found.get("web searches", Decimal(0)) + left
-    return found or None
+    columns = {"input": "input", "output": "output", "cache writes": "cache_write", "cache reads": "cache_read"}
+    priced = [row for row in messages if row["cost_usd"] is not None]
+    found = {kind: sum((row[f"{name}_cost_usd"] for row in priced), Decimal(0)) for kind, name in columns.items()}
+    if any(row["web_search_requests"] for row in priced):
+        found["web searches"] = sum((row["cost_usd"] for row in priced), Decimal(0)) - sum(found.values())
+    return found if priced else None
 
 
 def contexts(messages: Iterable[Row], steps: Iterable[Step]) -> list[tuple[datetime, int, str]]:

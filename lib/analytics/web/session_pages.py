@@ -179,6 +179,7 @@ def session(pages: Pages, session_id: str, arguments: Mapping[str, str]) -> dict
     start = max(0, view.place_of(here) - 2) if here is not None else 0
     facts = require(pages.published)
     row = view.timeline.session
+    origin = row.get("forked_from_session_id")
     project = facts.project_by_word.get(row["project_id"])
     return {
         **pages.frame("sessions", clean(row["title"] or row["session_id"]), facts),
@@ -187,15 +188,10 @@ def session(pages: Pages, session_id: str, arguments: Mapping[str, str]) -> dict
         "cost": cost(row),
         "project_href": f"{pages.base}sessions?project={quoted(row['project_id'])}" if project else None,
         "branch_href": f"{pages.base}sessions?branch={quoted(row['git_branch'])}" if row["git_branch"] else None,
-        "from_href": _forked(pages, row),
+        "from_href": f"{pages.base}sessions/{quoted(origin)}" if origin else None,
         "steps": view.part(start, FIRST_STEPS, here),
         "here": here,
     }
-
-
-def _forked(pages: Pages, row: Mapping[str, Any]) -> str | None:
-    origin = row.get("forked_from_session_id")
-    return f"{pages.base}sessions/{quoted(origin)}" if origin else None
 
 
 def _asked(view: SessionView, arguments: Mapping[str, str]) -> Step | None:
