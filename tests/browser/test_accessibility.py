@@ -39,7 +39,7 @@ def test_axe_finds_nothing(browser: Browser, server: WebServer, theme: Any, widt
     found = {}
     page.goto(f"{server.base}sessions?sort=prompts")
     session = (page.locator("table.sessions tbody a").first.get_attribute("href") or "").removeprefix("/analytics/")
-    for path in (*PATHS, session, f"{session}?focus=1", f"{session}?turn=1", f"{session}/session.html"):
+    for path in (*PATHS, session, f"{session}/session.html"):
         if path.endswith(".html"):  # a file to keep, shown as a browser would
             page.set_content(server.get(path)[1])
         else:

@@ -13,7 +13,7 @@ from analytics.sessions.model import ANSWER, NOTICE, PROMPT, THINKING, TOOL, Bra
 
 _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; max-width: 900px; margin: 24px auto; padding: 0 16px; }
-body { color: #1c2025; background: #fff; }
+body { color: #1c2025; background: #fff; overflow-wrap: anywhere; }
 h1 { font-size: 20px; }
 h2 { font-size: 15px; border-top: 1px solid #ddd; padding-top: 14px; }
 .meta { color: #575f6a; font-size: 12px; }
@@ -80,7 +80,7 @@ def as_html(timeline: Timeline, timezone: str) -> str:
     told = "".join(f"<li>{html.escape(name)}: {html.escape(value)}</li>" for name, value in facts(timeline, timezone))
     turns = {turn.number: turn for turn in timeline.turns}
     body = "\n".join(_html_steps(timeline.steps, turns, timezone))
-    return page(title, f"<h1>{html.escape(title)}</h1>\n<ul>{told}</ul>\n{body}", style=_STYLE)
+    return page(title, f"<main><h1>{html.escape(title)}</h1>\n<ul>{told}</ul>\n{body}</main>", style=_STYLE)
 
 
 def _html_steps(steps: list[Step], turns: dict[int, Turn], timezone: str) -> Iterator[str]:
