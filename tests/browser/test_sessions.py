@@ -270,10 +270,18 @@ def test_reports_of_who_and_what_equal_the_facts(settings: Settings, reader: Rea
     assert (document["totals"] or {}).get("cost_usd") or pytest.approx(float(row["usd"] or 0)) == 0
 
 
-def test_notes_are_of_the_responses_shown(settings: Settings) -> None:
-    assert "no price" in report(settings, "model")
-    for name in ("skill", "mcp", "plugin"):
-        assert "no price" not in report(settings, name)
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("skill", "attribution_skill"), ("plugin", "attribution_plugin"), ("mcp", "attribution_mcp_server")],
+)
+def test_notes_are_of_the_responses_shown(settings: Settings, reader: Reader, name: str, column: str) -> None:
+    (row,) = reader.rows(f"select count(*) as found from fct_messages where {column} is not null and not is_priced")
+    notes = " ".join(json.loads(report(settings, name, "--json"))["notes"])
+    counts = re.findall(r"\((\d+) responses?\)", notes.partition("no price for ")[2])
+    assert sum(map(int, counts)) == row["found"]
+
+
+def test_limits_are_printed_in_one_form(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="--json and --csv: give one"):
         report(settings, "limits", "--json", "--csv")
 
