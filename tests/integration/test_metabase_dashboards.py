@@ -46,15 +46,17 @@ def server(serving: Path) -> Iterator[MetabaseServer]:
     server.assert_clean()
 
 
-def run(server: MetabaseServer, serving: Path):
+def run(server: MetabaseServer, serving: Path, *, dry_run: bool = False, **more: str):
     settings = load_settings(
         data_dir=serving.parent,
         metabase_url=server.url,
         metabase_database_path=str(serving),
         metabase_admin_email=EMAIL,
         metabase_admin_password=PASSWORD,
+        **more,
     )
-    return provision(settings, client=MetabaseClient(server.url, sleep=lambda _seconds: None))
+    client = MetabaseClient(server.url, sleep=lambda _seconds: None)
+    return provision(settings, client=client, dry_run=dry_run)
 
 
 def test_every_dashboard_is_provisioned_once(server: MetabaseServer, serving: Path) -> None:
@@ -65,6 +67,15 @@ def test_every_dashboard_is_provisioned_once(server: MetabaseServer, serving: Pa
     result = run(server, serving)
     assert not result.changed, str(result)
     assert server.writes() == []
+
+
+def test_tables_of_sessions_lead_to_their_pages_where_the_server_is_known(
+    server: MetabaseServer, serving: Path
+) -> None:
+    plan = run(server, serving, dry_run=True, analytics_url="http://127.0.0.1:8889")
+    changed = {change.name: change.detail for change in plan.changes if change.action != "unchanged"}
+    assert changed == {card.title: "visualization" for card in load_definition().cards if card.shows_sessions}
+    assert len(changed) > 2
 
 
 def test_every_filter_drives_its_cards(server: MetabaseServer) -> None:

@@ -10,7 +10,7 @@ import pytest
 from analytics.cards.model import load_dashboards
 from analytics.common import formats
 from analytics.web.charts import COLORS, MOST_SERIES, REST, Span, time_chart
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SPEND = next(card for board in load_dashboards() for card in board.cards if card.key == "spend_by_day")
@@ -46,6 +46,7 @@ def test_counts_in_sentences_are_grouped(text: str, said: str) -> None:
     assert formats.grouped(text) == said
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 25), st.permutations(range(25)))
 def test_many_models_are_told_apart_and_add_up(count: int, places: list[int]) -> None:
     span = Span(date(2026, 11, 1), date(2026, 11, 3))
