@@ -28,6 +28,7 @@ from analytics.sessions.statusline import statusline
 from analytics.sessions.timeline import NoSession, timeline
 from analytics.settings import Settings
 from analytics.web import snapshot
+from analytics.web.pages import Pages
 from click.testing import CliRunner
 from playwright.sync_api import Browser, expect
 from web_server import TOKEN, WebServer
@@ -459,6 +460,21 @@ def test_a_question_is_answered_in_three_steps(settings: Settings, server: WebSe
         assert status == 200
     for words in says:
         assert words in text
+
+
+def test_how_prompts_begin_is_looked_up_once_a_version(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages(settings, "/analytics/")
+    first = pages.card_body("expensive_prompts", {"range": "all"})["view"].rows
+    assert any(row[0].text != "(open)" for row in first)
+    with monkeypatch.context() as again:
+        again.setattr(pages.reader.documents, "texts", lambda _: pytest.fail("the raw layer is read again"))
+        assert pages.card_body("expensive_prompts", {"range": "all"})["view"].rows == first
+    looked: list[str] = []
+    monkeypatch.setattr("analytics.web.pages.beginnings", lambda _, keys: looked.extend(keys) or {})
+    monkeypatch.setattr(type(pages.published), "version", settings.data_dir / "another")
+    pages._beginnings(["entry:gone"])
+    pages._beginnings(["entry:gone"])
+    assert looked == ["entry:gone"]
 
 
 def test_a_session_needs_the_token(server: WebServer) -> None:

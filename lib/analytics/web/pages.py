@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -30,6 +31,7 @@ from analytics.web.published import Facts, Published, require
 from analytics.web.tables import Cell, one_of, order_of
 
 STALE_AFTER = timedelta(days=2)
+BEGINNINGS_KEPT = 2_000
 
 
 class Pages:
@@ -45,6 +47,8 @@ class Pages:
         self.settings, self.base, self.lab = settings, base, lab
         self.published = Published(settings)
         self.reader = Reader(settings, self.published.rows, Documents(settings))
+        # how prompts begin, by key, of the version that is published: another one may have lost some
+        self._begins: tuple[Path, dict[str, str]] = (Path(), {})
         self.boards = load_dashboards()
         self.cards: dict[str, Card] = {card.key: card for board in self.boards for card in board.cards}
 
@@ -191,7 +195,7 @@ class Pages:
             facts,
             card,
             choice,
-            self.links(facts, choice, self._board_of(card), prompts=partial(beginnings, self.reader)),
+            self.links(facts, choice, self._board_of(card), prompts=self._beginnings),
             order=order,
             as_table=as_table,
             timezone=self.settings.analytics_tz,
@@ -211,6 +215,17 @@ class Pages:
     ) -> Links:
         """Where values of a page lead; `prompts` says how prompts begin, where that is to be shown."""
         return Links(facts, choice, self.base + path, f"{self.base}sessions/", prompts)
+
+    def _beginnings(self, keys: list[str]) -> dict[str, str]:
+        """How prompts begin. Looking for them in the raw layer takes longer than everything else on their card."""
+        version = self.published.version
+        if self._begins[0] != version or len(self._begins[1]) > BEGINNINGS_KEPT:
+            self._begins = (version, {})
+        known = self._begins[1]
+        if missing := [key for key in keys if key not in known]:
+            found = beginnings(self.reader, missing)
+            known |= {key: found.get(key, "") for key in missing}
+        return {key: known[key] for key in keys if known[key]}
 
     def _board_of(self, card: Card) -> str:
         for board in self.boards:
