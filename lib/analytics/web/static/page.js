@@ -5,6 +5,9 @@
   const root = document.documentElement;
   document.body.classList.add("scripted");
 
+  // on a phone the pages do not fit beside one another: the one that is shown is in sight
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // ---- theme
 
   const button = document.getElementById("theme");
