@@ -159,7 +159,14 @@ def test_a_regular_expression_finds_what_duckdb_finds(pattern: str, text: str, f
     assert (re.search(to_java(pattern).replace(r"\z", r"\Z"), text, re.ASCII) is not None) == found
 
 
-@pytest.mark.parametrize("pattern", [r"\p{L}", "(?P<a>b)", "(?s)a", "[[:alpha:]]", r"\Aa", "(?i)ä", "(?i)[A-z]", "[a"])
+def test_any_character_is_one_class() -> None:
+    """Not a choice of two, which Java would repeat by recursion."""
+    assert to_java(r"<a>[\s\S]*?</a>") == r"<a>[\t\n\f\r [^\t\n\f\r ]]*?</a>"
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"[^\Sa]", r"\p{L}", "(?P<a>b)", "(?s)a", "[[:alpha:]]", r"\Aa", "(?i)ä", "(?i)[A-z]", "[a"]
+)
 def test_a_regular_expression_that_is_not_known_is_refused(pattern: str) -> None:
     with pytest.raises(RegexError):
         to_java(pattern)

@@ -10,6 +10,7 @@ _SPACE = r"\t\n\f\r "
 _BOUNDARY = f"(?:(?<=[{_WORD}])(?![{_WORD}])|(?<![{_WORD}])(?=[{_WORD}]))"
 _OUTSIDE = {"s": f"[{_SPACE}]", "S": f"[^{_SPACE}]", "b": _BOUNDARY}
 _INSIDE = {"s": _SPACE}
+_INSIDE_OR = {**_INSIDE, "S": f"[^{_SPACE}]"}  # Java joins a class within a class that is not negated
 _SAME = set("dDwWnrtf")  # ASCII in both
 # letters that RE2 folds onto ASCII: the Kelvin sign and the long s
 _FOLDED = {"k": "\u212a", "s": "\u017f"}
@@ -88,10 +89,10 @@ class _Translation:
         return both if inside else f"[{both}]"
 
     def _character_class(self) -> str:
-        found = "["
+        found, escapes = "[", _INSIDE_OR
         if self.pattern.startswith("^", self.at):
             self.at += 1
-            found += "^"
+            found, escapes = "[^", _INSIDE
         first = self.at
         while True:
             char = self.pattern[self.at : self.at + 1]
@@ -101,7 +102,7 @@ class _Translation:
             if char == "]" and self.at > first + 1:
                 return found + "]"
             if char == "\\":
-                found += self._escape(_INSIDE)
+                found += self._escape(escapes)
             elif char in "[&]":  # Java nests classes and takes && for an intersection
                 if self.pattern.startswith(":", self.at) and char == "[":
                     raise RegexError("[[:")
