@@ -440,6 +440,7 @@ QUESTIONS = {
     "am I near my five-hour or weekly limit": (["report limits"], ["5 hours", "7 days"]),
     "this month against last": (["report monthly --compare"], ["change $", "2026-05"]),
     "who spent what, by machine": (["report machine"], ["$"]),
+    "who spent what, by person": (["report person"], ["ada", "cost $"]),
     "what does a pull request cost": (["report pr"], ["ship it", "0.09"]),
 }
 
