@@ -103,7 +103,7 @@ def test_a_history_goes_through_spark_and_a_session_goes_out_of_it(environment: 
     expire(store, older_than=timedelta(0), grace=timedelta(0))
     assert all(len(table.metadata.snapshots) <= 1 for table in derived_tables(store))
     assert_published_is_what_spark_built(settings)
-    left_over = settings.warehouse_dir / "marts" / "of_a_killed_build.parquet"
+    left_over = settings.warehouse_dir / "marts" / "of_a_killed_build"
     left_over.write_bytes(session.encode())
     assert len(bytes_with(settings.warehouse_dir, session.encode())) > 10
 
