@@ -74,3 +74,8 @@
     {#- A number of tokens; 0 when it is missing or none a response could have, so that no sum overflows. -#}
     case when {{ column }} between 0 and 100000000 then {{ column }} else 0 end
 {%- endmacro %}
+
+{% macro measured(column) -%}
+    {#- A number that was measured; null when it is negative or beyond anything that could be, so that no sum overflows. -#}
+    case when {{ column }} between 0 and 1000000000000 then {{ column }} end
+{%- endmacro %}

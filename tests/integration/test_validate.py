@@ -158,6 +158,34 @@ def test_an_empty_history_is_valid(tmp_path: Path, dbt_cache: Path) -> None:
     publish(settings)
 
 
+def test_numbers_that_cannot_be_are_unknown_and_stop_nothing(tmp_path: Path, dbt_cache: Path) -> None:
+    """A transcript is written by others too: one odd number in it must not keep all numbers from being published."""
+    settings = _settings(tmp_path, dbt_cache)
+    entries = []
+    for number, odd in enumerate((-5, 2**62, 2**62)):
+        system = {**_prompt(f"o{number}", f"0{number + 4}T10:00", "x"), "type": "system", "message": None}
+        usage = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_input_tokens"), odd)
+        usage["output_tokens_details"] = {"thinking_tokens": odd}
+        answer = _answer(f"b{number}", f"0{number + 4}T10:01", _TEXT)
+        answer["message"] = {**answer["message"], "usage": usage}
+        metadata = {"trigger": "auto", "preTokens": odd, "postTokens": odd, "durationMs": odd}
+        said = [
+            {"subtype": "api_error", "retryAttempt": odd, "maxRetries": odd, "error": {"status": 529}},
+            {"subtype": "turn_duration", "durationMs": odd},
+            {"subtype": "compact_boundary", "compactMetadata": metadata},
+            {"subtype": "stop_hook_summary", "hookInfos": [{"command": "lint", "durationMs": odd}]},
+            {"type": "cost-state", "totalCostUSD": float(odd)},
+        ]
+        entries += [answer, *({**system, "uuid": f"{system['uuid']}-{n}", **words} for n, words in enumerate(said))]
+    _build(settings, [*HISTORY, *entries])
+    assert failed(validate(settings, build_docs=False)) == set()
+    publish(settings)
+    unknown = "(select count(*) from marts.fct_compactions where pre_tokens is null), sum(run_count)"
+    with duckdb.connect(str(settings.published_path), read_only=True) as connection:
+        found = connection.execute(f"select {unknown}, max(total_duration_ms) from marts.agg_hooks").fetchall()
+    assert found == [(3, 3, None)]
+
+
 def test_an_incremental_build_and_what_is_published_are_valid(tmp_path: Path, dbt_cache: Path) -> None:
     settings = _settings(tmp_path, dbt_cache)
     _build(settings, HISTORY[:8])

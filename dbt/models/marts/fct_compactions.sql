@@ -44,9 +44,9 @@ final as (
         numbered.occurred_at as compacted_at,
         {{ local_date('numbered.occurred_at') }} as compacted_date_key,
         numbered.compaction.trigger as trigger,
-        numbered.compaction.preTokens as pre_tokens,
-        numbered.compaction.postTokens as post_tokens,
-        numbered.compaction.durationMs as duration_ms
+        {{ measured('numbered.compaction.preTokens') }} as pre_tokens,
+        {{ measured('numbered.compaction.postTokens') }} as post_tokens,
+        {{ measured('numbered.compaction.durationMs') }} as duration_ms
     from numbered
     inner join sessions
         on numbered.session_id = sessions.session_id

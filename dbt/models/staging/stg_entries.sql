@@ -275,7 +275,7 @@ final as (
         nullif(message.usage.service_tier, '') as service_tier,
         nullif(nullif(message.usage.inference_geo, ''), 'not_available') as inference_geo,
         {{ token_count('message.usage.server_tool_use.web_search_requests') }} as web_search_requests,
-        message.usage.output_tokens_details.thinking_tokens as thinking_tokens,
+        {{ measured('message.usage.output_tokens_details.thinking_tokens') }} as thinking_tokens,
         -- an advisor's tokens stand here only: the totals above leave them out
         [
             {
@@ -314,13 +314,13 @@ final as (
             end,
             200
         ) as error_name,
-        e.retryAttempt as retry_attempt,
-        e.maxRetries as max_retries,
-        e.durationMs as duration_ms,
+        {{ measured('e.retryAttempt') }} as retry_attempt,
+        {{ measured('e.maxRetries') }} as max_retries,
+        {{ measured('e.durationMs') }} as duration_ms,
         case when entry_type = 'system' then e.compactMetadata end as compaction,
         case
             when entry_type = 'system' and e.subtype = 'stop_hook_summary' then [
-                {'hook': 'Stop', 'command': left(h.command, 200), 'duration_ms': h.durationMs, 'outcome': 'success', 'is_run': true}
+                {'hook': 'Stop', 'command': left(h.command, 200), 'duration_ms': {{ measured('h.durationMs') }}, 'outcome': 'success', 'is_run': true}
                 for h in e.hookInfos
             ] || case
                 when e.preventedContinuation
@@ -331,7 +331,7 @@ final as (
                 {
                     'hook': coalesce(e.attachment.hookName, e.attachment.hookEvent, 'unknown'),
                     'command': left(e.attachment.command, 200),
-                    'duration_ms': e.attachment.durationMs,
+                    'duration_ms': {{ measured('e.attachment.durationMs') }},
                     'outcome': case e.attachment.type
                         when 'hook_success' then 'success'
                         when 'hook_blocking_error' then 'blocked'
@@ -353,7 +353,7 @@ final as (
                 }
             ]
         end as hooks,
-        case when entry_type = 'cost-state' then e.totalCostUSD end as claude_code_cost_usd,
+        case when entry_type = 'cost-state' then {{ measured('e.totalCostUSD') }} end as claude_code_cost_usd,
         case
             when entry_type = 'cost-state' and json_type(e.modelUsage) = 'OBJECT' then [
                 {
