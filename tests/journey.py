@@ -19,6 +19,9 @@ from analytics.settings import PROJECT_ROOT
 from command_line import SETTINGS
 from playwright.sync_api import Page, expect
 
+# When the hostile sessions of the journeys' history are: the newest day, which notebooks show when nothing is chosen.
+HOSTILE_DAY = "2026-11-21"
+
 # The person who runs the tests has settings of Python, Jupyter and make too.
 OWN = (
     *SETTINGS,

@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 from chromium import chromium
 from hostile import write_hostile_projects
-from journey import Checkout
+from journey import HOSTILE_DAY, Checkout
 from playwright.sync_api import Browser
 from transcript_generator import generate
-
-# The newest day: what notebooks show when nothing is chosen.
-HOSTILE_DAY = "2026-11-21"
 
 
 @pytest.fixture(scope="session")

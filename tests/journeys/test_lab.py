@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from journey import Checkout, notebook_is_ready
+from journey import HOSTILE_DAY, Checkout, notebook_is_ready
 from mongo_server import free_port
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect
 
@@ -156,23 +156,31 @@ def active(page: Page) -> list[str]:
     return page.eval_on_selector_all(inside, "all => all.map(one => one.outerHTML.slice(0, 200))")
 
 
+def choose_day(page: Page, day: str) -> None:
+    """Choose it in the notebook of sessions, and run the cells below."""
+    page.locator(".widget-datepicker input").fill(day)
+    page.locator(".widget-datepicker input").press("Enter")
+    page.locator(".jp-MarkdownCell h2:visible").filter(has_text="The sessions of that day").click()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run Selected Cell and All Below").click()
+
+
 def test_choices_tables_and_variables_are_used_by_hand(lab: Lab, watched: Watched) -> None:
     """A day and a session are chosen, the cells below run again on them; a table is searched and sorted."""
     page = watched.page
     path = "notebooks/explore/03_sessions_and_prompts.ipynb"
     open_notebook(page, lab, path)
     run_all(page, lab, path)
-    page.locator(".widget-datepicker input").fill("2026-11-21")  # the day of the hostile sessions
-    page.locator(".widget-datepicker input").press("Enter")
-    page.locator(".jp-MarkdownCell h2:visible").filter(has_text="The sessions of that day").click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run Selected Cell and All Below").click()
+    last = page.locator(".jp-OutputArea .dt-container").last
+    choose_day(page, "2026-11-20")
+    # it shows the newest day by itself: what follows must not take that for its own
+    expect(last.locator("tbody tr").first).not_to_contain_text(HOSTILE_DAY, timeout=30_000)
+    choose_day(page, HOSTILE_DAY)
     chosen = page.locator(".widget-dropdown select")
     expect(chosen.locator("option").first).to_contain_text("<img src=x onerror", timeout=30_000)
     expect(chosen.locator("option")).to_have_count(2)
     # its identifier holds quotes, and it was bound: its prompts are there
-    last = page.locator(".jp-OutputArea .dt-container").last
-    expect(last.locator("tbody tr").first).to_contain_text("2026-11-21", timeout=30_000)
+    expect(last.locator("tbody tr").first).to_contain_text(HOSTILE_DAY, timeout=30_000)
     page.locator(".jp-OutputArea input[type=search]").last.fill("no such text")
     expect(last.locator("tbody")).to_contain_text("No matching records")
     page.locator(".jp-OutputArea input[type=search]").last.fill("")

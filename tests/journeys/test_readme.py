@@ -101,6 +101,7 @@ def test_a_second_run_has_nothing_to_do(built: Checkout) -> None:
     [
         "claude-analytics report",
         "claude-analytics report daily --since 7d",
+        "claude-analytics report daily --fresh",
         "claude-analytics report session --limit 10",
         "claude-analytics report tool --project my-app",
         "claude-analytics report blocks --since today",
@@ -117,6 +118,7 @@ def test_a_second_run_has_nothing_to_do(built: Checkout) -> None:
         "claude-analytics load --stats",
         "make deploy ARGS=--print",
         'make report ARGS="daily --since 7d"',
+        "make truth PROJECTS=~/.claude/projects",
         ".venv/bin/python -c \"import duckdb; print(duckdb.connect('data/analytics.db', read_only=True)"
         ".sql('from marts.dim_sessions'))\"",
     ],

@@ -75,7 +75,9 @@ def prices(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zo
     ]
     responses = sum(row["response_count"] for row in rows)
     unpriced = sum(row["unpriced_response_count"] for row in rows)
-    notes = [f"coverage: {responses - unpriced:,} of {responses:,} responses have a price"]
+    # never rounded up: 100 % is all of them
+    share = f" ({(responses - unpriced) * 1000 // responses / 10:g} %)" if responses else ""
+    notes = [f"coverage: {responses - unpriced:,} of {responses:,} responses{share} have a price"]
     if unpriced:
         notes.append("add what is missing to the CSV that PRICING_OVERRIDES names; costs follow with the next run")
     notes.append(_age())
