@@ -50,3 +50,8 @@
     {#- An instant as people write it, in UTC. -#}
     strftime({{ instant }} at time zone 'UTC', '%Y-%m-%d %H:%M:%S UTC')
 {%- endmacro %}
+
+{% macro epoch_seconds(instant) -%}
+    {#- Seconds since 1970 as DOUBLE, to the millisecond: epoch() rounds the last digit its own way. -#}
+    cast(epoch_ms({{ instant }}) as double) / 1000
+{%- endmacro %}

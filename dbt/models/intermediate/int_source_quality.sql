@@ -111,7 +111,7 @@ final as (
 
     select
         'oldest_entry_at',
-        epoch(oldest_entry_at),
+        {{ epoch_seconds('oldest_entry_at') }},
         {{ utc_text('oldest_entry_at') }}
     from entry_measures
 
@@ -119,7 +119,7 @@ final as (
 
     select
         'newest_entry_at',
-        epoch(newest_entry_at),
+        {{ epoch_seconds('newest_entry_at') }},
         {{ utc_text('newest_entry_at') }}
     from entry_measures
 

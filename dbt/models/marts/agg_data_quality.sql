@@ -138,7 +138,7 @@ mart_checks as (
 
     select
         'published_at',
-        epoch({{ as_of() }}),
+        {{ epoch_seconds(as_of()) }},
         {{ utc_text(as_of()) }}
 
 ),
