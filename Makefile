@@ -147,7 +147,11 @@ shell: ## A shell in the scheduler's container
 
 .PHONY: test
 test: $(TEST_INSTALLED) ## Run all tests that need Python only (ARGS="-k lock" some of them)
-	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),5) --dist worksteal $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(or $(WORKERS),4) --dist worksteal $(ARGS)
+
+.PHONY: test-browser
+test-browser: $(TEST_INSTALLED) ## The pages as a reader sees them (needs Chromium)
+	@$(VENV)/bin/python -m pytest tests/browser -n $(or $(WORKERS),2) --dist loadfile $(ARGS)
 
 .PHONY: test-journeys
 test-journeys: $(TEST_INSTALLED) ## What the README says, as a user does it: real commands, servers and browser

@@ -30,7 +30,7 @@ EXEMPT = {
     "make clean setup": "would remove the environment that runs this",
     "claude-analytics purge": "removes for good what the other journeys look at; tests/end_to_end/test_privacy.py",
     "make test": "is what runs tests",
-    "make test-journeys test-servers test-containers": "is what runs this",
+    "make test-browser test-journeys test-servers test-containers": "is what runs this",
     "make test-containers": "is what runs tests",
     "make setup-spark": "needs Java; CI runs it",
     "claude-analytics spark build": "needs Java; tests/spark",
