@@ -73,6 +73,19 @@ def test_a_report_that_fails_leaves_no_working_copy(settings: Settings) -> None:
     assert not settings.build_path.exists()
 
 
+def test_the_engine_that_is_chosen_builds_what_is_fresh(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No engine goes on where the other stopped: its hashes are its own."""
+
+    def asked(*_: object, **__: object) -> None:
+        raise AnalyticsError("Spark was asked")
+
+    monkeypatch.setattr("analytics.spark.build.build", asked)
+    on_spark = settings.model_copy(update={"transform_engine": "spark"})
+    with pytest.raises(AnalyticsError, match="Spark was asked"), fresh(on_spark):
+        pass
+    assert not settings.build_path.exists()
+
+
 def test_a_fresh_report_says_what_the_next_run_publishes(settings: Settings, tmp_path: Path) -> None:
     before = {name: printed(settings, name) for name in REPORTS}
     generate(tmp_path / "later", seed=4, entries=300, days=2, end=datetime.now(UTC))

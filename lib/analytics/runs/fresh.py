@@ -29,9 +29,9 @@ def fresh(settings: Settings) -> Iterator[Settings]:
             yield settings
             return
         from analytics.raw.extract import extract
+        from analytics.spark.transform import transform
         from analytics.warehouse.load import load
         from analytics.warehouse.publish import write_published_at
-        from analytics.warehouse.transform import transform
         from analytics.warehouse.working_copy import connect
 
         try:
