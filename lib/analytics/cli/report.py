@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analytics.cli.output import echo
-from analytics.cli.reporting import numbers_of, print_report, selects
+from analytics.cli.reporting import numbers_of, one_format, print_report, print_result, selects
 from analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -194,23 +194,15 @@ def limits(to_json: bool, to_csv: bool) -> None:
     \b
     claude-analytics report limits
     """
-    from analytics.errors import ConfigError
-    from analytics.reports import render
     from analytics.reports.limits import limits_report
     from analytics.reports.selection import Selection
     from analytics.sessions.reader import open_reader
 
-    if to_json and to_csv:
-        raise ConfigError("--json and --csv: give one of them")
+    one_format(to_json, to_csv)
     settings = load_settings()
     with open_reader(settings) as reader:
         result = limits_report(reader, settings.tz)
-    if to_json:
-        echo(render.as_json(result, Selection(), settings.tz))
-    elif to_csv:
-        echo(render.as_csv(result), nl=False)
-    else:
-        echo(render.as_text(result, Selection(), settings.tz, plain=bool(settings.no_color)))
+    print_result(result, Selection(), settings, to_json=to_json, to_csv=to_csv)
 
 
 @report.command()

@@ -13,6 +13,7 @@ from analytics.settings import load_settings
 
 if TYPE_CHECKING:
     from analytics.reports.report import Report
+    from analytics.reports.selection import Selection
     from analytics.settings import Settings
 
 OPTIONS = (
@@ -69,14 +70,12 @@ def print_report(
     Raises:
         ConfigError: an option's value says nothing that could be selected or sorted by.
     """
-    from analytics.errors import ConfigError
-    from analytics.reports import periods, render
+    from analytics.reports import periods
     from analytics.reports.report import days_of_history, published_at, zone_note
     from analytics.reports.selection import select
     from analytics.warehouse import marts
 
-    if to_json and to_csv:
-        raise ConfigError("--json and --csv: give one of them")
+    one_format(to_json, to_csv)
     settings = load_settings()
     with numbers_of(settings, fresh) as numbers, marts.reading(numbers) as connection:
         selection, notes = select(
@@ -88,6 +87,25 @@ def print_report(
             periods.sort(result, sort)
         result.as_of, result.days = published_at(connection), days_of_history(connection)
         result.notes += [*notes, *zone_note(connection, settings.tz)]
+    print_result(result, selection, settings, to_json=to_json, to_csv=to_csv)
+
+
+def one_format(to_json: bool, to_csv: bool) -> None:
+    """Before anything is read.
+
+    Raises:
+        ConfigError: both formats are asked for.
+    """
+    from analytics.errors import ConfigError
+
+    if to_json and to_csv:
+        raise ConfigError("--json and --csv: give one of them")
+
+
+def print_result(result: Report, selection: Selection, settings: Settings, *, to_json: bool, to_csv: bool) -> None:
+    """Print a report as a table, JSON or CSV."""
+    from analytics.reports import render
+
     if to_json:
         echo(render.as_json(result, selection, settings.tz))
     elif to_csv:
