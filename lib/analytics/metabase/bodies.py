@@ -57,6 +57,11 @@ def mark_of(kind: str, description: str | None) -> str | None:
     return found.group(2) if found and found.group(1) == kind else None
 
 
+def stored_sql(card: Card) -> str:
+    """Its SQL as it is sent: Metabase wraps native queries, so there is no semicolon at the end."""
+    return card.sql.strip().rstrip(";").rstrip()
+
+
 # Request bodies
 
 
@@ -76,8 +81,7 @@ def card_body(
     Args:
         pages_url: see `analytics.metabase.visualization`.
     """
-    # Metabase wraps native queries, so there is no semicolon at the end
-    native: Json = {"query": card.sql.strip().rstrip(";").rstrip()}
+    native: Json = {"query": stored_sql(card)}
     if card.tags:
         native["template-tags"] = {
             name: {

@@ -12,6 +12,7 @@ from analytics.cards import query
 from analytics.cards.check import EVERYTHING
 from analytics.common.sql import identifier
 from analytics.errors import ConfigError, first_line
+from analytics.metabase.bodies import stored_sql
 from analytics.metabase.client import Json, MetabaseError
 from analytics.metabase.definition import Definition
 from analytics.metabase.job import Job
@@ -131,6 +132,11 @@ def _wait_for_columns(job: Job, database_id: int, *, synced: bool) -> Fields:
         synced = False
         job.client.pause(delay)
         delay, polls = min(delay * 1.5, 5.0), polls + 1
+    return _fields(tables)
+
+
+def _fields(tables: list[dict[str, Any]]) -> Fields:
+    """Metabase's ids of the columns, by the table's name with and without its schema."""
     return {
         (name, column["name"]): column["id"]
         for table in tables
@@ -157,12 +163,7 @@ def _missing(definition: Definition, tables: list[dict[str, Any]]) -> str | None
     The cards' SQL is bound by DuckDB against empty tables with exactly the columns that Metabase knows, so
     a lost column is named before any card is touched.
     """
-    known = {
-        (name, column["name"])
-        for table in tables
-        for column in table["fields"]
-        for name in (table["name"], f"{table['schema']}.{table['name']}")
-    }
+    known = _fields(tables)
     for card in definition.cards:
         for name, column in card.tags.items():
             if column not in known:
@@ -177,7 +178,7 @@ def _missing(definition: Definition, tables: list[dict[str, Any]]) -> str | None
                 )
         for card in definition.cards:
             for selection in (None, EVERYTHING):
-                sql, values = query.bound(card.sql.strip().rstrip(";"), selection)
+                sql, values = query.bound(stored_sql(card), selection)
                 try:
                     connection.execute(f"explain {sql}", values)
                 except duckdb.Error as error:

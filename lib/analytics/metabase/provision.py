@@ -12,7 +12,7 @@ import time
 from analytics.cards.model import Card, Dashboard
 from analytics.metabase import bodies
 from analytics.metabase.client import Json, MetabaseClient, MetabaseError, Progress
-from analytics.metabase.database import DATABASE_NAME, connect
+from analytics.metabase.database import DATABASE_NAME, Fields, connect
 from analytics.metabase.definition import Definition, load_definition
 from analytics.metabase.differences import card_differs, dashboard_differs, holds_sql
 from analytics.metabase.job import Job, ProvisionResult
@@ -86,7 +86,7 @@ class _Run:
         self.job, self.client = job, job.client
         self.urls: dict[str, str] = {}
         self.database_id = 0
-        self.fields: dict[tuple[str, str], int] = {}
+        self.fields: Fields = {}
         self.collection_id = 0
         self.card_ids: dict[str, int] = {}
         self.retired: list[tuple[str, int, str]] = []  # (kind, id, name)
@@ -230,7 +230,7 @@ class _Run:
                 },
             )
             stored = {**created, "dashcards": [], "tabs": []}
-            self._put_dashboard(dashboard, stored, self._dashboard_body(dashboard, stored))
+            self._put_dashboard(stored, self._dashboard_body(dashboard, stored))
         else:
             body = self._dashboard_body(dashboard, stored)
             differences = dashboard_differs(body, stored)
@@ -240,7 +240,7 @@ class _Run:
                 renamed = f"was {stored['name']!r}" if stored["name"] != dashboard.title else ""
                 self.job.did("update", "dashboard", dashboard.title, ", ".join(filter(None, [renamed, *differences])))
                 if not self.job.dry_run:
-                    self._put_dashboard(dashboard, stored, body)
+                    self._put_dashboard(stored, body)
         self.urls[dashboard.title] = f"{self.client.base_url}/dashboard/{stored['id']}"
 
     def _dashboard_body(self, dashboard: Dashboard, stored: Json) -> Json:
@@ -256,7 +256,7 @@ class _Run:
             "dashcards": bodies.dashcard_bodies(dashboard, self.card_ids, stored.get("dashcards") or []),
         }
 
-    def _put_dashboard(self, dashboard: Dashboard, stored: Json, body: Json) -> None:
+    def _put_dashboard(self, stored: Json, body: Json) -> None:
         path = f"/api/dashboard/{stored['id']}"
         if stored.get("archived"):  # an archived dashboard takes no dashcards: restore it first
             self.client.put(path, {"archived": False, "collection_id": self.collection_id})
