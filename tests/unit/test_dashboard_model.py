@@ -157,7 +157,7 @@ def test_a_snippet_stands_in_every_card_at_its_indentation(folder: Path) -> None
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("periods_", "unknown snippet 'periods_'; one of cache_hit_rate, compared_months, grain, period_start"),
+        ("periods_", "unknown snippet 'periods_'; one of cache_hit_rate, compared_months, days, grain, period_start"),
         ("period_start", "snippet 'period_start' wants a column after its name"),
         ("grain day", "snippet 'grain' wants no column"),
     ],

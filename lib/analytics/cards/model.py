@@ -43,7 +43,6 @@ FORMATS: dict[str, dict[str, Any]] = {
 _KEY = re.compile(r"[a-z0-9_]+")
 _TAG = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
 _DEFINITION = re.compile(r"docs/how-we-count\.md#[a-z0-9-—–]+|marts\.[a-z_0-9]+(\.[a-z_0-9]+)?")
-_SESSION_ID = re.compile(r"^ +(?:\w+\.)?session_id,?$", re.MULTILINE)
 _CARD_WORDS = {
     "key", "title", "description", "display", "place", "definition", "columns", "x", "y", "series", "stack",
     "scale", "zero", "value", "date", "good", "heat", "dots", "strip", "bars", "wrap",
@@ -129,13 +128,17 @@ class Card:
 
     @property
     def shows_sessions(self) -> bool:
-        """Whether its rows are of sessions: the last part of its SQL puts out `session_id` too."""
-        return bool(_SESSION_ID.search(self.sql.rpartition("\nselect")[2]))
+        """Whether its rows are of sessions: it puts out `session_id` too."""
+        return self._puts_out("session_id")
 
     @property
     def shows_prompts(self) -> bool:
-        """Whether its rows are of prompts: the last part of its SQL puts out `prompt_key` too."""
-        return "as prompt_key," in self.sql.rpartition("\nselect")[2]
+        """Whether its rows are of prompts: it puts out `prompt_key` too."""
+        return self._puts_out("prompt_key")
+
+    def _puts_out(self, column: str) -> bool:
+        """Whether the last part of its SQL has the column, which no reader sees."""
+        return bool(re.search(rf"^ +(?:.+ as |\w+\.)?{column},?$", self.sql.rpartition("\nselect")[2], re.MULTILINE))
 
     @property
     def tags(self) -> dict[str, tuple[str, str]]:

@@ -1,5 +1,7 @@
 with
 
+{{snippet: days}},
+
 {{snippet: periods}},
 
 calls as (

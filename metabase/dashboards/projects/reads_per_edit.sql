@@ -1,5 +1,7 @@
 with
 
+{{snippet: days}},
+
 {{snippet: periods}},
 
 operations as (

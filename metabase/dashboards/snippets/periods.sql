@@ -1,14 +1,4 @@
 -- periods: the chosen days, and as many days before them
-days as (
-
-    select date_key
-    from dim_date
-    where
-        true
-        [[and {{date}}]]
-
-),
-
 bounds as (
 
     select

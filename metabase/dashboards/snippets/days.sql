@@ -1,0 +1,10 @@
+-- days: the chosen ones
+days as (
+
+    select date_key
+    from dim_date
+    where
+        true
+        [[and {{date}}]]
+
+)
