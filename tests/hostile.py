@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +181,10 @@ def _around(number: int, session: str, day: str, common: dict[str, Any]) -> list
         {"type": "cost-state", "sessionId": session, **costs},
         {"type": "pr-link", "sessionId": session, "prNumber": 1, "prUrl": pull, "prRepository": hostile("repository")},
     ]
+
+
+def formulas(text: str) -> list[str]:
+    """Cells of a CSV text that a spreadsheet would compute."""
+    rows = list(csv.reader(io.StringIO(text)))
+    assert len({len(row) for row in rows}) == 1  # a break inside a cell would make another row
+    return [cell for row in rows for cell in row if re.match(r"\s*[=@]", cell)]

@@ -202,16 +202,8 @@ class Conversation(Counted):
         extras = Extras(is_fast=is_fast)
         if not self.era.marks_origin:
             return extras
-        is_priced = chain.model != words.GATEWAY_MODEL
-        if self.geo:
-            extras.geo = self.geo
-            if chain.model in words.US_MODELS:
-                extras.milli_factor = extras.milli_factor * 11 // 10
-        if self.tier == b"batch":
-            extras.tier = self.tier
-            if chain.model.startswith(("claude", "anthropic/")):
-                extras.milli_factor //= 2
-        if not is_priced:
+        extras.geo, extras.tier = self.geo, self.tier
+        if chain.model == words.GATEWAY_MODEL:  # it has no price
             return extras
         if self.rarely(0.01):
             extras.searches = self.more.randint(1, 5)

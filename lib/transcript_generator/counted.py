@@ -66,7 +66,7 @@ class Counted(Transcript):
         nano = None
         if rates:
             nano = rates.nano_usd(
-                tokens, is_fast=extras.is_fast, milli_factor=extras.milli_factor, searches=extras.searches
+                tokens, is_fast=extras.is_fast, milli_factor=extras.milli_factor(chain.model), searches=extras.searches
             )
         response.nano_usd = nano
         day = self.calendar.local(quarter)[0]
@@ -99,12 +99,7 @@ class Counted(Transcript):
         assert tokens is not None
         quarter, context = at_ms // QUARTER_MS, tokens[0] + tokens[4]
         rates = self.prices.rates(words.ADVISOR_MODEL, self.calendar.local(quarter)[0], context)
-        factor = 1_000
-        if extras.geo:
-            factor = factor * 11 // 10
-        if extras.tier == b"batch":
-            factor //= 2
-        nano = rates.nano_usd(tokens, milli_factor=factor) if rates else None
+        nano = rates.nano_usd(tokens, milli_factor=extras.milli_factor(words.ADVISOR_MODEL)) if rates else None
         advisor = Response(f"{response.key}#1", tokens, nano, 0)
         self._sum_up(chain, quarter, words.ADVISOR_MODEL, advisor, parts, False)
         self.kinds["advisor"] = self.kinds.get("advisor", 0) + 1
@@ -181,7 +176,11 @@ class Counted(Transcript):
             return
         if at_ms - before >= (ONE_HOUR_MS if writes[1] >= writes[0] else FIVE_MINUTES_MS):
             written: Tokens = (0, 0, *writes, 0)
-            nano = rates.nano_usd(written, is_fast=extras.is_fast, milli_factor=extras.milli_factor) if rates else None
+            nano = (
+                rates.nano_usd(written, is_fast=extras.is_fast, milli_factor=extras.milli_factor(chain.model))
+                if rates
+                else None
+            )
             self._waste("cache_rebuild", response.key, written, usd(nano) if nano else None)
 
     def _count_call(self, call: Call) -> None:

@@ -114,6 +114,12 @@ class TurnTruth:
             return weightiest
         return "many calls" if self.tool_use_count >= MANY_CALLS else None
 
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """Cost in USD (None: no price), responses, those without a price, tool calls, and the reason: as in the row."""
+        cost = None if self.nano_usd is None else usd(self.nano_usd)
+        return (cost, self.response_count, self.unpriced_response_count, self.tool_use_count, self.expensive_because)
+
 
 @dataclass(slots=True)
 class HookTruth:

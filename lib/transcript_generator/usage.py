@@ -51,7 +51,15 @@ class Extras:
     thinking: int | None = None
     advisor: Tokens | None = None  # an advisor's answer, which the totals leave out
     is_fast: bool = False
-    milli_factor: int = 1_000  # what place and tier make of the price, in thousandths
+
+    def milli_factor(self, model: str) -> int:
+        """What place and tier make of the model's price, in thousandths."""
+        factor = 1_000
+        if self.geo and model in words.US_MODELS:
+            factor = factor * 11 // 10
+        if self.tier == b"batch" and model.startswith(("claude", "anthropic/")):
+            factor //= 2
+        return factor
 
 
 def usage_json(tokens: Tokens, output: int, speed: bytes | None, extras: Extras, *, is_split: bool) -> bytes:

@@ -4,9 +4,7 @@ Without it a tool's name could read what is on the reader's disk, or send it awa
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import pytest
 from analytics.cards.model import load_dashboards
 from analytics.warehouse.dbt_docs import confined
 from command_line import Workspace
+from hostile import formulas
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Request, expect
 from web_server import TOKEN, WebServer
 
@@ -207,10 +206,3 @@ def test_files_of_the_server_hold_nothing_that_acts(server: WebServer) -> None:
     # a chart's renderer ends the whole process on characters that XML does not allow
     assert server.get("cards/spend_by_project.png?range=all")[0] == 200
     assert server.get("cards/active_hours.png?range=all")[0] == 200
-
-
-def formulas(text: str) -> list[str]:
-    """Cells of a CSV text that a spreadsheet would compute."""
-    rows = list(csv.reader(io.StringIO(text)))
-    assert len({len(row) for row in rows}) == 1  # a break inside a cell would make another row
-    return [cell for row in rows for cell in row if re.match(r"\s*=", cell)]

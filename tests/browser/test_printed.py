@@ -4,8 +4,6 @@ On a pseudo-terminal, as a person has it: into a pipe much is left away that a t
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 
@@ -13,6 +11,7 @@ import click
 import pytest
 from analytics.cli import cli
 from command_line import Workspace
+from hostile import formulas
 
 
 def leaves(command: click.Command, *path: str) -> list[tuple[list[str], click.Command]]:
@@ -73,10 +72,3 @@ def test_a_run_tells_a_terminal_nothing(workspace: Workspace) -> None:
     # progress is drawn over and over on one line
     assert obeyed(re.sub(r"\r|\x1b\[K", "", written)) == []
     assert "<img src=x" in written
-
-
-def formulas(text: str) -> list[str]:
-    """Cells of a CSV text that a spreadsheet would compute."""
-    rows = list(csv.reader(io.StringIO(text)))
-    assert len({len(row) for row in rows}) == 1  # a break inside a cell would make another row
-    return [cell for row in rows for cell in row if re.match(r"\s*[=@]", cell)]

@@ -453,16 +453,7 @@ def test_turns(history: History) -> None:
     columns = "turn_cost_usd, turn_response_count, turn_unpriced_response_count, turn_tool_use_count, expensive_because"
     query = f"select session_id, {columns} from marts.fct_messages where message_key = prompt_key"
     assert ordered(marts.sql(query).fetchall()) == ordered(
-        (
-            id,
-            None if turn.nano_usd is None else usd(turn.nano_usd),
-            turn.response_count,
-            turn.unpriced_response_count,
-            turn.tool_use_count,
-            turn.expensive_because,
-        )
-        for id, own in truth.sessions.items()
-        for turn in own.turns
+        (id, *turn.columns) for id, own in truth.sessions.items() for turn in own.turns
     )
 
 

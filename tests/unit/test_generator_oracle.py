@@ -209,17 +209,6 @@ def test_what_was_spent_on_what(counted: tuple[Truth, oracle.Recount]) -> None:
 def test_turns(counted: tuple[Truth, oracle.Recount]) -> None:
     truth, found = counted
     assert sorted(((fact[0], *fact[2:]) for fact, _ in oracle_work.turns(found)), key=repr) == sorted(
-        (
-            (
-                session_id,
-                None if turn.nano_usd is None else usd(turn.nano_usd),
-                turn.response_count,
-                turn.unpriced_response_count,
-                turn.tool_use_count,
-                turn.expensive_because,
-            )
-            for session_id, own in truth.sessions.items()
-            for turn in own.turns
-        ),
+        ((session_id, *turn.columns) for session_id, own in truth.sessions.items() for turn in own.turns),
         key=repr,
     )
