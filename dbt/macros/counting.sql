@@ -69,6 +69,14 @@
 {%- endmacro %}
 
 {% macro exact_seconds(milliseconds) -%}
-    {#- DECIMAL(18, 3) seconds of a number of milliseconds. -#}
-    cast(({{ milliseconds }}) / 1000 as decimal(18, 3))
+    {#- DECIMAL(18, 3) seconds of a number of milliseconds, to the nearest. -#}
+    cast(round(cast({{ milliseconds }} as double)) / 1000 as decimal(18, 3))
+{%- endmacro %}
+
+{% macro rounded(number, digits) -%}
+    {#-
+        DECIMAL(18, digits) of a DOUBLE, halves away from zero. Engines disagree about halves when they cast: one rounds
+        the number times 10^digits, another the digits it would print. A number rounded before is the same everywhere.
+    -#}
+    cast(round(cast({{ number }} as double) * {{ 10 ** digits }}) / {{ 10 ** digits }} as decimal(18, {{ digits }}))
 {%- endmacro %}

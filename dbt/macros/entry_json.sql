@@ -75,7 +75,12 @@
     case when {{ column }} between 0 and 100000000 then {{ column }} else 0 end
 {%- endmacro %}
 
-{% macro measured(column) -%}
+{% macro measured(column, most=1000000000000) -%}
     {#- A number that was measured; null when it is negative or beyond anything that could be, so that no sum overflows. -#}
-    case when {{ column }} between 0 and 1000000000000 then {{ column }} end
+    case when {{ column }} between 0 and {{ most }} then {{ column }} end
+{%- endmacro %}
+
+{% macro measured_usd(column) -%}
+    {#- What a session cost: DOUBLE, null when it is negative or more than a million dollars. -#}
+    {{ measured(column, 1000000) }}
 {%- endmacro %}

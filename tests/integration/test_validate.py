@@ -44,7 +44,11 @@ def _answer(uuid: str, at: str, block: dict[str, Any], model: str = "claude-opus
     usage: dict[str, Any] = {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 1000}
     if uuid == "a4":  # an advisor was asked: a response of its own
         usage["iterations"] = [{"type": "advisor_message", "model": "claude-opus-4-7", "output_tokens": 10}]
-    message = {"id": f"msg_{uuid}", "role": "assistant", "model": model, "stop_reason": "end_turn"}
+    if uuid == "a8":
+        usage["input_tokens"] = 300
+    # a proxy gives one id to every response
+    key = "msg_proxy" if uuid in ("a7", "a8") else f"msg_{uuid}"
+    message = {"id": key, "role": "assistant", "model": model, "stop_reason": "end_turn"}
     return _entry("assistant", uuid, at, {**message, "content": [block], "usage": usage}, **more)
 
 
@@ -72,6 +76,8 @@ HISTORY = [
     _answer("a5", "03T12:01", _use("t4", "mcp__db__query", sql="select 1"), sessionId="s2", cwd="/w/other"),
     _result("r4", "03T12:02", "t4", "1", sessionId="s2", cwd="/w/other"),
     _answer("a6", "03T12:03", _TEXT, model="house-model", sessionId="s2", cwd="/w/other"),
+    _answer("a7", "03T12:04", _TEXT, sessionId="s2", cwd="/w/other", requestId="q1"),
+    _answer("a8", "03T12:05", _TEXT, sessionId="s2", cwd="/w/other", requestId="q2"),
 ]
 
 
@@ -188,10 +194,11 @@ def test_numbers_that_cannot_be_are_unknown_and_stop_nothing(tmp_path: Path, dbt
 
 def test_an_incremental_build_and_what_is_published_are_valid(tmp_path: Path, dbt_cache: Path) -> None:
     settings = _settings(tmp_path, dbt_cache)
-    _build(settings, HISTORY[:8])
+    # what is new touches no session of the proxy's
+    _build(settings, HISTORY[8:])
     publish(settings)
-    with (settings.projects_dirs[0] / "-w-app" / "s1.jsonl").open("a") as transcript:
-        transcript.writelines(json.dumps(entry) + "\n" for entry in HISTORY[8:])
+    other = settings.projects_dirs[0] / "-w-app" / "other.jsonl"
+    other.write_text("".join(json.dumps(entry) + "\n" for entry in HISTORY[:8]))
     extract(settings)
     load(settings)
     transform(settings)

@@ -58,7 +58,7 @@ missing as (
     select
         their_models.session_id,
         string_agg(their_models.stated.model, ', ' order by their_models.stated.model) as missing_models,
-        sum(cast(their_models.stated.cost_usd as decimal(18, 9))) as missing_usd
+        sum({{ rounded('their_models.stated.cost_usd', 9) }}) as missing_usd
     from their_models
     where
         coalesce(their_models.stated.cost_usd, 0) > 0
@@ -87,8 +87,8 @@ compared as (
         sessions.project_id,
         states.stated_at,
         ours.cost_usd as our_cost_usd,
-        cast(states.claude_code_cost_usd as decimal(18, 9)) as claude_code_cost_usd,
-        cast(states.claude_code_cost_usd as decimal(18, 9)) - ours.cost_usd as difference_usd,
+        {{ rounded('states.claude_code_cost_usd', 9) }} as claude_code_cost_usd,
+        {{ rounded('states.claude_code_cost_usd', 9) }} - ours.cost_usd as difference_usd,
         missing.missing_models,
         coalesce(missing.missing_usd, 0) as missing_usd,
         ours.response_count,

@@ -5,6 +5,8 @@
     )
 }}
 
+{%- set is_answer = "message_kind = 'response' and not is_sidechain" %}
+
 with
 
 sessions as (
@@ -61,14 +63,8 @@ session_messages as (
 
     select
         session_id,
-        cast(
-            quantile_cont(cast(response_seconds as double), 0.5) filter (where message_kind = 'response' and not is_sidechain)
-            as decimal(18, 3)
-        ) as median_response_seconds,
-        cast(
-            quantile_cont(cast(response_seconds as double), 0.9) filter (where message_kind = 'response' and not is_sidechain)
-            as decimal(18, 3)
-        ) as p90_response_seconds,
+        {{ rounded('quantile_cont(cast(response_seconds as double), 0.5) filter (where ' ~ is_answer ~ ')', 3) }} as median_response_seconds,
+        {{ rounded('quantile_cont(cast(response_seconds as double), 0.9) filter (where ' ~ is_answer ~ ')', 3) }} as p90_response_seconds,
         quantile_cont(content_length, 0.5) filter (where {{ is_human_prompt() }}) as median_prompt_length,
         sum(cost_usd) filter (where message_kind in ('response', 'advisor') and is_sidechain) as subagent_cost_usd
     from messages
@@ -102,9 +98,7 @@ final as (
         session_messages.median_prompt_length,
         {{ rate('sessions.tool_call_count', 'sessions.prompt_count') }} as tools_per_prompt,
         {{ rate('session_tool_calls.error_count', 'session_tool_calls.finished_count') }} as tool_error_rate,
-        cast(
-            {{ rate('sessions.cost_usd', 'sessions.prompt_count') }} as decimal(18, 9)
-        ) as cost_per_prompt_usd,
+        {{ rounded(rate('sessions.cost_usd', 'sessions.prompt_count'), 9) }} as cost_per_prompt_usd,
         {{ cache_hit_rate() }} as cache_hit_rate,
         case
             when sessions.cost_usd > 0

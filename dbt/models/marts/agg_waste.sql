@@ -166,7 +166,7 @@ call_findings as (
         {%- for tokens in token_columns() %}
         calling_responses.{{ tokens }} // greatest(calling_responses.tool_use_count, 1) as {{ tokens }},
         {%- endfor %}
-        cast(calling_responses.cost_usd / greatest(calling_responses.tool_use_count, 1) as decimal(18, 9)) as cost_usd
+        {{ rounded('cast(calling_responses.cost_usd as double) / greatest(calling_responses.tool_use_count, 1)', 9) }} as cost_usd
     from wasted_calls
     left join calling_responses
         on wasted_calls.message_key = calling_responses.message_key

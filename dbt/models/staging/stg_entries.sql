@@ -6,6 +6,7 @@
 
 {# Keys that a store adds to an entry; they are not part of its content. #}
 {%- set store_keys = ['_id', 'projectId', 'sourceFile', 'ingestedAt', 'machine'] -%}
+{%- set stated_usd = "try_cast(json_extract_string(e.modelUsage, '$.\"' || replace(model_name, '\"', '') || '\".costUSD') as double)" -%}
 
 with source as (
 
@@ -353,12 +354,12 @@ final as (
                 }
             ]
         end as hooks,
-        case when entry_type = 'cost-state' then {{ measured('e.totalCostUSD') }} end as claude_code_cost_usd,
+        case when entry_type = 'cost-state' then {{ measured_usd('e.totalCostUSD') }} end as claude_code_cost_usd,
         case
             when entry_type = 'cost-state' and json_type(e.modelUsage) = 'OBJECT' then [
                 {
                     'model': model_name,
-                    'cost_usd': try_cast(json_extract_string(e.modelUsage, '$."' || replace(model_name, '"', '') || '".costUSD') as double)
+                    'cost_usd': {{ measured_usd(stated_usd) }}
                 }
                 for model_name in json_keys(e.modelUsage)
             ]
