@@ -5,12 +5,14 @@
 Every figure is measured in this run, on this machine; ratios are what counts:
 - mongodb: our extract / raw drain of the same cursor (aim: at most 1.5),
   and / the yardstick, a per-document extractor (aim: at most 0.6)
-- jsonl: MB of JSONL per second into Iceberg (aim: at least 40)
+- java: the same from mongo-java-server, which answers quicker (aim: at most 2); needs Java and Maven
+- jsonl: MB of JSONL per second into Iceberg (aim: at least 40), and / a parse of the same lines by DuckDB
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -23,6 +25,11 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from java_server import JavaServer, what_is_missing
+from mongo_server import Server
+from reference import parse_seconds
 
 DATABASE = "bench"
 COLLECTION = "conversations"
@@ -204,60 +211,70 @@ def tree_bytes(root: Path) -> int:
     return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
 
 
+def through(server: Server, count: int, root: Path) -> dict[str, float]:
+    """Extract `count` documents from a server that runs -> figures, beside those of the two yardsticks."""
+    from pymongo import MongoClient
+
+    with MongoClient(server.uri) as client:
+        collection = client[DATABASE][COLLECTION]
+        now = datetime.now(UTC)
+        entries = documents(count)
+        while lot := list(itertools.islice(entries, 1000)):
+            added = {"projectId": "-home-dev", "sourceFile": "a.jsonl", "ingestedAt": now}
+            collection.insert_many([{**entry, **added} for entry in lot], ordered=False)
+    drain(server.uri)  # warms the server's cache for all that follow
+    target = {"mongo_uri": server.uri, "mongo_db": DATABASE, "mongo_collection": COLLECTION}
+    raw, size = drain(server.uri)
+    ours = timed_extract(**target, data_dir=root / "ours")
+    raw = min(raw, drain(server.uri)[0])
+    plain = plain_extractor(server.uri, root / "plain")
+    return {
+        "raw_drain_seconds": raw,
+        "raw_drain_mb_per_second": size / 1e6 / raw,
+        "seconds": ours["seconds"],
+        "peak_mib": ours["peak_mib"],
+        "plain_extractor_seconds": plain,
+        "to_raw_drain": ours["seconds"] / raw,
+        "to_plain_extractor": ours["seconds"] / plain,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=100_000)
-    parser.add_argument("--only", choices=["mongodb", "jsonl"])
+    parser.add_argument("--only", choices=["mongodb", "java", "jsonl"])
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
+    chosen = [options.only] if options.only else ["jsonl", "mongodb", "java"]
     figures: dict[str, Any] = {"documents": options.documents}
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from mongo_server import Server
-    from pymongo import MongoClient
 
     with tempfile.TemporaryDirectory(prefix="bench-extract-") as folder:
         root = Path(folder)
-        size = write_transcripts(root / "projects", options.documents)
-        figures["jsonl_mb"] = size / 1e6
-        if options.only != "mongodb":
+        if "jsonl" in chosen:
+            size = write_transcripts(root / "projects", options.documents)
             found = timed_extract(source="jsonl", claude_projects_dir=root / "projects", data_dir=root / "jsonl")
+            figures["jsonl_mb"] = size / 1e6
             figures["jsonl_seconds"] = found["seconds"]
             figures["jsonl_mb_per_second"] = size / 1e6 / found["seconds"]
             figures["jsonl_peak_mib"] = found["peak_mib"]
+            figures["jsonl_to_parse"] = found["seconds"] / parse_seconds(root / "projects")
             figures["iceberg_share_of_jsonl"] = tree_bytes(root / "jsonl" / "iceberg") / size
-        if options.only != "jsonl":
+        if "mongodb" in chosen:
             # A MongoDB of one's own holds what it is asked for in memory. With a small cache a longer history would
             # show how fast the server reads its disk, in every one of the figures.
             with Server(root / "server", cache_size="2G") as server:
-                uri = server.uri
-                with MongoClient(uri) as client:
-                    collection = client[DATABASE][COLLECTION]
-                    lot: list[dict[str, Any]] = []
-                    now = datetime.now(UTC)
-                    for entry in documents(options.documents):
-                        lot.append({**entry, "projectId": "-home-dev", "sourceFile": "a.jsonl", "ingestedAt": now})
-                        if len(lot) == 1000:
-                            collection.insert_many(lot, ordered=False)
-                            lot = []
-                    if lot:
-                        collection.insert_many(lot, ordered=False)
-                drain(uri)  # warms the server's cache for all that follow
-                target = {"mongo_uri": uri, "mongo_db": DATABASE, "mongo_collection": COLLECTION}
-                raw, raw_bytes = drain(uri)
-                ours = timed_extract(**target, data_dir=root / "ours")
-                raw_again, _ = drain(uri)
-                plain = plain_extractor(uri, root / "plain")
-            figures["raw_drain_seconds"] = min(raw, raw_again)
-            figures["raw_drain_mb_per_second"] = raw_bytes / 1e6 / min(raw, raw_again)
-            figures["mongodb_seconds"] = ours["seconds"]
-            figures["mongodb_peak_mib"] = ours["peak_mib"]
-            figures["plain_extractor_seconds"] = plain
-            figures["mongodb_to_raw_drain"] = ours["seconds"] / min(raw, raw_again)
-            figures["mongodb_to_plain_extractor"] = ours["seconds"] / plain
+                found = through(server, options.documents, root / "secantus")
+            figures |= {f"mongodb_{name}": value for name, value in found.items()}
+        if "java" in chosen:
+            if missing := what_is_missing():
+                print(f"mongo-java-server is not measured: {missing}", file=sys.stderr)
+            else:
+                with JavaServer(None) as server:
+                    found = through(server, options.documents, root / "java")
+                figures |= {f"java_{name}": value for name, value in found.items()}
     figures["benchmark_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     for name, value in figures.items():
-        print(f"{name:<28} {value:>12,.2f}" if isinstance(value, float) else f"{name:<28} {value:>12,}")
+        print(f"{name:<32} {value:>12,.2f}" if isinstance(value, float) else f"{name:<32} {value:>12,}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2))
 

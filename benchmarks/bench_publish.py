@@ -6,6 +6,7 @@ Measured on a database of message-like rows, half of it in the marts:
 - copy: the working copy a run starts with (reflink where the file system can), in seconds per GB
 - publish: finish (drop, checkpoint), serving (marts as Parquet), move and swap
 - compact: the rewrite that gives free blocks back, in seconds per GB of what remains
+- ratios: both to a plain copy of every byte of the published file
 - reader: median and slowest query through serving.duckdb, alone and while a publish runs (aim: no failure)
 """
 
@@ -24,6 +25,7 @@ import duckdb
 from analytics.common.files import copy_database
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.publish import publish
+from reference import copy_seconds, ratios
 
 GB = 1e9
 ROWS = """
@@ -99,6 +101,7 @@ def run(rows: int, folder: Path) -> dict[str, Any]:
             connection.execute(f"drop table intermediate.dropped_{number}")
     bloated = settings.build_path.stat().st_size
     compacted = publish(settings)
+    plain = copy_seconds(settings.published_path, folder)
     return {
         "rows": rows,
         "size_mb": round(size / 1e6, 1),
@@ -115,6 +118,10 @@ def run(rows: int, folder: Path) -> dict[str, Any]:
             "done": compacted.compacted,
             "seconds_per_gb": round(compacted.steps["finish"] / (compacted.size_bytes / GB), 2),
         },
+        "ratios": ratios(
+            {"publish": first.duration_seconds, "compact": compacted.duration_seconds, "copy": copied.seconds},
+            {"plain copy": plain},
+        ),
         "reader_alone": alone,
         "reader_during_publish": {**busy, "publish_seconds": results[0].duration_seconds},
     }

@@ -4,7 +4,8 @@
     python benchmarks/bench_sessions.py --data-dir data          on what is published there
 
 Aims: the list 0.3 s, the first screen of a session of 5,000 entries 1 s, a search that finds nothing 3 s at a million
-entries. Beside each the time the processor worked, since another program at work doubles what a clock says.
+entries. Beside each the time the processor worked, since another program at work doubles what a clock says. Ratios: to
+`grep` for the same word over the same transcripts (generated histories only).
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from urllib.parse import quote
 
 from analytics.settings import load_settings
 from analytics.warehouse.marts import connect
+from reference import grep_seconds, print_ratios, ratios
 
 TOKEN = "benchmark"
+NOWHERE = "zebrafish-quux"
 
 
 def published(entries: int, root: Path) -> Path:
@@ -132,8 +135,8 @@ def measure(data_dir: Path) -> dict[str, Any]:
         "list by cost": "sessions?sort=cost",
         f"session of {entries:,} entries": at,
         "its next part": f"{at}/steps?from=40",
-        "a word that is nowhere": "sessions?q=zebrafish-quux",
-        "a word of one month": "sessions?q=zebrafish-quux&from=2026-05-01&to=2026-05-31",
+        "a word that is nowhere": f"sessions?q={NOWHERE}",
+        "a word of one month": f"sessions?q={NOWHERE}&from=2026-05-01&to=2026-05-31",
         "a word that is everywhere": "sessions?q=the",
         "recent edits": "edits",
     }
@@ -150,6 +153,11 @@ def measure(data_dir: Path) -> dict[str, Any]:
                 works.append(worked(process) - before)
             found[name] = {"first": times[0], "then": min(times[1:]), "processor": min(works[1:])}
             print(f"{name:34} {times[0]:7.2f} {min(times[1:]):7.2f} {min(works[1:]):10.2f}")
+    projects = data_dir.parent / "projects"
+    if projects.exists():
+        pages = {name: found[name]["then"] for name in asked}
+        found["ratios"] = ratios(pages, {"grep": grep_seconds(projects, NOWHERE)})
+        print_ratios(found["ratios"])
     return found
 
 

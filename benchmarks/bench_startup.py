@@ -4,7 +4,9 @@
 
 Each run is a process of its own, as cron starts it. `work` is what the five notebooks took;
 the rest is the interpreter, Ploomber and papermill. What counts: a run with nothing new (aim: under 20 s on two cores),
-and its ratio to plain `ploomber build`, which starts a kernel for each notebook.
+and its ratio to plain `ploomber build`, which starts a kernel for each notebook. Everything anew, a report, and one
+with what was written since the run are compared with `ccusage daily` on the same transcripts, which reads all of them
+again, where npm has it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from reference import ccusage_seconds, print_ratios, ratios
 
 PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -80,7 +84,7 @@ def main() -> None:
             **NO_TELEMETRY,
             "DATA_DIR": str(root / "data"),
             "CLAUDE_PROJECTS_DIR": str(projects),
-            "SOURCE": "mongodb",
+            "SOURCE": "jsonl",
         }
         interpreter = timed([sys.executable, "-c", "pass"], environment)
         pipeline(environment)  # leaves dbt's parse cache and compiled modules: what follows is warm
@@ -93,6 +97,13 @@ def main() -> None:
         figures["three entries new"] = pipeline(environment)
         build = [str(BIN / "ploomber"), "build", "--env--runs", str(root / "kernels"), "--force"]
         figures["nothing new, kernels"] = timed(build, environment)
+        report = [str(BIN / "claude-analytics"), "report", "daily"]
+        figures["report daily"] = timed(report, environment)
+        figures["report daily --fresh"] = timed([*report, "--fresh"], environment)
+        compared = ("everything anew", "nothing new", "three entries new", "report daily", "report daily --fresh")
+        to_ccusage = ratios(
+            {name: figures[name]["wall_seconds"] for name in compared}, {"ccusage daily": ccusage_seconds(projects)}
+        )
     ratio = figures["nothing new"]["wall_seconds"] / figures["nothing new, kernels"]["wall_seconds"]
     print(f"{'':24}{'wall s':>10}{'processor s':>13}{'work s':>10}")
     for name, found in figures.items():
@@ -102,8 +113,9 @@ def main() -> None:
         if "stages" in found:
             print(f"{name}: " + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in found["stages"].items()))
     print(f"nothing new, in one process / with kernels: {ratio:.2f}")
+    print_ratios(to_ccusage)
     if options.json:
-        options.json.write_text(json.dumps({**figures, "nothing_new_to_kernels": ratio}, indent=1))
+        options.json.write_text(json.dumps({**figures, "nothing_new_to_kernels": ratio, **to_ccusage}, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 Aims at two million entries: the 95th percentile of every card at most 150 ms, a dashboard complete in the browser
 (every card loaded and every chart drawn) at most 1.5 s, home at most 0.5 s, the server at most 500 MB. While cards are
 asked for over and over the same numbers are published again: no request may fail, and the next one shows it.
+Ratios: of a card through the server to its query alone, warm, in one process.
 The browser part needs Chromium.
 """
 
@@ -26,8 +27,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from analytics.cards.model import load_dashboards
+from analytics.cards.query import Selection, bound
 from analytics.settings import Settings, load_settings
-from bench_cards import published, quantile
+from analytics.warehouse.marts import connect
+from bench_cards import milliseconds, published, quantile
+from reference import print_ratios, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,12 +181,20 @@ def measure(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
         if options.entries or options.publish:
             results["publish"] = through_a_publish(server, settings)
         results["server_mb"] = server.megabytes()
+    with connect(settings) as connection:
+        queries = sum(
+            milliseconds(connection, *bound(card.sql, Selection()), 3)[0]
+            for card in {card.key: card for board in load_dashboards() for card in board.cards}.values()
+        )
+    through = sum(times["all"]["p50"] for times in results["cards_ms"].values())
+    results["ratios"] = ratios({"all cards through the server": through}, {"their queries alone": queries})
     print(f"{'card':28} {'all p50':>9} {'p95':>9} {'30d p50':>9} {'p95':>9}  ms")
     for key, times in sorted(results["cards_ms"].items(), key=lambda item: -item[1]["all"]["p95"]):
         numbers = [times[name][share] for name in ("all", "30 days") for share in ("p50", "p95")]
         print(f"{key:28} " + " ".join(f"{number:9.1f}" for number in numbers))
     slowest = max(times[name]["p95"] for times in results["cards_ms"].values() for name in times)
     print(f"slowest card p95 {slowest:.0f} ms; home p95 {results['home_ms']['p95']:.0f} ms")
+    print_ratios(results["ratios"])
     for name, seconds in results.get("browser_s", {}).items():
         print(f"{name:14} complete in the browser in {seconds:.2f} s")
     print(f"server at most {results['server_mb']:.0f} MB; publish: {results.get('publish', 'not measured')}")

@@ -404,17 +404,18 @@ def main() -> None:
             results.append(row(day))
             print(line(results[-1]), flush=True)
         lost = simulation.feed.lines - simulation.state().rows
-    first, last = results[0], results[-1]
     print(f"documents lost: {lost}")
-    for name in ("files", "snapshots", "manifests", "files_on_disk", "iceberg_mb", "database_mb", "data_dir_mb"):
-        print(f"{name:<22} {first['after_night'][name]:>10,.1f} -> {last['after_night'][name]:>10,.1f}")
-    for name in ("idle", "busy", "nightly"):
-        for kind in ("cpu_seconds", "seconds"):
-            values = [result[f"{name}_{kind}"] for result in results if result[f"{name}_{kind}"] is not None]
-            if values:
-                print(f"{f'{name}_{kind}':<22} {values[0]:>10,.2f} -> {values[-1]:>10,.2f}")
+    names = ("files", "snapshots", "manifests", "files_on_disk", "iceberg_mb", "database_mb", "data_dir_mb")
+    week = {name: [result["after_night"][name] for result in results] for name in names}
+    week |= {
+        name: [result[name] for result in results if result[name] is not None]
+        for name in (f"{run}_{kind}" for run in ("idle", "busy", "nightly") for kind in ("cpu_seconds", "seconds"))
+    }
+    growth = {name: values[-1] / values[0] for name, values in week.items() if values and values[0]}
+    for name, ratio in growth.items():
+        print(f"{name:<22} {week[name][0]:>10,.2f} -> {week[name][-1]:>10,.2f}  x {ratio:.2f}")
     if options.json:
-        options.json.write_text(json.dumps({"lost": lost, "days": results}, indent=1))
+        options.json.write_text(json.dumps({"lost": lost, "growth": growth, "days": results}, indent=1))
 
 
 if __name__ == "__main__":
