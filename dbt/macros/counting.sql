@@ -9,6 +9,11 @@
     {{ return(['input_tokens', 'output_tokens', 'cache_write_5m_tokens', 'cache_write_1h_tokens', 'cache_read_tokens']) }}
 {%- endmacro %}
 
+{% macro context_tokens() -%}
+    {#- What a response was given to read: fresh input, cache writes and cache reads. -#}
+    input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens
+{%- endmacro %}
+
 {% macro is_human_prompt(alias='') -%}
     {#- A person's prompt or slash command on the main chain; queued ones are counted apart. -#}
     {%- set at = alias ~ '.' if alias else '' -%}
@@ -22,14 +27,15 @@
 
 {% macro response_measures() -%}
     {#-
-        Columns response_count, the five token sums, cost_usd, unpriced_response_count and lower_bound_response_count
-        of a group of messages. cost_usd is null when there are responses and none has a price: missing is not zero.
+        Columns response_count, the five token sums, context_tokens, cost_usd, unpriced_response_count and
+        lower_bound_response_count of a group of messages. cost_usd is null when there are responses and none has a price: missing is not zero.
     -#}
     {%- set response = "message_kind in ('response', 'advisor')" -%}
     count(*) filter (where {{ response }}) as response_count,
         {%- for tokens in token_columns() %}
         cast(coalesce(sum({{ tokens }}) filter (where {{ response }}), 0) as bigint) as {{ tokens }},
         {%- endfor %}
+        cast(coalesce(sum(context_tokens) filter (where {{ response }}), 0) as bigint) as context_tokens,
         cast(
             case
                 when count(*) filter (where {{ response }}) = 0 then 0
@@ -46,6 +52,7 @@
         {%- for tokens in token_columns() %}
         cast(sum({{ tokens }}) as bigint) as {{ tokens }},
         {%- endfor %}
+        cast(sum(context_tokens) as bigint) as context_tokens,
         cast(
             case
                 when sum(response_count) = 0 then 0
@@ -58,9 +65,8 @@
 {%- endmacro %}
 
 {% macro cache_hit_rate() -%}
-    {#- Share of the prompt that came from the cache: reads / (input + writes + reads). -#}
-    cast(cache_read_tokens as double)
-    / nullif(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens, 0)
+    {#- Share of the context that came from the cache. -#}
+    {{ rate('cache_read_tokens', 'context_tokens') }}
 {%- endmacro %}
 
 {% macro rate(part, whole) -%}

@@ -26,6 +26,7 @@ messages as (
         coalesce(sum(cache_write_5m_tokens), 0) as cache_write_5m_tokens,
         coalesce(sum(cache_write_1h_tokens), 0) as cache_write_1h_tokens,
         coalesce(sum(cache_read_tokens), 0) as cache_read_tokens,
+        coalesce(sum(context_tokens), 0) as context_tokens,
         sum(cost_usd) as cost_usd,
         coalesce(sum(message_kind in ('response', 'advisor') and cost_usd is null), 0) as unpriced_response_count,
         coalesce(sum(message_kind in ('response', 'advisor') and output_is_lower_bound), 0) as lower_bound_response_count
@@ -105,6 +106,7 @@ in_facts as (
         coalesce(cache_write_5m_tokens, 0) as cache_write_5m_tokens,
         coalesce(cache_write_1h_tokens, 0) as cache_write_1h_tokens,
         coalesce(cache_read_tokens, 0) as cache_read_tokens,
+        coalesce(context_tokens, 0) as context_tokens,
         case when coalesce(response_count, 0) = 0 then 0 else cost_usd end as cost_usd,
         coalesce(unpriced_response_count, 0) as unpriced_response_count,
         coalesce(lower_bound_response_count, 0) as lower_bound_response_count,

@@ -20,6 +20,7 @@ in_facts as (
         sum(cache_write_5m_tokens) as cache_write_5m_tokens,
         sum(cache_write_1h_tokens) as cache_write_1h_tokens,
         sum(cache_read_tokens) as cache_read_tokens,
+        sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens) as context_tokens,
         sum(cost_usd) as cost_usd,
         sum(cost_usd is null) as unpriced_response_count,
         count(*) filter (where output_is_lower_bound) as lower_bound_response_count

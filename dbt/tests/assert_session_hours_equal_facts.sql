@@ -30,6 +30,7 @@ in_facts as (
         {%- for tokens in token_columns() %}
         coalesce(sum(case when message_kind in ('response', 'advisor') then {{ tokens }} end), 0) as {{ tokens }},
         {%- endfor %}
+        coalesce(sum(case when message_kind in ('response', 'advisor') then context_tokens end), 0) as context_tokens,
         case
             when count(*) filter (where message_kind in ('response', 'advisor')) = 0 then 0
             else sum(case when message_kind in ('response', 'advisor') then cost_usd end)

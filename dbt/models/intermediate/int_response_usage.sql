@@ -19,11 +19,7 @@ with lines as (
 
     select
         *,
-        input_tokens
-        + output_tokens
-        + cache_write_5m_tokens
-        + cache_write_1h_tokens
-        + cache_read_tokens as total_tokens,
+        {{ context_tokens() }} + output_tokens as total_tokens,
         -- a line holds one block as a rule, so its calls are nobody else's
         len([b.tool_use_id for b in tool_blocks if b.block_type = 'tool_use']) as line_tool_use_count
     from {{ ref('int_entries') }}
@@ -199,7 +195,7 @@ final as (
         cache_write_1h_tokens,
         cache_read_tokens,
         {{ local_date('created_at') }} as created_date_key,
-        input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens as prompt_tokens,
+        {{ context_tokens() }} as prompt_tokens,
         cast(coalesce(content_length, 0) as bigint) as content_length,
         coalesce(has_code_block, false) as has_code_block,
         coalesce(is_question, false) as is_question,

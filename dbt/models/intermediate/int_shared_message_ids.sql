@@ -17,7 +17,7 @@ with lines as (
     where
         entry_type = 'assistant'
         and message_id is not null
-        and input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens > 0
+        and {{ context_tokens() }} > 0
 
 ),
 

@@ -99,6 +99,7 @@ final as (
         {%- for tokens in token_columns() %}
         coalesce(daily_messages.{{ tokens }}, 0) as {{ tokens }},
         {%- endfor %}
+        coalesce(daily_messages.context_tokens, 0) as context_tokens,
         -- null stays null: responses, but no price for any of them
         cast(
             case when daily_messages.date_key is null then 0 else daily_messages.cost_usd end as decimal(18, 9)

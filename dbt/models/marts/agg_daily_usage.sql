@@ -35,6 +35,7 @@ final as (
         {%- for tokens in token_columns() %}
         {{ tokens }},
         {%- endfor %}
+        context_tokens,
         cost_usd,
         unpriced_response_count,
         lower_bound_response_count,

@@ -99,7 +99,7 @@ final as (
         {{ rate('sessions.tool_call_count', 'sessions.prompt_count') }} as tools_per_prompt,
         {{ rate('session_tool_calls.error_count', 'session_tool_calls.finished_count') }} as tool_error_rate,
         {{ rounded(rate('sessions.cost_usd', 'sessions.prompt_count'), 9) }} as cost_per_prompt_usd,
-        {{ cache_hit_rate() }} as cache_hit_rate,
+        {{ rate('sessions.cache_read_tokens', context_tokens()) }} as cache_hit_rate,
         case
             when sessions.cost_usd > 0
                 then cast(coalesce(session_messages.subagent_cost_usd, 0) as double) / cast(sessions.cost_usd as double)

@@ -32,7 +32,7 @@ dated as (
         *,
         {{ local_date('created_at') }} as created_date_key,
         {{ local_hour('created_at') }} as created_hour,
-        input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens as context_tokens
+        {{ context_tokens() }} as context_tokens
     from messages
 
 ),

@@ -213,7 +213,7 @@ def machine(**options: Any) -> None:
     \b
     claude-analytics report machine --since 30d
     """
-    from analytics.reports.groups import machine as build
+    from analytics.reports.usage import machine as build
 
     print_report(build, **options)
 
@@ -226,7 +226,7 @@ def person(**options: Any) -> None:
     \b
     claude-analytics report person --since 30d
     """
-    from analytics.reports.groups import person as build
+    from analytics.reports.usage import person as build
 
     print_report(build, **options)
 

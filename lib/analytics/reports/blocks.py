@@ -13,9 +13,6 @@ from zoneinfo import ZoneInfo
 from analytics.common.clock import utc_now
 from analytics.reports import cells
 from analytics.reports.report import (
-    IS_RESPONSE,
-    RESPONSE_MEASURES,
-    RESPONSES,
     Report,
     Row,
     fetch,
@@ -27,6 +24,7 @@ from analytics.reports.report import (
 )
 from analytics.reports.selection import Selection
 from analytics.reports.table import Column
+from analytics.warehouse.measures import RESPONSE_SUMS, RESPONSES
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,7 +39,7 @@ def blocks(
     # A block belongs to the day it starts on, also with what was answered after midnight.
     selection.whole_sessions().apply(connection)
     connection.execute(f"""
-        create or replace temp view responses_in_blocks as
+        create or replace temp view hours_in_blocks as
         with blocks as (
             select started_at as block_started_at, ended_at as block_ended_at, is_current as is_current_block
             from agg_billing_blocks
@@ -49,10 +47,10 @@ def blocks(
         )
 
         select *
-        from (select * from selected_messages where {IS_RESPONSE} and created_at is not null) as responses
+        from (select * from selected_hours where response_count > 0 and hour_started_at is not null) as hours
         asof inner join blocks
-            on responses.created_at >= blocks.block_started_at
-        where responses.created_at < blocks.block_ended_at
+            on hours.hour_started_at >= blocks.block_started_at
+        where hours.hour_started_at < blocks.block_ended_at
     """)
     rows = fetch(
         connection,
@@ -60,12 +58,12 @@ def blocks(
         select
             epoch_ms(block_started_at) as started_at,
             epoch_ms(block_ended_at) as ended_at,
-            epoch_ms(min(created_at)) as first_response_at,
-            epoch_ms(max(created_at)) as last_response_at,
+            epoch_ms(min(first_response_at)) as first_response_at,
+            epoch_ms(max(last_response_at)) as last_response_at,
             bool_or(is_current_block) as is_current,
             count(distinct session_id) as session_count,
-            {RESPONSE_MEASURES}
-        from responses_in_blocks
+            {RESPONSE_SUMS}
+        from hours_in_blocks
         group by block_started_at, block_ended_at
         order by block_started_at
         """,
@@ -81,7 +79,7 @@ def blocks(
             row[name] = instant(row[name])
         row["is_current"] = row["is_current"] and now < row["ended_at"]
         row["projected_cost_usd"] = _projection(row, built_at)
-    (sessions,) = connection.sql("select count(distinct session_id) from responses_in_blocks").fetchall()[0]
+    (sessions,) = connection.sql("select count(distinct session_id) from hours_in_blocks").fetchall()[0]
     fields = (
         *("started_at", "ended_at", "first_response_at", "last_response_at", "is_current", "session_count"),
         *RESPONSES,
@@ -96,7 +94,7 @@ def blocks(
         cells.cost(),
         Column("$ per\nhour", _burn_rate),
     ]
-    notes = [*_in_progress(rows, built_at, zone), *response_notes(connection, "responses_in_blocks")]
+    notes = [*_in_progress(rows, built_at, zone), *response_notes(connection, "hours_in_blocks")]
     notes += undated_note(connection)
     if rows:
         notes.append("note: $ per hour is the cost over the time from a block's first to its last response")

@@ -1,4 +1,4 @@
-"""Usage by machine, person, skill, MCP server, sub-agent and pull request: who and what spent how much."""
+"""Usage by skill, plugin, MCP server, sub-agent and pull request: what spent how much."""
 
 from __future__ import annotations
 
@@ -6,49 +6,14 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from analytics.reports import cells
-from analytics.reports.report import (
-    IS_RESPONSE,
-    RESPONSE_MEASURES,
-    RESPONSES,
-    Report,
-    Row,
-    fetch,
-    instant,
-    response_notes,
-    sums,
-)
+from analytics.reports.report import Report, fetch, instant, response_notes, sums
 from analytics.reports.selection import Selection
-from analytics.reports.usage import MEASURES, usage_by_session
+from analytics.warehouse.measures import RESPONSE_SUMS, RESPONSES
 
 if TYPE_CHECKING:
     import duckdb
 
 CALLS = ("call_count", "failure_count", "result_characters")
-
-
-def machine(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
-    """One row per machine, the most expensive first."""
-    return _by_session_column(connection, "machine", "machine", "(not said)")
-
-
-def person(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
-    """One row per person, the most expensive first."""
-    return _by_session_column(connection, "person", "person", "(not known)")
-
-
-def _by_session_column(connection: duckdb.DuckDBPyConnection, name: str, column: str, missing: str) -> Report:
-    rows = fetch(connection, usage_by_session(f"coalesce({column}, '{missing}')", name))
-    columns = [
-        cells.text(name, name, shrinks_to=20),
-        cells.count("sessions", "session_count", optional=1),
-        cells.count("prompts", "prompt_count", optional=2),
-        cells.count("responses", "response_count", optional=4),
-        cells.count("tool calls", "tool_call_count", optional=5),
-        *cells.tokens(),
-        cells.cost(),
-    ]
-    totals = sums(rows, ("session_count", *MEASURES))
-    return Report(name, (name, "session_count", *MEASURES), rows, totals, columns, response_notes(connection))
 
 
 def skill(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
@@ -88,19 +53,15 @@ def _attributed(
         responses as (
             select
                 {attributed} as name,
-                {RESPONSE_MEASURES}
-            from selected_messages
-            where {IS_RESPONSE} and {attributed} is not null
+                {RESPONSE_SUMS}
+            from selected_responses
+            where {attributed} is not null
             group by 1
         )
 
         select
             name as {name},
-            coalesce(call_count, 0) as call_count,
-            coalesce(failure_count, 0) as failure_count,
-            coalesce(result_characters, 0) as result_characters,
-            coalesce(response_count, 0) as response_count,
-            {", ".join(f"coalesce({column}, 0) as {column}" for column in RESPONSES if column not in _OWN)},
+            {", ".join(f"coalesce({name}, 0) as {name}" for name in (*CALLS, *RESPONSES) if name != "cost_usd")},
             cost_usd
         from calls
         full join responses using (name)
@@ -116,7 +77,7 @@ def _attributed(
         *cells.tokens(),
         cells.cost_if_known(),
     ]
-    notes = response_notes(connection, f"(from selected_messages where {attributed} is not null)")
+    notes = response_notes(connection, f"(from selected_responses where {attributed} is not null)")
     if rows:
         notes.append(
             "note: tokens and cost are those of responses that Claude Code attributes (2.1.200 and later); "
@@ -126,9 +87,6 @@ def _attributed(
     if totals and all(row["cost_usd"] is None for row in rows):
         totals["cost_usd"] = None
     return Report(name, (name, *CALLS, *RESPONSES), rows, totals, columns, notes)
-
-
-_OWN = ("response_count", "cost_usd")
 
 
 def subagent(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
@@ -150,12 +108,12 @@ def subagent(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: 
             coalesce(types.subagent_type, '(not called by a tool)') as subagent,
             count(distinct messages.agent_id) as agent_count,
             count(distinct messages.session_id) as session_count,
-            {RESPONSE_MEASURES}
-        from selected_messages as messages
+            {RESPONSE_SUMS}
+        from selected_responses as messages
         left join types
             on messages.session_id = types.session_id
             and messages.agent_id = types.agent_id
-        where {IS_RESPONSE} and messages.is_sidechain
+        where messages.is_sidechain
         group by 1
         order by cost_usd desc nulls last, 1
         """,
@@ -169,7 +127,7 @@ def subagent(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: 
         cells.cost(),
     ]
     fields = ("subagent", "agent_count", "session_count", *RESPONSES)
-    notes = response_notes(connection, "(from selected_messages where is_sidechain)")
+    notes = response_notes(connection, "(from selected_responses where is_sidechain)")
     return Report("subagent", fields, rows, sums(rows, ("agent_count", *RESPONSES)), columns, notes)
 
 
@@ -177,12 +135,13 @@ def pr(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneIn
     """One row per session that made pull requests, the most expensive per pull request first."""
     # what a pull request costs is what its sessions cost, whole
     selection.whole_sessions().apply(connection)
-    rows: list[Row] = fetch(
+    rows = fetch(
         connection,
         f"""
         select
             session_id,
             title,
+            (select project_label from dim_projects where project_id = sessions.project_id) as project,
             project_id,
             epoch_ms(started_at) as started_at,
             pull_requests,
@@ -193,15 +152,13 @@ def pr(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneIn
             lower_bound_response_count,
             cost_usd,
             cast(cost_usd / pull_requests as decimal(18, 9)) as cost_per_pull_request_usd
-        from selected_sessions
+        from selected_sessions as sessions
         where pull_requests > 0 and {selection.days("started_date_key")}
         order by cost_per_pull_request_usd desc nulls last, session_id
         """,
     )
-    labels = dict(connection.sql("select project_id, project_label from dim_projects").fetchall())
     for row in rows:
         row["started_at"] = instant(row["started_at"])
-        row["project"] = labels.get(row["project_id"], row["project_id"])
     summed = ("pull_requests", "commits", "prompt_count", "response_count", "cost_usd")
     totals = sums(rows, (*summed, "unpriced_response_count", "lower_bound_response_count"))
     if rows:

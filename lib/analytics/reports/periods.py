@@ -13,9 +13,6 @@ from analytics.common.clock import utc_now
 from analytics.errors import ConfigError
 from analytics.reports import cells
 from analytics.reports.report import (
-    IS_RESPONSE,
-    RESPONSE_MEASURES,
-    RESPONSES,
     Report,
     Row,
     fetch,
@@ -25,6 +22,7 @@ from analytics.reports.report import (
 )
 from analytics.reports.selection import Selection
 from analytics.reports.table import Column
+from analytics.warehouse.measures import RESPONSE_SUMS, RESPONSES
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,12 +50,12 @@ def breakdown(name: str) -> Build:
             connection,
             f"""
             select
-                strftime({period.format(day="created_date_key")}, '{written}') as {label},
+                strftime({period.format(day="date_key")}, '{written}') as {label},
                 model,
                 count(distinct session_id) as session_count,
-                {RESPONSE_MEASURES}
-            from selected_messages
-            where {IS_RESPONSE} and created_date_key is not null
+                {RESPONSE_SUMS}
+            from selected_hours
+            where response_count > 0 and date_key is not null
             group by 1, 2
             order by 1, cost_usd desc nulls last, 2
             """,
@@ -126,10 +124,9 @@ def _so_far(connection: duckdb.DuckDBPyConnection, name: str, zone: ZoneInfo, se
     now, before = connection.sql(
         f"""
         select
-            coalesce(sum(cost_usd) filter (where created_date_key between date '{first}' and date '{today}'), 0),
-            coalesce(sum(cost_usd) filter (where created_date_key between date '{start}' and date '{end}'), 0)
-        from selected_messages
-        where {IS_RESPONSE}
+            coalesce(sum(cost_usd) filter (where date_key between date '{first}' and date '{today}'), 0),
+            coalesce(sum(cost_usd) filter (where date_key between date '{start}' and date '{end}'), 0)
+        from selected_hours
         """
     ).fetchall()[0]
     selection.apply(connection)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from analytics.reports import cells
-from analytics.reports.report import IS_RESPONSE, Report, fetch
+from analytics.reports.report import Report, fetch
 from analytics.reports.selection import Selection
 from analytics.reports.table import Column
 
@@ -32,11 +32,10 @@ def prices(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zo
     """One row per model in the data, those without a price first. USD per million tokens, of the lowest band."""
     rows = fetch(
         connection,
-        f"""
+        """
         with responses as (
-            select model, count(*) filter (where not is_priced) as unpriced_response_count
-            from fct_messages
-            where {IS_RESPONSE}
+            select model, cast(sum(unpriced_response_count) as bigint) as unpriced_response_count
+            from agg_session_hours
             group by model
         )
 

@@ -16,23 +16,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
-# What is known of a group of responses. Columns of the marts, under their names.
-RESPONSES = ("response_count", *TOKENS, "cost_usd", "unpriced_response_count", "lower_bound_response_count")
-
-# The same measures as dbt/macros/counting.sql gives the marts; the tests hold both to the same numbers.
-IS_RESPONSE = "message_kind in ('response', 'advisor')"
-RESPONSE_MEASURES = f"""
-    count(*) filter (where {IS_RESPONSE}) as response_count,
-    {", ".join(f"cast(coalesce(sum({name}) filter (where {IS_RESPONSE}), 0) as bigint) as {name}" for name in TOKENS)},
-    cast(
-        case when count(*) filter (where {IS_RESPONSE}) = 0 then 0 else sum(cost_usd) filter (where {IS_RESPONSE}) end
-        as decimal(18, 9)
-    ) as cost_usd,
-    count(*) filter (where {IS_RESPONSE} and not is_priced) as unpriced_response_count,
-    count(*) filter (where {IS_RESPONSE} and output_is_lower_bound) as lower_bound_response_count
-"""
-
 
 @dataclass
 class Report:
@@ -77,22 +60,25 @@ def sums(rows: Sequence[Row], names: Iterable[str]) -> Row:
     return total
 
 
-def response_notes(connection: duckdb.DuckDBPyConnection, relation: str = "selected_messages") -> list[str]:
-    """What the tokens and costs of these messages leave out."""
-    notes = []
+def response_notes(connection: duckdb.DuckDBPyConnection, relation: str = "selected_hours") -> list[str]:
+    """What the tokens and costs of these hours or responses leave out."""
     unpriced = connection.sql(f"""
-        select coalesce(model, '(none)'), count(*)
+        select coalesce(model, '(none)'), cast(sum(unpriced_response_count) as bigint)
         from {relation}
-        where {IS_RESPONSE} and not is_priced
         group by 1
+        having sum(unpriced_response_count) > 0
         order by 2 desc, 1
     """).fetchall()
+    (lower_bound,) = connection.sql(f"select sum(lower_bound_response_count) from {relation}").fetchall()[0]
+    return missing_notes(unpriced, lower_bound)
+
+
+def missing_notes(unpriced: Sequence[tuple[str, int]], lower_bound: int | None) -> list[str]:
+    """What costs and output tokens leave out: responses without a price, by model, and those without a final count."""
+    notes = []
     if unpriced:
         listed = ", ".join(f"{model} ({counted(count, 'response')})" for model, count in unpriced)
         notes.append(f"warning: no price for {listed}: not in any cost; add prices with PRICING_OVERRIDES")
-    (lower_bound,) = connection.sql(
-        f"select count(*) from {relation} where {IS_RESPONSE} and output_is_lower_bound"
-    ).fetchall()[0]
     if lower_bound:
         notes.append(
             f"note: {counted(lower_bound, 'response')} never got a final output count in the transcript: "
@@ -103,7 +89,7 @@ def response_notes(connection: duckdb.DuckDBPyConnection, relation: str = "selec
 
 def undated_note(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """How many responses are missing from every day."""
-    (count,) = connection.sql("select count(*) from undated_responses").fetchall()[0]
+    (count,) = connection.sql("select coalesce(sum(response_count), 0) from undated_hours").fetchall()[0]
     return [f"note: {counted(count, 'response')} without a time are in no day, so not here"] if count else []
 
 

@@ -26,6 +26,39 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 NAMES_SUGGESTED = 3
 NAMES_LISTED = 10
 
+# A response as an hour with one response in it, for what the hours do not tell apart (attribution, sub-agents).
+_OF_RESPONSES = """
+    *,
+    1 as response_count,
+    cast(not is_priced as integer) as unpriced_response_count,
+    cast(output_is_lower_bound as integer) as lower_bound_response_count
+"""
+
+# What happened, with its day: rows to be summed by any key.
+_ACTIVITY = """
+    select *
+    from selected_hours
+    union all by name
+    select
+        session_id,
+        project_id,
+        called_date_key as date_key,
+        1 as tool_call_count,
+        cast(status = 'error' as integer) as tool_error_count,
+        cast(is_git_commit as integer) as commits,
+        cast(is_pull_request as integer) as pull_requests
+    from selected_tool_calls
+    union all by name
+    select
+        session_id,
+        project_id,
+        operated_date_key as date_key,
+        lines_added,
+        lines_removed
+    from selected_file_operations
+    where status = 'success'
+"""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -61,7 +94,7 @@ class Selection:
         return " and ".join(conditions)
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make the temporary views of what is selected: sessions, messages, tool calls and file operations.
+        """Make the temporary views of what is selected: sessions, their hours, responses, tool calls and activity.
 
         With days chosen, a session is selected when something happened in it on one of them.
         """
@@ -74,27 +107,23 @@ class Selection:
                 f" select session_id from dim_sessions where {conditions}"
             )
             of_sessions = "session_id in (select session_id from chosen_sessions)"
-        for view, table, day in (
-            ("selected_messages", "fct_messages", "created_date_key"),
-            ("selected_tool_calls", "fct_tool_calls", "called_date_key"),
-            ("selected_file_operations", "fct_file_operations", "operated_date_key"),
-        ):
+        views = {
+            "selected_hours": ("agg_session_hours", "*", self.days("date_key")),
+            "undated_hours": ("agg_session_hours", "*", "date_key is null"),
+            "selected_responses": (
+                *("fct_messages", _OF_RESPONSES),
+                f"message_kind in ('response', 'advisor') and {self.days('created_date_key')}",
+            ),
+            "selected_tool_calls": ("fct_tool_calls", "*", self.days("called_date_key")),
+            "selected_file_operations": ("fct_file_operations", "*", self.days("operated_date_key")),
+        }
+        for view, (table, columns, condition) in views.items():
             connection.execute(
-                f"create or replace temp view {view} as select * from {table} where {of_sessions} and {self.days(day)}"
+                f"create or replace temp view {view} as"
+                f" select {columns} from {table} where {of_sessions} and {condition}"
             )
-        connection.execute(
-            "create or replace temp view undated_responses as select * from fct_messages"
-            f" where {of_sessions} and message_kind in ('response', 'advisor') and created_date_key is null"
-        )
-        active = "true"
-        if self.has_days:
-            active = """
-                session_id in (
-                    select session_id from selected_messages
-                    union all
-                    select session_id from selected_tool_calls
-                )
-            """
+        connection.execute(f"create or replace temp view selected_activity as {_ACTIVITY}")
+        active = "session_id in (select session_id from selected_activity)" if self.has_days else "true"
         connection.execute(
             "create or replace temp view selected_sessions as"
             f" select * from dim_sessions where {of_sessions} and {active}"

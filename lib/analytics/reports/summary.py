@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.common.text import folded, one_line
 from analytics.reports import cells
+from analytics.reports.report import counted, missing_notes
 from analytics.reports.table import Column, draw, style_of
 from analytics.runs import history as runs
 from analytics.settings import Settings
@@ -127,9 +128,9 @@ def _headline(numbers: _Numbers) -> str:
     return (
         f"{numbers.documents:,} documents{_unreadable(numbers.dead_letters)}, "
         f"{numbers.first_day} to {numbers.last_day}\n"
-        f"{_count(totals['sessions'], 'session')} in {_count(totals['projects'], 'project')}, "
-        f"{_count(totals['prompts'], 'prompt')}{queued}, {_count(totals['responses'], 'response')}, "
-        f"{_count(totals['tool_calls'], 'tool call')}, "
+        f"{counted(totals['sessions'], 'session')} in {counted(totals['projects'], 'project')}, "
+        f"{counted(totals['prompts'], 'prompt')}{queued}, {counted(totals['responses'], 'response')}, "
+        f"{counted(totals['tool_calls'], 'tool call')}, "
         f"{'≥' if totals['lower_bound_responses'] else ''}${totals['cost_usd']:,.2f} at list prices"
     )
 
@@ -185,19 +186,12 @@ def _tools(numbers: _Numbers) -> str:
 
 
 def _notes(numbers: _Numbers) -> str:
-    lines = []
-    if numbers.unpriced:
-        listed = ", ".join(f"{one_line(str(model))} ({_count(count, 'response')})" for model, count in numbers.unpriced)
-        lines.append(f"warning: no price for {listed}: not in any cost; add prices with PRICING_OVERRIDES")
-    lower_bound = numbers.totals["lower_bound_responses"]
-    if lower_bound:
-        lines.append(
-            f"note: {_count(lower_bound, 'response')} never got a final output count in the transcript: "
-            "output tokens and cost are at least these (≥)"
-        )
+    lines = missing_notes(
+        [(one_line(str(model)), count) for model, count in numbers.unpriced], numbers.totals["lower_bound_responses"]
+    )
     if numbers.dead_letters:
         lines.append(
-            f"note: {_count(numbers.dead_letters, 'line')} could not be read; why: {_program()} dead-letters list"
+            f"note: {counted(numbers.dead_letters, 'line')} could not be read; why: {_program()} dead-letters list"
         )
     return "\n".join(lines)
 
@@ -234,10 +228,6 @@ def _target(settings: Settings, name: str) -> str:
 def _short(path: Path) -> str:
     """Relative to here when it is below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _dollars(value: Any, sign: str) -> str:

@@ -9,6 +9,7 @@ from analytics.reports import cells
 from analytics.reports.report import Report, Row, counted, fetch, sums
 from analytics.reports.selection import Selection
 from analytics.reports.table import Column
+from analytics.warehouse.measures import ratio
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,13 +82,12 @@ def tool(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zone
 
 def _rates(row: Row) -> dict[str, float | None]:
     """Of the finished calls; a retry can follow any call."""
-    calls = row["call_count"]
-    finished = calls - row["pending_count"]
+    finished = row["call_count"] - row["pending_count"]
     return {
-        "success_rate": row["success_count"] / finished if finished else None,
-        "error_rate": row["error_count"] / finished if finished else None,
-        "rejection_rate": row["rejected_count"] / finished if finished else None,
-        "retry_rate": row["retried_count"] / calls if calls else None,
+        "success_rate": ratio(row["success_count"], finished),
+        "error_rate": ratio(row["error_count"], finished),
+        "rejection_rate": ratio(row["rejected_count"], finished),
+        "retry_rate": ratio(row["retried_count"], row["call_count"]),
     }
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from analytics.reports import cells
-from analytics.reports.report import TOKENS, Report, Row, counted, fetch, instant, sums
+from analytics.reports.report import Report, Row, counted, fetch, instant, sums
 from analytics.reports.selection import Selection
 from analytics.reports.table import Column
+from analytics.warehouse.measures import TOKENS
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,6 +73,7 @@ def waste(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zon
             waste.finding,
             waste.session_id,
             sessions.title,
+            projects.project_label as project,
             waste.project_id,
             sessions.machine,
             epoch_ms(waste.first_at) as first_at,
@@ -90,15 +92,15 @@ def waste(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zon
             on waste.waste_key = evidence.waste_key
         inner join selected_sessions as sessions
             on waste.session_id = sessions.session_id
+        left join dim_projects as projects
+            on waste.project_id = projects.project_id
         where evidence.is_selected
         order by waste.cost_usd desc nulls last, waste.occurrence_count desc, waste.session_id, waste.finding
         """,
     )
-    labels = dict(connection.sql("select project_id, project_label from dim_projects").fetchall())
     partial = sum(not row.pop("is_whole") for row in rows)
     for row in rows:
         row["first_at"], row["last_at"] = instant(row["first_at"]), instant(row["last_at"])
-        row["project"] = labels[row["project_id"]]
     by_finding = []
     for finding in sorted({row["finding"] for row in rows}):
         same = [row for row in rows if row["finding"] == finding]

@@ -9,6 +9,7 @@ from typing import Any
 from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
+from analytics.warehouse.measures import RESPONSE_SUMS, ratio
 from analytics.web.choice import BadAddress, Choice, parse
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import require
@@ -104,50 +105,41 @@ def compare(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
 def sums(pages: Pages, first: date, last: date, choice: Choice | None = None) -> dict[str, Any]:
     """Sums of the measures over days; without what is not known by project where one is chosen."""
     values: dict[str, Any] = {"first": first, "last": last}
-    ids = list(choice.project.ids) if choice and choice.project else None
-    if ids is not None:
-        values["ids"] = ids
-    mine = "true" if ids is None else "list_contains($ids, project_id)"
-    work = _WORK_OF_ALL if ids is None else _WORK_OF_PROJECTS
+    mine, work = "true", _WORK_OF_ALL
+    if choice and choice.project:
+        values["ids"] = list(choice.project.ids)
+        mine, work = "list_contains($ids, project_id)", _WORK_OF_PROJECTS
     found = pages.published.rows(_SUMS.replace("{work}", work).replace("{mine}", mine), values)[0]
-    if ids is None:
-        found |= pages.published.rows(_ACTIVE, {"first": first, "last": last})[0]
+    found["cache_write_tokens"] = found["cache_write_5m_tokens"] + found["cache_write_1h_tokens"]
+    found["cache_hit_rate"] = ratio(found["cache_read_tokens"], found["context_tokens"])
+    found["cost_per_prompt_usd"] = ratio(found["cost_usd"], found["prompt_count"])
     return found
 
 
-_SUMS = """
+_SUMS = f"""
 with
 
 usage as (
 
     select
         count(distinct session_id) as session_count,
-        coalesce(sum(prompt_count), 0) as prompt_count,
-        coalesce(sum(response_count), 0) as response_count,
-        coalesce(sum(input_tokens), 0) as input_tokens,
-        coalesce(sum(output_tokens), 0) as output_tokens,
-        coalesce(sum(cache_write_5m_tokens), 0) + coalesce(sum(cache_write_1h_tokens), 0) as cache_write_tokens,
-        coalesce(sum(cache_read_tokens), 0) as cache_read_tokens,
-        -- nothing was spent where nothing was answered; what responses without a price cost stays unknown
-        case when coalesce(sum(response_count), 0) = 0 then 0 else sum(cost_usd) end as cost_usd,
-        coalesce(sum(lower_bound_response_count), 0) as lower_bound_response_count
+        cast(coalesce(sum(prompt_count), 0) as bigint) as prompt_count,
+        {RESPONSE_SUMS},
+        sum(context_tokens) as context_tokens
     from agg_session_hours
     where
         date_key between $first and $last
-        and {mine}
+        and {{mine}}
 
 ),
 
 work as (
 
-{work}
+{{work}}
 
 )
 
-select
-    *,
-    cache_read_tokens / nullif(input_tokens + cache_write_tokens + cache_read_tokens, 0) as cache_hit_rate,
-    cost_usd / nullif(prompt_count, 0) as cost_per_prompt_usd
+select *
 from usage
 cross join work
 """
@@ -159,7 +151,8 @@ _WORK_OF_ALL = """
         coalesce(sum(tool_error_count), 0) as error_count,
         coalesce(sum(commits), 0) as commits,
         coalesce(sum(lines_added), 0) as lines_added,
-        coalesce(sum(lines_removed), 0) as lines_removed
+        coalesce(sum(lines_removed), 0) as lines_removed,
+        coalesce(sum(active_seconds), 0) as active_seconds
     from agg_daily_summary
     where date_key between $first and $last
 """
@@ -186,12 +179,6 @@ _WORK_OF_PROJECTS = """
             and status = 'success'
             and {mine}
     ) as files
-"""
-
-_ACTIVE = """
-select coalesce(sum(active_seconds), 0) as active_seconds
-from agg_daily_summary
-where date_key between $first and $last
 """
 
 

@@ -10,10 +10,8 @@ usage as (
         date_key,
         project_id,
         model,
-        input_tokens,
-        cache_write_5m_tokens,
-        cache_write_1h_tokens,
-        cache_read_tokens
+        cache_read_tokens,
+        context_tokens
     from agg_session_hours
     where
         response_count > 0

@@ -10,10 +10,8 @@ usage as (
         date_key,
         project_id,
         model,
-        input_tokens,
-        cache_write_5m_tokens,
-        cache_write_1h_tokens,
-        cache_read_tokens
+        cache_read_tokens,
+        context_tokens
     from agg_session_hours
     where
         response_count > 0
@@ -27,10 +25,8 @@ dated as (
 
     select
         {{snippet: period_start usage.date_key}} as period_start,
-        usage.input_tokens,
-        usage.cache_write_5m_tokens,
-        usage.cache_write_1h_tokens,
-        usage.cache_read_tokens
+        usage.cache_read_tokens,
+        usage.context_tokens
     from usage
     cross join grain
 

@@ -10,10 +10,8 @@ usage as (
         cost_usd,
         unpriced_response_count,
         lower_bound_response_count,
-        input_tokens,
-        cache_write_5m_tokens,
-        cache_write_1h_tokens,
         cache_read_tokens,
+        context_tokens,
         output_tokens
     from agg_session_hours
     where

@@ -1,4 +1,1 @@
-sum(cache_read_tokens) / nullif(
-    sum(input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + cache_read_tokens),
-    0
-)::double
+sum(cache_read_tokens) / nullif(sum(context_tokens), 0)::double
