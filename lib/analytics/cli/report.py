@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from analytics.reports.report import Report
 
 
-def compares(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of reports by time."""
-    command = click.option("--breakdown", is_flag=True, help="A row for each model.")(command)
-    return click.option("--compare", is_flag=True, help="How much more or less than the period before.")(command)
+COMPARES = (
+    click.option("--compare", is_flag=True, help="How much more or less than the period before."),
+    click.option("--breakdown", is_flag=True, help="A row for each model."),
+)
 
 
 class InOrder(click.Group):
@@ -49,50 +50,31 @@ def report(context: click.Context) -> None:
         echo(summary(load_settings()))
 
 
-@report.command()
-@compares
-@selects
-def daily(compare: bool, breakdown: bool, **options: Any) -> None:
-    """Usage by day.
+def _add(name: str, room: str, told: str, *examples: str, compares: bool = False) -> None:
+    """A command that prints the report `name` of a module of `reports`; `compares`: with the options of periods."""
 
-    \b
-    claude-analytics report daily --since 7d
-    claude-analytics report daily --since today --fresh
-    claude-analytics report daily --since 2026-04-01 --until 2026-04-30 --csv
-    """
-    from analytics.reports.usage import daily as build
+    def command(*, compare: bool = False, breakdown: bool = False, **options: Any) -> None:
+        build = getattr(importlib.import_module(f"analytics.reports.{room}"), name)
+        print_report(_by_time(name, build, compare, breakdown) if compares else build, **options)
 
-    print_report(_by_time("daily", build, compare, breakdown), **options)
+    shown = "".join(f"claude-analytics report {example}\n" for example in examples)
+    with_options = selects(command)
+    for option in reversed(COMPARES if compares else ()):
+        with_options = option(with_options)
+    report.command(name, help=f"{told}\n\n\b\n{shown}")(with_options)
 
 
-@report.command()
-@compares
-@selects
-def weekly(compare: bool, breakdown: bool, **options: Any) -> None:
-    """Usage by ISO week, Monday to Sunday.
-
-    \b
-    claude-analytics report weekly --project my-app
-    """
-    from analytics.reports.usage import weekly as build
-
-    print_report(_by_time("weekly", build, compare, breakdown), **options)
-
-
-@report.command()
-@compares
-@selects
-def monthly(compare: bool, breakdown: bool, **options: Any) -> None:
-    """Usage by month.
-
-    \b
-    claude-analytics report monthly --machine laptop --json
-    claude-analytics report monthly --compare
-    claude-analytics report monthly --breakdown --sort cost_usd
-    """
-    from analytics.reports.usage import monthly as build
-
-    print_report(_by_time("monthly", build, compare, breakdown), **options)
+_add(
+    *("daily", "usage", "Usage by day.", "daily --since 7d", "daily --since today --fresh"),
+    "daily --since 2026-04-01 --until 2026-04-30 --csv",
+    compares=True,
+)
+_add("weekly", "usage", "Usage by ISO week, Monday to Sunday.", "weekly --project my-app", compares=True)
+_add(
+    *("monthly", "usage", "Usage by month.", "monthly --machine laptop --json", "monthly --compare"),
+    "monthly --breakdown --sort cost_usd",
+    compares=True,
+)
 
 
 @report.command()
@@ -121,43 +103,9 @@ def session(session_id: str | None, limit: int | None, full: bool, **options: An
     print_report(partial(build, limit=limit), **options)
 
 
-@report.command()
-@selects
-def project(**options: Any) -> None:
-    """Usage by project, the most expensive first.
-
-    \b
-    claude-analytics report project --since 30d
-    """
-    from analytics.reports.usage import project as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def model(**options: Any) -> None:
-    """Usage by model, the most expensive first.
-
-    \b
-    claude-analytics report model --since 30d
-    """
-    from analytics.reports.usage import model as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def tool(**options: Any) -> None:
-    """Calls, failures and durations by tool, the most used first.
-
-    \b
-    claude-analytics report tool --project my-app
-    """
-    from analytics.reports.tools import tool as build
-
-    print_report(build, **options)
+_add("project", "usage", "Usage by project, the most expensive first.", "project --since 30d")
+_add("model", "usage", "Usage by model, the most expensive first.", "model --since 30d")
+_add("tool", "tools", "Calls, failures and durations by tool, the most used first.", "tool --project my-app")
 
 
 @report.command()
@@ -205,108 +153,21 @@ def limits(to_json: bool, to_csv: bool) -> None:
     print_result(result, Selection(), settings, to_json=to_json, to_csv=to_csv)
 
 
-@report.command()
-@selects
-def machine(**options: Any) -> None:
-    """Usage by machine, the most expensive first.
-
-    \b
-    claude-analytics report machine --since 30d
-    """
-    from analytics.reports.usage import machine as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def person(**options: Any) -> None:
-    """Usage by person, the most expensive first; PEOPLE names a file that says whose a machine is.
-
-    \b
-    claude-analytics report person --since 30d
-    """
-    from analytics.reports.usage import person as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def skill(**options: Any) -> None:
-    """Calls and usage by skill.
-
-    \b
-    claude-analytics report skill --since 30d
-    """
-    from analytics.reports.groups import skill as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def plugin(**options: Any) -> None:
-    """Calls of skills and usage by plugin.
-
-    \b
-    claude-analytics report plugin --since 30d
-    """
-    from analytics.reports.groups import plugin as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def mcp(**options: Any) -> None:
-    """Calls and usage by MCP server.
-
-    \b
-    claude-analytics report mcp --project my-app
-    """
-    from analytics.reports.groups import mcp as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def subagent(**options: Any) -> None:
-    """Usage by type of sub-agent, the most expensive first.
-
-    \b
-    claude-analytics report subagent --since 7d
-    """
-    from analytics.reports.groups import subagent as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def pr(**options: Any) -> None:
-    """What pull requests cost: sessions that made some, the most expensive first.
-
-    \b
-    claude-analytics report pr --since 2026-04
-    """
-    from analytics.reports.groups import pr as build
-
-    print_report(build, **options)
-
-
-@report.command()
-@selects
-def waste(**options: Any) -> None:
-    """Usage that was probably avoidable, the most expensive first.
-
-    \b
-    claude-analytics report waste --since 30d
-    """
-    from analytics.reports.waste import waste as build
-
-    print_report(build, **options)
+_add("machine", "usage", "Usage by machine, the most expensive first.", "machine --since 30d")
+_add(
+    *("person", "usage"),
+    "Usage by person, the most expensive first; PEOPLE names a file that says whose a machine is.",
+    "person --since 30d",
+)
+_add("skill", "groups", "Calls and usage by skill.", "skill --since 30d")
+_add("plugin", "groups", "Calls of skills and usage by plugin.", "plugin --since 30d")
+_add("mcp", "groups", "Calls and usage by MCP server.", "mcp --project my-app")
+_add("subagent", "groups", "Usage by type of sub-agent, the most expensive first.", "subagent --since 7d")
+_add(
+    *("pr", "groups", "What pull requests cost: sessions that made some, the most expensive first."),
+    "pr --since 2026-04",
+)
+_add("waste", "waste", "Usage that was probably avoidable, the most expensive first.", "waste --since 30d")
 
 
 def _by_time(name: str, build: Callable[..., Report], compare: bool, breakdown: bool) -> Callable[..., Report]:

@@ -8,11 +8,9 @@ what it had stored is recognised by `_id`.
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from analytics.common.ahead import ahead
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.common.progress import Progress, progress_bar
@@ -67,7 +65,7 @@ def _take(run: Intake, source: Source, progress: bool | None) -> None:
     bookmarks: list[Any] = []
     bar: Progress | None = None
     with contextlib.ExitStack() as stack:
-        for batch in _ahead(source.batches(run)):
+        for batch in ahead(source.batches(run)):
             if bar is None:
                 total, unit = source.total()
                 bar = stack.enter_context(progress_bar("extract", total, unit, progress))
@@ -85,42 +83,3 @@ def _take(run: Intake, source: Source, progress: bool | None) -> None:
             bookmarks = []
             if batch.is_restart:
                 run.recheck()
-
-
-def _ahead(items: Iterator[Any]) -> Iterator[Any]:
-    """`items`, each produced by a thread while the one before is being stored."""
-    done = object()
-    waiting: queue.Queue[Any] = queue.Queue(maxsize=1)
-    stop = threading.Event()
-
-    def put(item: Any) -> bool:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.2)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def produce() -> None:
-        try:
-            for item in items:
-                if not put((item, None)):
-                    return
-            put((done, None))
-        except BaseException as error:
-            put((done, error))
-
-    thread = threading.Thread(target=produce, name="extract-produce", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if error is not None:
-                raise error
-            if item is done:
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join(timeout=10)

@@ -6,8 +6,6 @@ Read rights on the collection are all that is needed: no sort, no index, no othe
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -29,6 +27,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from analytics.common.ahead import ahead
 from analytics.common.text import excerpt
 from analytics.errors import ConfigError, SourceUnavailableError
 from analytics.settings import Settings, mask_uri
@@ -180,67 +179,41 @@ class Reader:
         Raises:
             SourceUnavailableError: the server stays away, or refuses.
         """
-        ahead: queue.Queue[Any] = queue.Queue(maxsize=2)
-        stop = threading.Event()
-
-        def put(item: Any) -> bool:
-            while not stop.is_set():
-                try:
-                    ahead.put(item, timeout=0.2)
-                    return True
-                except queue.Full:
-                    continue
-            return False
-
-        def fetch() -> None:
-            failures = 0
-            try:
-                for query in filters:
-                    furthest = 0
-                    while True:
-                        try:
-                            cursor = self._collection.find_raw_batches(query, projection, batch_size=CURSOR_BATCH)
-                            with cursor:
-                                for number, raw in enumerate(cursor, start=1):
-                                    if raw and not put(raw):
-                                        return
-                                    # Only progress counts: a cursor that always breaks at the same place ends the run.
-                                    if number > furthest:
-                                        furthest, failures = number, 0
-                            break
-                        except _TRANSIENT as error:
-                            failures += 1
-                            if failures > RETRIES:
-                                if projection is not None or not isinstance(error, AutoReconnect):
-                                    raise
-                                # The server may be well, and one of the documents too much for it.
-                                if not put(None) or not all(map(put, self._apart(query))):
-                                    return
-                                failures = 0
-                                break
-                            if isinstance(error, ConnectionFailure):
-                                time.sleep(min(0.2 * 2**failures, 5))
-                            if not put(None):
-                                return
-                put(StopIteration)
-            except Exception as error:
-                put(error)
-
-        thread = threading.Thread(target=fetch, name="mongodb-fetch", daemon=True)
-        thread.start()
         try:
+            yield from ahead(self._fetch(filters, projection), 2)
+        except PyMongoError as error:
+            raise unavailable(self._uri, error) from error
+
+    def _fetch(
+        self, filters: list[dict[str, Any]], projection: dict[str, int] | None
+    ) -> Iterator[bytes | Poison | None]:
+        """The same, one after the other; the server's own errors are raised."""
+        failures = 0
+        for query in filters:
+            furthest = 0
             while True:
-                item = ahead.get()
-                if item is StopIteration:
-                    return
-                if isinstance(item, PyMongoError):
-                    raise unavailable(self._uri, item) from item
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join(timeout=10)
+                try:
+                    with self._collection.find_raw_batches(query, projection, batch_size=CURSOR_BATCH) as cursor:
+                        for number, raw in enumerate(cursor, start=1):
+                            if raw:
+                                yield raw
+                            # Only progress counts: a cursor that always breaks at the same place ends the run.
+                            if number > furthest:
+                                furthest, failures = number, 0
+                    break
+                except _TRANSIENT as error:
+                    failures += 1
+                    if failures > RETRIES:
+                        if projection is not None or not isinstance(error, AutoReconnect):
+                            raise
+                        # The server may be well, and one of the documents too much for it.
+                        yield None
+                        yield from self._apart(query)
+                        failures = 0
+                        break
+                    if isinstance(error, ConnectionFailure):
+                        time.sleep(min(0.2 * 2**failures, 5))
+                    yield None
 
     def _apart(self, query: dict[str, Any]) -> Iterator[bytes | Poison]:
         """The documents of `query` in small lots, so that one which ends the connection is found and left out.
