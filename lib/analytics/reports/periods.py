@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from analytics.common.clock import utc_now
+from analytics.common.periods import beginning, preceding, same_days_before
 from analytics.errors import ConfigError
 from analytics.reports import cells
 from analytics.reports.report import (
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 
 Build = Callable[["duckdb.DuckDBPyConnection", Selection, ZoneInfo], Report]
 
-# The first day of a day's period, and the column that names it.
+# The unit of each report by time, the column that names it, and how it is written.
 PERIODS = {
-    "daily": ("{day}", "date", "%Y-%m-%d"),
-    "weekly": ("cast(date_trunc('week', {day}) as date)", "week", "%G-W%V"),
-    "monthly": ("cast(date_trunc('month', {day}) as date)", "month", "%Y-%m"),
+    "daily": ("day", "date", "%Y-%m-%d"),
+    "weekly": ("week", "week", "%G-W%V"),
+    "monthly": ("month", "month", "%Y-%m"),
 }
 
 
@@ -43,14 +44,14 @@ def breakdown(name: str) -> Build:
     Args:
         name: daily, weekly or monthly.
     """
-    period, label, written = PERIODS[name]
+    _, label, written = PERIODS[name]
 
     def build(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: ZoneInfo) -> Report:
         rows = fetch(
             connection,
             f"""
             select
-                strftime({period.format(day="date_key")}, '{written}') as {label},
+                strftime(date_key, '{written}') as {label},
                 model,
                 count(distinct session_id) as session_count,
                 {RESPONSE_SUMS}
@@ -87,7 +88,9 @@ def compared(name: str, build: Build) -> Build:
         by_period = {_first_day(row[label]): row["cost_usd"] for row in report.rows}
         for row in report.rows:
             day = _first_day(row[label])
-            before = by_period.get(_before(name, day), Decimal(0) if by_period and day > min(by_period) else None)
+            before = by_period.get(
+                preceding(day, PERIODS[name][0]), Decimal(0) if by_period and day > min(by_period) else None
+            )
             row["cost_change_usd"] = None if None in (before, row["cost_usd"]) else row["cost_usd"] - before
             row["cost_change_ratio"] = (
                 float(row["cost_change_usd"] / before) if before and row["cost_change_usd"] is not None else None
@@ -104,20 +107,14 @@ def _first_day(value: str | date) -> date:
     return value if isinstance(value, date) else date.fromisoformat(value if len(value) == 10 else f"{value}-01")
 
 
-def _before(name: str, day: date) -> date:
-    if name == "monthly":
-        return (day - timedelta(days=1)).replace(day=1)
-    return day - timedelta(days=7 if name == "weekly" else 1)
-
-
 def _so_far(connection: duckdb.DuckDBPyConnection, name: str, zone: ZoneInfo, selection: Selection) -> list[str]:
     """The period in progress against the same days of the one before: the only fair comparison until it ends."""
     today = utc_now().astimezone(zone).date()
     if name == "daily" or (selection.until is not None and selection.until < today):
         return []
-    first = today.replace(day=1) if name == "monthly" else today - timedelta(days=today.weekday())
-    start = _before(name, first)
-    end = min(start + (today - first), first - timedelta(days=1))
+    what = PERIODS[name][0]
+    first = beginning(today, what)
+    start, end = same_days_before(first, today, what)
     # the days before need not be among those selected
     whole = replace(selection, since=start, until=today)
     whole.apply(connection)
@@ -131,7 +128,6 @@ def _so_far(connection: duckdb.DuckDBPyConnection, name: str, zone: ZoneInfo, se
     ).fetchall()[0]
     selection.apply(connection)
     change = f", {float((now - before) / before):+.0%}" if before else ""
-    what = "month" if name == "monthly" else "week"
     return [f"note: this {what} so far ${now:,.2f}, the same days of the {what} before ${before:,.2f}{change}"]
 
 

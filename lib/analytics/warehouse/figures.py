@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from analytics.common.clock import utc_now
 from analytics.common.files import partial_file
+from analytics.common.periods import beginning, following
 from analytics.settings import Settings
 from analytics.warehouse.marts import connect
 
@@ -24,8 +25,7 @@ def write_figures(settings: Settings) -> None:
     """
     now = utc_now()
     today = now.astimezone(settings.tz).date()
-    first = today.replace(day=1)
-    following = (first + timedelta(days=32)).replace(day=1)
+    first = beginning(today, "month")
     with connect(settings) as connection:
         today_usd, month_usd = connection.execute(
             f"""
@@ -48,9 +48,9 @@ def write_figures(settings: Settings) -> None:
     figures = {
         "published_at": round(now.timestamp()),
         "today_usd": float(today_usd or 0),
-        "today_ends_at": _begin(settings, today + timedelta(days=1)),
+        "today_ends_at": _begin(settings, following(today, "day")),
         "month_usd": float(month_usd or 0),
-        "month_ends_at": _begin(settings, following),
+        "month_ends_at": _begin(settings, following(first, "month")),
     }
     if blocks and blocks[0][0] is not None:
         figures |= {"block_usd": float(blocks[0][0]), "block_ends_at": blocks[0][1] / 1000}

@@ -11,6 +11,7 @@ from typing import Any
 
 from analytics.cards.model import Card
 from analytics.common import formats
+from analytics.common.periods import beginning, following
 from analytics.common.text import clean
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -32,13 +33,6 @@ class Span:
         """What one bar stands for: the same steps as in the cards' SQL."""
         days = (self.last - self.first).days + 1
         return "month" if days > 400 else "week" if days > 93 else "day"
-
-
-def unit_end(day: date, unit: str) -> date:
-    """The first day after the unit that begins on `day`."""
-    if unit == "month":
-        return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return day + timedelta(days=7 if unit == "week" else 1)
 
 
 def unit_label(day: date, unit: str) -> str:
@@ -144,7 +138,7 @@ def time_chart(
         value["text"] = formats.show(style, value["y"])
         if stacked and len(names) > 1:
             value["sum"] = formats.show(style, day_totals[day])
-        value["href"] = links(day=(day, unit_end(day, unit) - timedelta(days=1)))
+        value["href"] = links(day=(day, following(day, unit) - timedelta(days=1)))
     titles = {
         "when": columns[x].title,
         "series": columns[by].title if by else "Measure",
@@ -236,7 +230,7 @@ def _placed(
     last: dict[str, tuple[date, int]] = {}
     found = []
     for point in sorted(points, key=lambda point: (point["day"], order[point["series"]])):
-        day, end = point["day"], unit_end(point["day"], unit)
+        day, end = point["day"], following(point["day"], unit)
         start_ms, span_ms = _ms(day), _ms(end) - _ms(day)
         value: dict[str, Any] = {"day": day, "series": point["series"], "y": point["y"]}
         if bars:
@@ -249,7 +243,7 @@ def _placed(
         else:
             before, run = last.get(point["series"], (None, 0))
             # a line ends where nothing was measured; days may skip a weekend
-            reach = before and (before + timedelta(days=3) if unit == "day" else unit_end(before, unit))
+            reach = before and (before + timedelta(days=3) if unit == "day" else following(before, unit))
             run += 1 if reach and day > reach else 0
             last[point["series"]] = (day, run)
             value |= {"x": start_ms + span_ms / 2, "run": f"{point['series']}/{run}"}
@@ -259,7 +253,7 @@ def _placed(
 
 def _time_axis(points: list[dict[str, Any]], span: Span, unit: str) -> dict[str, Any]:
     first = min(span.first, *(point["day"] for point in points)) if points else span.first
-    last = max([span.last + timedelta(days=1), *(unit_end(point["day"], unit) for point in points)])
+    last = max([span.last + timedelta(days=1), *(following(point["day"], unit) for point in points)])
     days = (last - first).days
     if days <= 120:
         step = max(1, -(-(days + 1) // 8))
@@ -339,10 +333,10 @@ def specification(
 
 
 def _months(first: date, last: date) -> list[date]:
-    found, day = [], first.replace(day=1)
+    found, day = [], beginning(first, "month")
     while day <= last:
         found.append(day)
-        day = unit_end(day, "month")
+        day = following(day, "month")
     return found
 
 

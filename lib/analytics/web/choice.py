@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from analytics.cards.query import Selection
+from analytics.common.periods import DAY, beginning, preceding
 from analytics.common.text import clean
 from analytics.web.published import Facts, Project
 
@@ -122,7 +123,7 @@ def parse(arguments: Mapping[str, str], facts: Facts) -> Choice:
         BadAddress: a day that is none (400), a project, model, machine, person or tool that is not in the data (404).
     """
     preset = arguments.get("range", "")
-    first, last = _day(arguments, "from"), _day(arguments, "to")
+    first, last = day_of(arguments, "from"), day_of(arguments, "to")
     if first or last:
         preset = ""
     else:
@@ -155,16 +156,21 @@ def days_of(preset: str, facts: Facts) -> tuple[date | None, date | None]:
     if preset == "all" or last is None:
         return None, None
     if preset == "month":
-        return last.replace(day=1), last
+        return beginning(last, "month"), last
     if preset == "previous":
-        end = last.replace(day=1) - timedelta(days=1)
-        return end.replace(day=1), end
+        month = beginning(last, "month")
+        return preceding(month, "month"), month - DAY
     if preset == "year":
         return last.replace(month=1, day=1), last
     return last - timedelta(days=int(preset) - 1), last
 
 
-def _day(arguments: Mapping[str, str], name: str) -> date | None:
+def day_of(arguments: Mapping[str, str], name: str) -> date | None:
+    """The day of that name in an address; None when there is none.
+
+    Raises:
+        BadAddress: it is no day.
+    """
     text = arguments.get(name, "")
     if not text:
         return None
@@ -172,6 +178,18 @@ def _day(arguments: Mapping[str, str], name: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise BadAddress(f"{name}={text!r} is no day: write it like 2026-11-28.") from None
+
+
+def number_of(arguments: Mapping[str, str], name: str, default: int, *, least: int = 0, most: int = 999_999_999) -> int:
+    """The number of that name in an address.
+
+    Raises:
+        BadAddress: it is none from `least` to `most`.
+    """
+    text = arguments.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
+        raise BadAddress(f"{name}={clean(text)!r}: use a number from {least} to {most}.")
+    return int(text)
 
 
 def _known(arguments: Mapping[str, str], name: str, values: tuple[str, ...]) -> str | None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from analytics.common import formats
 from analytics.common.clock import utc_now
+from analytics.common.periods import DAY, beginning, preceding, same_days_before
 from analytics.common.text import clean
 from analytics.warehouse.measures import RESPONSE_SUMS, ratio
-from analytics.web.choice import BadAddress, Choice, parse
+from analytics.web.choice import BadAddress, Choice, day_of, number_of, parse
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import require
 from analytics.web.tables import Cell
@@ -41,18 +42,17 @@ def compare(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
     facts = require(pages.published)
     choice = parse({"range": "all", **{n: v for n, v in arguments.items() if n == "project"}}, facts)
     last = facts.last_day or utc_now().date()
-    month = last.replace(day=1)
-    before_month = (month - timedelta(days=1)).replace(day=1)
-    same_days = min(before_month + (last - month), month - timedelta(days=1))
-    day = _day_of(arguments, "day")
-    days = _count_of(arguments, "days", 14)
+    month = beginning(last, "month")
+    same_days = same_days_before(month, last, "month")
+    day = day_of(arguments, "day")
+    days = number_of(arguments, "days", 14, least=1, most=366)
     if day:
         now = (day, day + timedelta(days=days - 1))
         before = (day - timedelta(days=days), day - timedelta(days=1))
         names = [f"{days} days from {formats.day(day)}", f"{days} days before"]
     else:
-        now = (_day_of(arguments, "from") or month, _day_of(arguments, "to") or last)
-        before = (_day_of(arguments, "before_from") or before_month, _day_of(arguments, "before_to") or same_days)
+        now = (day_of(arguments, "from") or month, day_of(arguments, "to") or last)
+        before = (day_of(arguments, "before_from") or same_days[0], day_of(arguments, "before_to") or same_days[1])
         names = [f"{formats.day(start)} – {formats.day(end)}" for start, end in (now, before)]
     for start, end in (now, before):
         if start > end:
@@ -73,10 +73,10 @@ def compare(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
         )
     week = (last - timedelta(days=6), last)
     periods = {
-        "this month against the same days of the month before": ((month, last), (before_month, same_days)),
+        "this month against the same days of the month before": ((month, last), same_days),
         "the month before against the one before it": (
-            (before_month, month - timedelta(days=1)),
-            ((before_month - timedelta(days=1)).replace(day=1), before_month - timedelta(days=1)),
+            (same_days[0], month - DAY),
+            (preceding(same_days[0], "month"), same_days[0] - DAY),
         ),
         "the last 7 days against the 7 before": (week, (week[0] - timedelta(days=7), week[0] - timedelta(days=1))),
     }
@@ -186,20 +186,3 @@ def bounded(sums: dict[str, Any], column: str, text: str) -> str:
     """`text` with ≥ where it is a lower bound."""
     is_bound = sums["lower_bound_response_count"] and column in ("cost_usd", "output_tokens", "cost_per_prompt_usd")
     return f"≥{text}" if is_bound and sums[column] is not None else text
-
-
-def _day_of(arguments: Mapping[str, str], name: str) -> date | None:
-    text = arguments.get(name, "")
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise BadAddress(f"{name}={text!r} is no day: write it like 2026-11-28.") from None
-
-
-def _count_of(arguments: Mapping[str, str], name: str, default: int) -> int:
-    text = arguments.get(name, "")
-    if not text:
-        return default
-    if not text.isdecimal() or not 1 <= int(text) <= 366:
-        raise BadAddress(f"{name}={text!r}: use a number of days from 1 to 366.")
-    return int(text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from analytics.common import formats
 from analytics.common.clock import utc_now
+from analytics.common.periods import beginning, same_days_before
 from analytics.common.text import clean
 from analytics.operations.kept import kept
 from analytics.runs import history
@@ -26,11 +27,11 @@ def home(pages: Pages) -> dict[str, Any]:
     facts = require(pages.published)
     today = utc_now().astimezone(pages.settings.tz).date()
     spans = [
-        ("Today", today, today, 1, "the day before"),
-        ("This week", today - timedelta(days=today.weekday()), today, 7, "the same days of the week before"),
-        ("This month", today.replace(day=1), today, None, "the same days of the month before"),
+        ("Today", "day", "the day before"),
+        ("This week", "week", "the same days of the week before"),
+        ("This month", "month", "the same days of the month before"),
     ]
-    periods = [_period(pages, *span) for span in spans]
+    periods = [_period(pages, today, *span) for span in spans]
     runs = history.history(pages.settings, RUNS_ON_HOME)
     return {
         **pages.frame("", "Home", facts),
@@ -43,13 +44,9 @@ def home(pages: Pages) -> dict[str, Any]:
     }
 
 
-def _period(pages: Pages, title: str, first: date, last: date, days: int | None, against: str) -> dict[str, Any]:
-    if days:
-        before = (first - timedelta(days=days), last - timedelta(days=days))
-    else:
-        start = (first - timedelta(days=1)).replace(day=1)
-        before = (start, min(start + (last - first), first - timedelta(days=1)))
-    now_sums, before_sums = sums(pages, first, last), sums(pages, *before)
+def _period(pages: Pages, last: date, title: str, unit: str, against: str) -> dict[str, Any]:
+    first = beginning(last, unit)
+    now_sums, before_sums = sums(pages, first, last), sums(pages, *same_days_before(first, last, unit))
     change, direction = change_of("usd", "down", now_sums["cost_usd"], before_sums["cost_usd"])
     names = ("Sessions", "Prompts", "Active time", "Commits", "Tool errors", "Cache hit rate")
     choice = Choice(preset="", first=first, last=last)

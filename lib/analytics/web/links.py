@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from analytics.common.periods import following
 from analytics.sessions.prompts import step_of
-from analytics.web.charts import unit_end
 from analytics.web.choice import Choice
 from analytics.web.published import Facts
 
@@ -42,7 +42,7 @@ class Links:
 
     def unit(self, day: date | None, unit: str) -> str | None:
         """The page narrowed to the day, week or month that begins on `day`."""
-        return None if day is None else self(day=(day, unit_end(day, unit) - timedelta(days=1)))
+        return None if day is None else self(day=(day, following(day, unit) - timedelta(days=1)))
 
     def model(self, name: Any) -> str | None:
         """The page narrowed to a model."""

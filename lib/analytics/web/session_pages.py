@@ -14,11 +14,11 @@ from analytics.sessions.find import find
 from analytics.sessions.model import Step, Timeline
 from analytics.sessions.search import SORTS, Found, Hit, Query, search
 from analytics.sessions.timeline import NoSession, timeline
-from analytics.web.choice import BadAddress, Choice, parse
+from analytics.web.choice import BadAddress, Choice, number_of, parse
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import Facts, require
 from analytics.web.session_views import FIRST_STEPS, STEPS, SessionView
-from analytics.web.tables import Cell, Head
+from analytics.web.tables import Cell, Head, one_of
 
 # Timelines kept, since a page asks for its parts one after the other.
 KEPT = 4
@@ -70,11 +70,7 @@ def sessions(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _query(choice: Choice, arguments: Mapping[str, str]) -> Query:
-    sort, start = arguments.get("sort") or "started", arguments.get("start") or "0"
-    if sort not in SORTS:
-        raise BadAddress(f"sort={sort!r} is no order: use one of {', '.join(SORTS)}.")
-    if not start.isascii() or not start.isdigit() or len(start) > 9:
-        raise BadAddress(f"start={start!r} is no number of sessions.")
+    sort = one_of(arguments, "sort", tuple(SORTS)) or "started"
     return Query(
         text=clean(arguments.get("q", "").strip())[:500],
         first=choice.first,
@@ -85,7 +81,7 @@ def _query(choice: Choice, arguments: Mapping[str, str]) -> Query:
         branch=arguments.get("branch") or None,
         sort=sort,
         descending=arguments.get("up") != "1",
-        start=int(start),
+        start=number_of(arguments, "start", 0),
     )
 
 
@@ -219,14 +215,10 @@ def steps(pages: Pages, session_id: str, arguments: Mapping[str, str]) -> dict[s
         BadAddress: no such session, or no place.
     """
     view = _view(pages, session_id, arguments)
-    start = arguments.get("from", "0")
-    if not start.isascii() or not start.isdigit() or len(start) > 9:
-        raise BadAddress(f"from={start!r} is no place of a timeline.")
-    count = int(start) if arguments.get("up") == "1" else STEPS
-    first = max(0, int(start) - STEPS) if arguments.get("up") == "1" else int(start)
-    part = view.part(first, min(count, STEPS), None)
-    part["has_later"] = part["has_later"] and arguments.get("up") != "1"
-    part["has_earlier"] = part["has_earlier"] and arguments.get("up") == "1"
+    start, is_up = number_of(arguments, "from", 0), arguments.get("up") == "1"
+    part = view.part(max(0, start - STEPS), min(start, STEPS), None) if is_up else view.part(start, STEPS, None)
+    part["has_later"] &= not is_up
+    part["has_earlier"] &= is_up
     return {"view": view, "steps": part, "here": None}
 
 
