@@ -240,7 +240,7 @@ def test_a_picture_is_a_png(server: WebServer) -> None:
         ("runs/../../etc/passwd", 404, "There is no"),
         ("runs/%2e%2e", 404, "There is no"),
         ("compare?day=x", 400, "is no day"),
-        ("compare?days=0&day=2026-11-01", 400, "number of days"),
+        ("compare?days=0&day=2026-11-01", 400, "use a number from 1 to 366"),
         ("anything", 404, "There is no such page"),
     ],
 )
