@@ -64,11 +64,6 @@
         cast(sum(lower_bound_response_count) as bigint) as lower_bound_response_count
 {%- endmacro %}
 
-{% macro cache_hit_rate() -%}
-    {#- Share of the context that came from the cache. -#}
-    {{ rate('cache_read_tokens', 'context_tokens') }}
-{%- endmacro %}
-
 {% macro rate(part, whole) -%}
     {#- DOUBLE 0..1, null when there is nothing to divide. -#}
     cast({{ part }} as double) / nullif({{ whole }}, 0)

@@ -39,7 +39,7 @@ final as (
         cost_usd,
         unpriced_response_count,
         lower_bound_response_count,
-        {{ cache_hit_rate() }} as cache_hit_rate
+        {{ rate('cache_read_tokens', 'context_tokens') }} as cache_hit_rate
     from by_day_project_model
 
 )
