@@ -161,7 +161,7 @@ def test_a_timeline_tells_what_happened(reader: Reader) -> None:
     assert any(step.label == "Compacted" and "150,000" in step.text for step in line.steps if step.kind == NOTICE)
     assert [size for _, size, kind in line.contexts if kind == "response"] == [1000, 1000, 1000, 1000, 5000]
     assert (line.state, line.lanes, line.slowest) == ("ended", 1, agent)
-    assert [hit.step.turn for hit in find(line, "quince")] == [2, 2]
+    assert [step.turn for step, _ in find(line, "quince")] == [2, 2]
 
 
 def test_a_fork_shows_what_came_after(reader: Reader) -> None:

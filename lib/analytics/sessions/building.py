@@ -22,7 +22,6 @@ class Building:
         self.main: list[Step] = []
         self.branches: dict[str, Branch] = {}
         self.turns: list[Turn] = []
-        self.silent = 0
         self.calls_on_timeline: dict[str, Step] = {}
         self._messages, self._spent = messages, set[str]()
         self._turn_of_prompt: dict[str, int] = {}
@@ -96,8 +95,6 @@ class Building:
     def _add(self, entry: Entry, chain: str | None) -> None:
         message = self._message(entry)
         steps = list(steps_of(entry, message, self._call_rows))
-        if not steps and not any(block.kind == "tool_result" for block in entry.blocks):
-            self.silent += 1
         target = self.main if chain is None else self._branch(chain, entry.at).steps
         for step in steps:
             if step.kind == PROMPT and message is not None:
@@ -191,10 +188,7 @@ def response(message: Row) -> Response:
         model=clean(message["model"] or "") or None,
         cost_usd=message["cost_usd"],
         context_tokens=message["context_tokens"] or 0,
-        input_tokens=message["input_tokens"] or 0,
         output_tokens=message["output_tokens"] or 0,
-        cache_write_tokens=(message["cache_write_5m_tokens"] or 0) + (message["cache_write_1h_tokens"] or 0),
-        cache_read_tokens=message["cache_read_tokens"] or 0,
         output_is_lower_bound=bool(message["output_is_lower_bound"]),
         response_seconds=None if message["response_seconds"] is None else float(message["response_seconds"]),
         because=message["expensive_because"],

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from analytics.sessions import pattern
 from analytics.sessions.model import Step, Timeline
+from analytics.sessions.search import Hit, hit_in
 
 LISTED = 50
-AROUND = 60
 
 
-@dataclass(frozen=True)
-class StepHit:
-    """A step that holds the text, and what stands around it."""
-
-    step: Step
-    before: str
-    match: str
-    after: str
-
-
-def find(timeline: Timeline, words: str) -> list[StepHit]:
-    """The first LISTED steps that hold `words`, sub-agents' included."""
+def find(timeline: Timeline, words: str) -> list[tuple[Step, Hit]]:
+    """The first LISTED steps that hold `words`, sub-agents' included, and what stands around them."""
+    found: list[tuple[Step, Hit]] = []
     if not words.strip() or not timeline.shows_text:
-        return []
+        return found
     sought = pattern.for_text(words)
-    found = []
     for step in timeline.every_step():
-        for text in texts(step):
-            if match := sought.search(text):
-                start, end = match.span()
-                before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
-                found.append(
-                    StepHit(step, " ".join(before.split()) + " ", match.group(), " " + " ".join(after.split()))
-                )
-                break
+        call = step.call
+        texts = [step.text, *((call.summary, call.arguments, call.result) if call else ())]
+        hit = next((hit_in(step.label, text, match) for text in texts if (match := sought.search(text))), None)
+        if hit is not None:
+            found.append((step, hit))
         if len(found) == LISTED:
             break
     return found
-
-
-def texts(step: Step) -> list[str]:
-    """Everything that a step shows."""
-    call = step.call
-    return [step.text, *((call.summary, call.arguments, call.result) if call else ())]

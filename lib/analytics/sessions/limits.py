@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from analytics.common.clock import utc_now
-from analytics.common.reported_limits import recorded
+from analytics.common.reported_limits import Told, told
 from analytics.sessions.reader import Reader
 
 WEEK = timedelta(days=7)
@@ -44,7 +44,7 @@ def limits(reader: Reader, now: datetime | None = None) -> list[Limit]:
     """
     now = now or utc_now()
     settings = reader.settings
-    told = recorded(settings.data_dir)
+    said = told(settings.data_dir)
     block_cost, block_ends, most_block = _block(reader, now)
     week_cost, most_week = _week(reader, now)
     found = []
@@ -52,27 +52,17 @@ def limits(reader: Reader, now: datetime | None = None) -> list[Limit]:
         ("5 hours", "five_hour", block_cost, block_ends, most_block, settings.plan_limit_5h_usd, "PLAN_LIMIT_5H_USD"),
         ("7 days", "seven_day", week_cost, None, most_week, settings.plan_limit_7d_usd, "PLAN_LIMIT_7D_USD"),
     ):
-        found.append(_told(told, window, name, cost, now) or _estimated(window, cost, ends, most, plan, variable))
+        found.append(_told(said, window, name, cost, now) or _estimated(window, cost, ends, most, plan, variable))
     return found
 
 
-def _told(told: list[dict[str, object]], window: str, name: str, cost: Decimal | None, now: datetime) -> Limit | None:
+def _told(reports: list[Told], window: str, name: str, cost: Decimal | None, now: datetime) -> Limit | None:
     """What Claude Code said last of a window, while that window lasts."""
-    for row in reversed(told):
-        said = row["limits"].get(name)  # type: ignore[attr-defined]
-        if not isinstance(said, dict) or not isinstance(said.get("used_percentage"), int | float):
-            continue
-        at = datetime.fromtimestamp(int(str(row["at"])), UTC)
-        resets = said.get("resets_at")
-        resets_at = (
-            datetime.fromtimestamp(resets, UTC) if isinstance(resets, int | float) and 0 < resets < 4e9 else None
-        )
-        lasts_until = resets_at or at + (WEEK if name == "seven_day" else timedelta(hours=5))
-        if now >= lasts_until:
-            return None
-        ratio = float(said["used_percentage"]) / 100
-        return Limit(window, cost, ratio, resets_at, "as Claude Code reported", is_estimate=False, told_at=at)
-    return None
+    said = next((said for said in reversed(reports) if said.window == name), None)
+    if said is None or now >= (said.resets_at or said.at + (WEEK if name == "seven_day" else timedelta(hours=5))):
+        return None
+    basis = "as Claude Code reported"
+    return Limit(window, cost, said.used_ratio, said.resets_at, basis, is_estimate=False, told_at=said.at)
 
 
 def _estimated(

@@ -24,10 +24,7 @@ class Response:
     model: str | None
     cost_usd: Decimal | None
     context_tokens: int
-    input_tokens: int
     output_tokens: int
-    cache_write_tokens: int
-    cache_read_tokens: int
     output_is_lower_bound: bool
     response_seconds: float | None
     because: str | None = None
@@ -147,7 +144,6 @@ class Timeline:
     slowest: Step | None
     lanes: int
     malformed_lines: int
-    other_entries: int
     shows_text: bool = True
 
     @property

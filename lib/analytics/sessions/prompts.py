@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date
 
 from analytics.sessions import content
 from analytics.sessions.model import HIDDEN
@@ -43,10 +41,7 @@ def beginnings(reader: Reader, prompt_keys: Iterable[str]) -> dict[str, str]:
         """,
         {"keys": [step_of(key) for key in keys]},
     )
-    days: dict[date, list[str]] = defaultdict(list)
-    for row in rows:
-        days[row["date"]].append(row["document_id"])
-    texts = reader.documents.texts(days)
+    texts = reader.texts(rows)
     return {
         f"{_ENTRY}{row['entry_key']}": content.first_line(_said(texts[row["document_id"]]), LENGTH)
         for row in rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,13 @@ class Reader:
     def version(self) -> str:
         """The version that is published now."""
         return str(self.settings.published_path.resolve())
+
+    def texts(self, rows: Iterable[Row]) -> dict[str, str]:
+        """JSON texts by document id, of rows that say `document_id` and the `date` it is stored under."""
+        days: dict[date, list[str]] = {}
+        for row in rows:
+            days.setdefault(row["date"], []).append(row["document_id"])
+        return self.documents.texts(days)
 
     def days(self) -> dict[str, dict[date, int]]:
         """Entries by session and the day of the raw layer that they are stored under; read once a version."""

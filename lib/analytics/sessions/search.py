@@ -198,7 +198,7 @@ def _named(reader: Reader, text: str, sessions: Sequence[Row]) -> dict[str, Hit]
             ("project", row["project_path"] or row["project_id"]),
         ):
             if value and (match := sought.search(clean(value))):
-                found[row["session_id"]] = _hit(where, clean(value), match)
+                found[row["session_id"]] = hit_in(where, clean(value), match)
                 break
     return found
 
@@ -221,7 +221,7 @@ def _files(reader: Reader, text: str) -> dict[str, Hit]:
         {"words": words},
     ):
         if row["file_path"] and (match := sought.search(path := clean(row["file_path"]))):
-            found[row["session_id"]] = replace(_hit("file", path, match), call=row["tool_use_id"] or "")
+            found[row["session_id"]] = replace(hit_in("file", path, match), call=row["tool_use_id"] or "")
     return found
 
 
@@ -269,7 +269,7 @@ def _said(
         for where, said in said_in(content.decoded(entry)):
             if match := sought.search(said):
                 hits = found[session]
-                hits.append((_RANKS.get(where, 9), replace(_hit(where, said, match), document_id=document_id)))
+                hits.append((_RANKS.get(where, 9), replace(hit_in(where, said, match), document_id=document_id)))
                 if sum(rank == 0 for rank, _ in hits) >= KEPT_HITS:
                     done.add(session)
                 break
@@ -324,7 +324,8 @@ def _standing(reader: Reader, said: dict[str, list[Hit]]) -> dict[str, Hit]:
     return found
 
 
-def _hit(where: str, text: str, match: re.Match[str]) -> Hit:
+def hit_in(where: str, text: str, match: re.Match[str]) -> Hit:
+    """A match with the text around it, on one line."""
     start, end = match.span()
     before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
     return Hit(

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import date
-
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.errors import AnalyticsError
 from analytics.sessions import vitals
 from analytics.sessions.building import Building
 from analytics.sessions.content import decoded
-from analytics.sessions.model import (
-    HIDDEN,
-    Row,
-    Timeline,
-)
+from analytics.sessions.model import HIDDEN, Row, Timeline
 from analytics.sessions.reader import STANDING, Reader
 from analytics.sessions.steps import Entry
 from analytics.sessions.turns import measured
@@ -37,7 +30,7 @@ def timeline(reader: Reader, session_id: str) -> Timeline:
         row["message_key"]: row
         for row in reader.rows("select * from fct_messages where session_id = $id", {"id": session_id})
     }
-    entries, others = _entries(reader, session_id, messages)
+    entries = _entries(reader, session_id, messages)
     calls = reader.rows("select * from fct_tool_calls where session_id = $id order by called_at", {"id": session_id})
     made = Building(entries, messages, calls)
     turns = measured(made.turns, messages.values(), calls)
@@ -57,7 +50,6 @@ def timeline(reader: Reader, session_id: str) -> Timeline:
         slowest=vitals.slowest(made.calls_on_timeline.values()),
         lanes=vitals.lanes(made.branches.values()),
         malformed_lines=_malformed(reader, session_id),
-        other_entries=others + made.silent,
         shows_text=reader.shows_text,
     )
     if not reader.shows_text:
@@ -98,8 +90,8 @@ def _response_key(row: Row, messages: dict[str, Row]) -> str | None:
     return found[0]["message_key"] if found else key
 
 
-def _entries(reader: Reader, session_id: str, messages: dict[str, Row]) -> tuple[list[Entry], int]:
-    """The standing entries in the order they happened, and how many have no place on a timeline."""
+def _entries(reader: Reader, session_id: str, messages: dict[str, Row]) -> list[Entry]:
+    """The standing entries that have a place on a timeline, in the order they happened."""
     rows = reader.rows(
         f"""
         with mine as (
@@ -123,17 +115,15 @@ def _entries(reader: Reader, session_id: str, messages: dict[str, Row]) -> tuple
             documents.parent_uuid
         from ({STANDING}) as entries
         inner join raw.conversations as documents on entries.document_id = documents._id
-        where entries.session_id = $id
+        where
+            entries.session_id = $id
+            and entries.entry_type in ('user', 'assistant', 'attachment', 'system', 'pr-link')
         order by entries.occurred_at nulls first, entries.entry_key
         """,
         {"id": session_id},
     )
-    shown = [row for row in rows if row["entry_type"] in ("user", "assistant", "attachment", "system", "pr-link")]
-    days: dict[date, list[str]] = defaultdict(list)
-    for row in shown:
-        days[row["date"]].append(row["document_id"])
-    texts = reader.documents.texts(days)
-    found = [
+    texts = reader.texts(rows)
+    return [
         Entry(
             key=row["entry_key"],
             kind=row["entry_type"],
@@ -144,9 +134,8 @@ def _entries(reader: Reader, session_id: str, messages: dict[str, Row]) -> tuple
             response_key=_response_key(row, messages),
             says=decoded(texts.get(row["document_id"], "{}")),
         )
-        for row in _in_order(shown)
+        for row in _in_order(rows)
     ]
-    return found, len(rows) - len(shown)
 
 
 def _in_order(rows: list[Row]) -> list[Row]:

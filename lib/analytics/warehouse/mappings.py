@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analytics.common.reported_limits import WINDOWS, recorded
+from analytics.common.reported_limits import WINDOWS, Told, told
 from analytics.common.user_csv import read_rows
 from analytics.errors import ConfigError
 from analytics.settings import Settings
@@ -95,21 +94,9 @@ def plan_limits(settings: Settings) -> list[tuple[str, float]]:
     return [(window, usd) for window, usd in given if usd is not None]
 
 
-def reported_limits(settings: Settings) -> list[tuple[str, datetime, float, datetime | None]]:
-    """(window, when Claude Code said so, share used, when it begins anew): the last word of each hour."""
-    found: dict[tuple[str, int], tuple[str, datetime, float, datetime | None]] = {}
-    for row in recorded(settings.data_dir):
-        for window in WINDOWS:
-            said = row["limits"].get(window)
-            used = said.get("used_percentage") if isinstance(said, dict) else None
-            if not isinstance(used, int | float) or not 0 < row["at"] < 4e9:
-                continue
-            resets = said.get("resets_at")
-            resets_at = (
-                datetime.fromtimestamp(resets, UTC) if isinstance(resets, int | float) and 0 < resets < 4e9 else None
-            )
-            found[window, row["at"] // 3600] = (window, datetime.fromtimestamp(row["at"], UTC), used / 100, resets_at)
-    return [*found.values()]
+def reported_limits(settings: Settings) -> list[Told]:
+    """What Claude Code said of its limits: the last word of each hour."""
+    return [*{(said.window, int(said.at.timestamp()) // 3600): said for said in told(settings.data_dir)}.values()]
 
 
 def write_mappings(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
