@@ -195,7 +195,7 @@ def test_environment_file_carries_secrets_to_a_shell(settings: Settings, monkeyp
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("deployments: []", "at least one"),
+        ("deployments: []", "at least 1"),
         ("deployments: [{name: a b}]", "'a b'"),
         ("deployments: [{name: a, schedule: '61 * * * *'}]", "five cron fields"),
         ("deployments: [{name: a, schedule: '@daily'}]", "five cron fields"),

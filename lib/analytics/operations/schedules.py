@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, StrictBool, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic.dataclasses import dataclass
 
 from analytics.errors import ConfigError
+from analytics.runs.history import DEPLOYMENT_NAME
 from analytics.settings import PROJECT_ROOT
 
 SCHEDULES_PATH = PROJECT_ROOT / "schedules.yaml"
-PARAMETERS = ("full_backfill", "full_refresh")
+_ONLY_THESE = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_ONLY_THESE)
 class Deployment:
     """One entry of schedules.yaml."""
 
-    name: str
+    name: Annotated[str, Field(pattern=f"^{DEPLOYMENT_NAME.pattern}$")]
     description: str = ""
     schedule: str | None = None  # five cron fields; None: by hand
-    parameters: dict[str, bool] = field(default_factory=dict)
-    maintenance: bool = False
-    catch_up: bool = False  # a time that passed while nothing could run is made up for
+    parameters: dict[Literal["full_backfill", "full_refresh"], StrictBool] = Field(default_factory=dict)
+    maintenance: StrictBool = False
+    catch_up: StrictBool = False  # a time that passed while nothing could run is made up for
+
+    @field_validator("schedule")
+    @classmethod
+    def _five_fields(cls, value: str | None) -> str | None:
+        from croniter import croniter
+
+        if value is not None and not (len(value.split()) == 5 and croniter.is_valid(value)):
+            raise ValueError("five cron fields such as '0 2 * * *'")
+        return None if value is None else " ".join(value.split())
+
+    @model_validator(mode="after")
+    def _has_times(self) -> Self:
+        if self.catch_up and self.schedule is None:
+            raise ValueError("catch_up needs a schedule")
+        return self
 
     def next_time(self, after: datetime) -> datetime | None:
         """The first time of the schedule after `after`, in its time zone; None when it runs by hand."""
@@ -42,21 +61,28 @@ class Deployment:
         return croniter(self.schedule, before).get_prev(datetime)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_ONLY_THESE)
 class RetryPolicy:
     """How often a deployment is tried, and after which pauses; each pause is twice the one before."""
 
-    attempts: int = 6
-    first_pause_seconds: float = 30
-    longest_pause_seconds: float = 600
+    attempts: Annotated[int, Field(ge=1)] = 6
+    first_pause_seconds: Annotated[float, Field(ge=1)] = 30
+    longest_pause_seconds: Annotated[float, Field(ge=1)] = 600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_ONLY_THESE)
 class Schedules:
     """schedules.yaml."""
 
-    deployments: tuple[Deployment, ...]
-    retry: RetryPolicy
+    deployments: Annotated[tuple[Deployment, ...], Field(min_length=1)]
+    retry: RetryPolicy = RetryPolicy()
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> Self:
+        name, times = Counter(item.name for item in self.deployments).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"deployment {name!r} stands there twice; each name once")
+        return self
 
     @property
     def scheduled(self) -> tuple[Deployment, ...]:
@@ -91,54 +117,10 @@ def load_schedules(path: Path = SCHEDULES_PATH) -> Schedules:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         raise ConfigError(f"{path} is no YAML{f' (line {where.line + 1})' if where else ''}") from None
-    items = document.get("deployments") if isinstance(document, dict) else None
-    if not isinstance(items, list) or not items:
-        raise ConfigError(f"{path}: `deployments` must be a list with at least one entry")
-    deployments = tuple(_deployment(path, item) for item in items)
-    names = [item.name for item in deployments]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{path}: deployment {name!r} stands there twice; each name once")
-    return Schedules(deployments, _retry(path, document.get("retry") or {}))
-
-
-def _deployment(path: Path, item: Any) -> Deployment:
-    from croniter import croniter
-
-    from analytics.runs.history import _DEPLOYMENT_NAME
-
-    name = item.get("name") if isinstance(item, dict) else None
-    if not isinstance(name, str) or not _DEPLOYMENT_NAME.fullmatch(name):
-        raise ConfigError(f"{path}: name {name!r}: use letters, digits, dots, dashes and underscores, at most 61")
-    if unknown := set(item) - {"name", "description", "schedule", "parameters", "maintenance", "catch_up"}:
-        raise ConfigError(f"{path}: {name}: unknown key {sorted(unknown)[0]!r}")
-    schedule = item.get("schedule")
-    if schedule is not None and not (
-        isinstance(schedule, str) and len(schedule.split()) == 5 and croniter.is_valid(schedule)
-    ):
-        raise ConfigError(f"{path}: {name}: schedule {schedule!r}: five cron fields such as '0 2 * * *'")
-    parameters = item.get("parameters") or {}
-    for key, value in parameters.items():
-        if key not in PARAMETERS or not isinstance(value, bool):
-            raise ConfigError(f"{path}: {name}: parameter {key}={value!r}: only {', '.join(PARAMETERS)}, true or false")
-    for key in ("maintenance", "catch_up"):
-        if not isinstance(value := item.get(key, False), bool):
-            raise ConfigError(f"{path}: {name}: {key}={value!r}: true or false")
-    if item.get("catch_up") and schedule is None:
-        raise ConfigError(f"{path}: {name}: catch_up needs a schedule")
-    return Deployment(
-        name=name,
-        description=str(item.get("description") or ""),
-        schedule=" ".join(schedule.split()) if schedule else None,
-        parameters=parameters,
-        maintenance=item.get("maintenance", False),
-        catch_up=item.get("catch_up", False),
-    )
-
-
-def _retry(path: Path, values: dict[str, Any]) -> RetryPolicy:
-    known = RetryPolicy.__dataclass_fields__
-    for key, value in values.items():
-        if key not in known or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{path}: retry: {key}={value!r}: only {', '.join(known)}, whole numbers from 1")
-    return RetryPolicy(**values)
+    try:
+        return TypeAdapter(Schedules).validate_python(document)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        said = f"{where}={wrong['input']!r}: " if where else ""
+        raise ConfigError(f"{path}: {said}{wrong['msg'].removeprefix('Value error, ')}") from None

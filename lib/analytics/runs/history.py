@@ -53,7 +53,7 @@ from analytics.settings import Settings
 STAGES = ("extract", "load", "transform", "validate", "publish")
 DEFAULT_DEPLOYMENT = "adhoc-analytics"
 
-_DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
+DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
 
 
 @dataclass
@@ -111,7 +111,7 @@ def begin(settings: Settings, deployment: str, parameters: dict[str, Any]) -> Ru
     Raises:
         AnalyticsError: the deployment's name cannot be part of a file name, or DATA_DIR cannot be written.
     """
-    if not _DEPLOYMENT_NAME.fullmatch(deployment):
+    if not DEPLOYMENT_NAME.fullmatch(deployment):
         raise AnalyticsError(
             f"deployment {deployment!r}: use letters, digits, dots, dashes and underscores, at most 61"
         )
