@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from analytics.cli.output import echo
 from analytics.settings import load_settings
+
+if TYPE_CHECKING:
+    from analytics.raw.store import RawStore
 
 
 @click.command()
@@ -75,46 +81,54 @@ def iceberg() -> None:
     """Inspect and maintain the raw Iceberg tables."""
 
 
+@contextlib.contextmanager
+def _store(command: str | None = None) -> Iterator[RawStore]:
+    """The raw tables; for a `command` that changes them, while no run is active."""
+    from analytics.common.lock import run_lock
+    from analytics.raw.store import RawStore
+
+    settings = load_settings()
+    with run_lock(settings, holder=f"iceberg {command}") if command else contextlib.nullcontext():
+        yield RawStore(settings)
+
+
 @iceberg.command()
 def info() -> None:
     """Rows, files, bytes and days of both tables, and what the newest snapshot remembers."""
     from analytics.raw import maintenance
-    from analytics.raw.store import RawStore
 
-    for table in maintenance.info(RawStore(load_settings())):
-        echo(
-            f"{table.name}: {table.rows} rows, {table.days} days, {table.files} files "
-            f"({table.small_files} small), {table.bytes / 1e6:.1f} MB, {table.snapshots} snapshots"
-        )
-        echo(f"  location  {table.location}")
-        for key, value in sorted(table.properties.items()):
-            echo(f"  {key}  {value}")
+    with _store() as store:
+        for table in maintenance.info(store):
+            echo(
+                f"{table.name}: {table.rows} rows, {table.days} days, {table.files} files "
+                f"({table.small_files} small), {table.bytes / 1e6:.1f} MB, {table.snapshots} snapshots"
+            )
+            echo(f"  location  {table.location}")
+            for key, value in sorted(table.properties.items()):
+                echo(f"  {key}  {value}")
 
 
 @iceberg.command()
 def snapshots() -> None:
     """Snapshots of raw.conversations, oldest first."""
     from analytics.raw import maintenance
-    from analytics.raw.store import RawStore
 
-    for item in maintenance.snapshots(RawStore(load_settings())):
-        kind = "compaction" if item.is_compaction else item.operation
-        echo(
-            f"{item.snapshot_id}  {item.committed_at:%Y-%m-%d %H:%M:%S}Z  {kind:<10}  "
-            f"+{item.added_rows} rows, {item.total_rows} in all"
-        )
+    with _store() as store:
+        for item in maintenance.snapshots(store):
+            kind = "compaction" if item.is_compaction else item.operation
+            echo(
+                f"{item.snapshot_id}  {item.committed_at:%Y-%m-%d %H:%M:%S}Z  {kind:<10}  "
+                f"+{item.added_rows} rows, {item.total_rows} in all"
+            )
 
 
 @iceberg.command()
 def compact() -> None:
     """Merge the small files of each day."""
-    from analytics.common.lock import run_lock
     from analytics.raw import maintenance
-    from analytics.raw.store import RawStore
 
-    settings = load_settings()
-    with run_lock(settings, holder="iceberg compact"):
-        echo(maintenance.compact(RawStore(settings)))
+    with _store("compact") as store:
+        echo(maintenance.compact(store))
 
 
 @iceberg.command()
@@ -122,37 +136,28 @@ def compact() -> None:
 @click.option("--grace-hours", type=float, default=24, show_default=True, help="Keep unreachable files this long.")
 def expire(older_than_days: float | None, grace_hours: float) -> None:
     """Expire old snapshots and delete files nothing refers to."""
-    from analytics.common.lock import run_lock
     from analytics.raw import maintenance
-    from analytics.raw.store import RawStore
 
-    settings = load_settings()
     age = None if older_than_days is None else timedelta(days=older_than_days)
-    with run_lock(settings, holder="iceberg expire"):
-        echo(maintenance.expire(RawStore(settings), older_than=age, grace=timedelta(hours=grace_hours)))
+    with _store("expire") as store:
+        echo(maintenance.expire(store, older_than=age, grace=timedelta(hours=grace_hours)))
 
 
 @iceberg.command()
 def dedupe() -> None:
     """Leave one row of each document, should two writers have stored it twice."""
-    from analytics.common.lock import run_lock
     from analytics.raw import rewrite
-    from analytics.raw.store import RawStore
 
-    settings = load_settings()
-    with run_lock(settings, holder="iceberg dedupe"):
-        echo(rewrite.dedupe(RawStore(settings)))
+    with _store("dedupe") as store:
+        echo(rewrite.dedupe(store))
 
 
 @iceberg.command()
 @click.argument("snapshot_id", type=int)
 def rollback(snapshot_id: int) -> None:
     """Go back to an earlier snapshot of raw.conversations (`iceberg snapshots` lists them)."""
-    from analytics.common.lock import run_lock
     from analytics.raw import rewrite
-    from analytics.raw.store import RawStore
 
-    settings = load_settings()
-    with run_lock(settings, holder="iceberg rollback"):
-        echo(rewrite.rollback(RawStore(settings), snapshot_id))
+    with _store("rollback") as store:
+        echo(rewrite.rollback(store, snapshot_id))
     echo("next: claude-analytics pipeline, which also reads again what the source still has")

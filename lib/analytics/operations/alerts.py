@@ -38,22 +38,16 @@ def report_failure(settings: Settings, deployment: str, error: BaseException, ru
     since = known["failing_since"] if known else now.isoformat(timespec="seconds")
     if known and now - datetime.fromisoformat(known["alerted_at"]) < REMIND_AFTER:
         return False
-    facts = {
-        "event": "failure",
-        "deployment": deployment,
-        "error_type": type(error).__name__,
-        "stage": (run.error or {}).get("stage") if run and run.error else None,
-        "run_id": run.run_id if run else None,
-        "failing_since": since,
-    }
-    where = f" in {facts['stage']}" if facts["stage"] else ""
+    stage = run.error.get("stage") if run and run.error else None
+    where = f" in {stage}" if stage else ""
     look = f"claude-analytics status {run.run_id}" if run else "claude-analytics status"
     still = " still" if known else ""
+    kind = type(error).__name__
     sent = _send(
         settings,
-        f"{deployment}{still} fails{where} on {socket.gethostname()}: {facts['error_type']} (since {since}). "
+        f"{deployment}{still} fails{where} on {socket.gethostname()}: {kind} (since {since}). "
         f"The published data is untouched. See: {look}",
-        facts,
+        _facts("failure", deployment, since, run, error_type=kind, stage=stage),
     )
     state[deployment] = {"failing_since": since, "alerted_at": now.isoformat(timespec="seconds")}
     _write(settings, state)
@@ -70,15 +64,14 @@ def report_success(settings: Settings, deployment: str, run: Run | None = None) 
     return _send(
         settings,
         f"{deployment} works again on {socket.gethostname()} (had failed since {known['failing_since']}).",
-        {
-            "event": "recovery",
-            "deployment": deployment,
-            "error_type": None,
-            "stage": None,
-            "run_id": run.run_id if run else None,
-            "failing_since": known["failing_since"],
-        },
+        _facts("recovery", deployment, known["failing_since"], run, error_type=None, stage=None),
     )
+
+
+def _facts(event: str, deployment: str, since: str, run: Run | None, **more: str | None) -> dict[str, str | None]:
+    """What ALERT_COMMAND is told in its environment."""
+    run_id = run.run_id if run else None
+    return {"event": event, "deployment": deployment, "failing_since": since, "run_id": run_id, **more}
 
 
 def failing(settings: Settings) -> dict[str, str]:

@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
+from analytics.common.files import partial_file
 from analytics.errors import AnalyticsError
 from analytics.settings import PROJECT_ROOT
 
@@ -54,11 +55,9 @@ def _append(path: Path, values: dict[str, str]) -> None:
         text += "\n"
     text += "\n# Written by `make env` for the containers. Keep this file to yourself.\n"
     text += "".join(f"{name}={value}\n" for name, value in values.items())
-    temporary = Path(f"{path}.partial")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    with partial_file(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(text)
 
 
 def _values(existing: dict[str, str], root: Path) -> dict[str, str]:

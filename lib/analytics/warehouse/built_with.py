@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analytics.settings import PROJECT_ROOT, Settings
 from analytics.warehouse.mappings import people, plan_limits, project_aliases
@@ -87,12 +87,7 @@ def current(settings: Settings) -> BuiltWith:
 
 def read(connection: duckdb.DuckDBPyConnection) -> BuiltWith:
     """What the tables of a database were built with; UNKNOWN before their first build."""
-    import duckdb
-
-    try:
-        row = connection.execute("select reading, building, project from raw.built_with").fetchone()
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return UNKNOWN
+    row = _row(connection, "reading, building, project")
     return BuiltWith(*row) if row else UNKNOWN
 
 
@@ -119,24 +114,23 @@ def write(
 
 def engine_of(connection: duckdb.DuckDBPyConnection) -> tuple[str, int]:
     """What built the tables, and how many tests of dbt held there."""
-    import duckdb
-
-    try:
-        row = connection.execute("select engine, data_tests from raw.built_with").fetchone()
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return "DuckDB", 0  # built before there was another
-    return row or ("DuckDB", 0)
+    return _row(connection, "engine, data_tests") or ("DuckDB", 0)  # built before there was another
 
 
 def build_only(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The models (`schema.name`) that only a build needs and a published database does not have."""
+    row = _row(connection, "build_only")
+    return row[0] if row else []
+
+
+def _row(connection: duckdb.DuckDBPyConnection, columns: str) -> Any:
+    """What raw.built_with says; None where it does not stand, or an earlier version did not know these columns."""
     import duckdb
 
     try:
-        row = connection.execute("select build_only from raw.built_with").fetchone()
+        return connection.execute(f"select {columns} from raw.built_with").fetchone()
     except (duckdb.CatalogException, duckdb.BinderException):
-        return []
-    return row[0] if row else []
+        return None
 
 
 def _files(folders: Iterable[str], endings: set[str]) -> list[Path]:
