@@ -24,6 +24,8 @@ PRESETS = {
     "all": "All days",
 }
 DEFAULT_PRESET = "30"
+# Filters with a list of names: what each is called in an address, and its list in `Facts`.
+NAMED = {"model": "models", "machine": "machines", "person": "people", "tool": "tools"}
 
 
 class BadAddress(Exception):
@@ -65,20 +67,16 @@ class Choice:
     @property
     def narrowed(self) -> tuple[str, ...]:
         """Names of the filters in force, as the cards' SQL calls them."""
-        chosen = {
-            "date": self.first or self.last,
-            "project": self.project,
-            "model": self.model,
-            "machine": self.machine,
-            "person": self.person,
-            "tool": self.tool,
-        }
+        chosen = {"date": self.first or self.last, "project": self.project, **self._named()}
         return tuple(name for name, value in chosen.items() if value)
+
+    def _named(self) -> dict[str, str | None]:
+        return {name: getattr(self, name) for name in NAMED}
 
     @property
     def words(self) -> tuple[str, ...]:
         """What is chosen beside the days, as a reader knows it."""
-        chosen = (self.project and self.project.label, self.model, self.machine, self.person, self.tool)
+        chosen = (self.project and self.project.label, *self._named().values())
         return tuple(clean(word) for word in chosen if word)
 
     def address(self, **changes: Any) -> str:
@@ -100,16 +98,7 @@ class Choice:
             words |= {"to": changed.last.isoformat()} if changed.last else {}
         if changed.project:
             words["project"] = changed.project.project_id
-        words |= {
-            name: value
-            for name, value in (
-                ("model", changed.model),
-                ("machine", changed.machine),
-                ("person", changed.person),
-                ("tool", changed.tool),
-            )
-            if value
-        }
+        words |= {name: value for name, value in changed._named().items() if value}
         return "?" + urlencode(words)
 
 
@@ -143,10 +132,7 @@ def parse(arguments: Mapping[str, str], facts: Facts) -> Choice:
         first=first,
         last=last,
         project=project,
-        model=_known(arguments, "model", facts.models),
-        machine=_known(arguments, "machine", facts.machines),
-        person=_known(arguments, "person", facts.people),
-        tool=_known(arguments, "tool", facts.tools),
+        **{name: _known(arguments, name, getattr(facts, listed)) for name, listed in NAMED.items()},
     )
 
 

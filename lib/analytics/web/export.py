@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from analytics.web.pages import Pages
 
 TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png"}
+TYPES |= {"md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class File:
 
     content: bytes | str
     content_type: str
+    name: str
 
 
 def card_file(pages: Pages, key: str, kind: str, arguments: Mapping[str, str]) -> File:
@@ -36,7 +38,7 @@ def card_file(pages: Pages, key: str, kind: str, arguments: Mapping[str, str]) -
     Raises:
         BadAddress: no such card, a filter that is none, or a picture of what is a table.
     """
-    card = pages.card(key)
+    card, name = pages.card(key), f"{key}.{kind}"
     facts = require(pages.published)
     choice = parse(arguments, facts)
     if kind == "png":
@@ -44,13 +46,13 @@ def card_file(pages: Pages, key: str, kind: str, arguments: Mapping[str, str]) -
         chart = views.chart_of(card, rows, choice, facts, pages.links(facts, choice, ""))
         if chart is None:
             raise BadAddress(f"The card {key!r} has nothing to draw for this choice.", 404)
-        return File(pictures.png(chart), TYPES[kind])
+        return File(pictures.png(chart), TYPES[kind], name)
     table = views.result(pages.published, card, choice)
     names, rows = table.column_names, table.to_pylist()
     if kind == "csv":
-        return File(_csv(names, rows), TYPES[kind])
+        return File(_csv(names, rows), TYPES[kind], name)
     body = {"card": key, "title": card.title, "selection": choice.address()[1:], "columns": names, "rows": rows}
-    return File(json.dumps(body, default=_plain, ensure_ascii=True), TYPES[kind])
+    return File(json.dumps(body, default=_plain, ensure_ascii=True), TYPES[kind], name)
 
 
 def _csv(names: list[str], rows: list[dict[str, Any]]) -> str:

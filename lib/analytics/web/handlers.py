@@ -135,28 +135,18 @@ def page(template: str, question: Callable[..., dict[str, Any]], *, words: bool 
     return Page
 
 
-class CardFile(Handler):
-    """A card's rows as a file: csv, json or png."""
+def file(question: Callable[..., export.File]) -> type[Handler]:
+    """A handler that sends what `question` makes of the pages, the address's parts and the words behind its `?`."""
 
-    @web.authenticated
-    async def get(self, key: str, kind: str) -> None:
-        """Answer with the file."""
-        made = await self.ask(export.card_file, self.pages, key, kind, self.arguments_once)
-        self.set_header("Content-Type", made.content_type)
-        self.set_header("Content-Disposition", f'attachment; filename="{key}.{kind}"')
-        self.finish(made.content)
+    class Sent(Handler):
+        @web.authenticated
+        async def get(self, *parts: str) -> None:
+            made = await self.ask(question, self.pages, *parts, self.arguments_once)
+            self.set_header("Content-Type", made.content_type)
+            self.set_header("Content-Disposition", f'attachment; filename="{made.name}"')
+            self.finish(made.content)
 
-
-class SessionFile(Handler):
-    """A session as a document: md or html."""
-
-    @web.authenticated
-    async def get(self, session_id: str, kind: str) -> None:
-        """Answer with the file."""
-        made = await self.ask(session_pages.exported, self.pages, session_id, kind)
-        self.set_header("Content-Type", f"text/{'markdown' if kind == 'md' else 'html'}; charset=utf-8")
-        self.set_header("Content-Disposition", f'attachment; filename="session.{kind}"')
-        self.finish(made)
+    return Sent
 
 
 class RunFile(Handler):
@@ -204,14 +194,14 @@ def routes() -> list[tuple[Any, ...]]:
         (rf"/analytics/dashboards/{key}", page("dashboard.html", Pages.dashboard, words=True)),
         (rf"/analytics/cards/{key}", page("card.html", Pages.card_page, words=True)),
         (rf"/analytics/cards/{key}/body", page("_card_body.html", Pages.card_body, words=True)),
-        (rf"/analytics/cards/{key}\.(csv|json|png)", CardFile),
+        (rf"/analytics/cards/{key}\.(csv|json|png)", file(export.card_file)),
         (r"/analytics/sessions", page("sessions.html", session_pages.sessions, words=True)),
         (r"/analytics/sessions/([^/]+)", page("session.html", session_pages.session, words=True)),
         (r"/analytics/sessions/([^/]+)/steps", page("_steps.html", session_pages.steps, words=True)),
         (r"/analytics/sessions/([^/]+)/text", page("_text.html", session_pages.text, words=True)),
         (r"/analytics/sessions/([^/]+)/find", page("_find.html", session_pages.found_in, words=True)),
         (r"/analytics/sessions/([^/]+)/branch/([^/]+)", page("_steps.html", session_pages.branch)),
-        (r"/analytics/sessions/([^/]+)/session\.(md|html)", SessionFile),
+        (r"/analytics/sessions/([^/]+)/session\.(md|html)", file(session_pages.exported)),
         (r"/analytics/edits", page("list.html", session_pages.edits, words=True)),
         (r"/analytics/compare", page("compare.html", compare, words=True)),
         (r"/analytics/runs", page("list.html", runs)),

@@ -25,7 +25,7 @@ from analytics.sessions.reader import Reader
 from analytics.settings import Settings
 from analytics.warehouse.dictionary import mart_models
 from analytics.web import views
-from analytics.web.choice import PRESETS, BadAddress, Choice, parse
+from analytics.web.choice import NAMED, PRESETS, BadAddress, Choice, parse
 from analytics.web.links import Links
 from analytics.web.published import Facts, Published, require
 from analytics.web.tables import Cell, one_of, order_of
@@ -105,10 +105,7 @@ class Pages:
             "facts": facts,
             "presets": PRESETS,
             "projects": [(project.project_id, clean(project.label)) for project in facts.projects],
-            "models": [(model, clean(model)) for model in facts.models],
-            "machines": [(machine, clean(machine)) for machine in facts.machines],
-            "people": [(person, clean(person)) for person in facts.people],
-            "tools": [(tool, clean(tool)) for tool in facts.tools],
+            **{listed: [(name, clean(name)) for name in getattr(facts, listed)] for listed in NAMED.values()},
             "said": self.said(choice, facts),
             "address": choice.address(),
             "heard": heard,

@@ -15,6 +15,7 @@ from analytics.sessions.model import Step, Timeline
 from analytics.sessions.search import SORTS, Found, Hit, Query, search
 from analytics.sessions.timeline import NoSession, timeline
 from analytics.web.choice import BadAddress, Choice, number_of, parse
+from analytics.web.export import TYPES, File
 from analytics.web.pages import Pages, quoted
 from analytics.web.published import Facts, require
 from analytics.web.session_views import FIRST_STEPS, STEPS, SessionView
@@ -251,11 +252,11 @@ def found_in(pages: Pages, session_id: str, arguments: Mapping[str, str]) -> dic
     return {"view": view, "q": arguments.get("q", ""), "hits": find(view.timeline, arguments.get("q", ""))}
 
 
-def exported(pages: Pages, session_id: str, kind: str) -> str:
+def exported(pages: Pages, session_id: str, kind: str, arguments: Mapping[str, str]) -> File:
     """A session as a document: md or html."""
-    shown = _view(pages, session_id, {}).timeline
-    zone = pages.settings.analytics_tz
-    return as_markdown(shown, zone) if kind == "md" else as_html(shown, zone)
+    write = as_markdown if kind == "md" else as_html
+    text = write(_view(pages, session_id, arguments).timeline, pages.settings.analytics_tz)
+    return File(text, TYPES[kind], f"session.{kind}")
 
 
 def edits(pages: Pages, arguments: Mapping[str, str]) -> dict[str, Any]:
