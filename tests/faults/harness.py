@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from analytics.runs.notebook import NO_TELEMETRY
+from analytics.runs.surroundings import NO_TELEMETRY
 from analytics.settings import Settings, load_settings
 from faults.stages import perform
 from processes import PROCESSES

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from analytics.common.clock import utc_now
 from analytics.common.text import clean
 from analytics.errors import AnalyticsError, ConfigError
-from analytics.settings import Settings
+from analytics.runs.surroundings import prepare_notebook
+from analytics.settings import Settings, load_settings
 from analytics.warehouse import marts
 from analytics.warehouse.dictionary import column_descriptions, mart_description
 
@@ -27,14 +28,22 @@ _TABLE_ROWS = 1_000
 _TABLE_BYTES = "2MB"
 
 
-def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """Open the published marts, make `%sql` and `%%sql` ask them, and print what they hold.
+def connect() -> duckdb.DuckDBPyConnection:
+    """Get an exploration notebook ready: open the published marts read-only, make `%sql` and `%%sql` ask them, and
+    print what they hold.
+
+    `$name` in a query is the notebook's variable of that name.
+
+    Returns:
+        The native connection, for `connection.sql(...)`.
 
     Raises:
         AnalyticsError: nothing is published yet.
     """
     from IPython.core.getipython import get_ipython
 
+    prepare_notebook()
+    settings = load_settings()
     connection = _open(settings)
     shell = get_ipython()
     if shell is not None:
@@ -53,9 +62,10 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def tables(settings: Settings) -> pandas.DataFrame:
-    """The marts: name, rows, columns, what each holds."""
-    with _open(settings) as connection:
+def tables() -> pandas.DataFrame:
+    """The published tables: name, rows, columns, what each holds."""
+    prepare_notebook()
+    with _open(load_settings()) as connection:
         frame = connection.execute(
             "select table_name as name, estimated_size as rows, column_count as columns from duckdb_tables() "
             "where schema_name = $schema order by table_name",
@@ -65,14 +75,15 @@ def tables(settings: Settings) -> pandas.DataFrame:
     return frame
 
 
-def columns(settings: Settings, table: str) -> pandas.DataFrame:
-    """The columns of a mart: name, type, what each means.
+def columns(table: str) -> pandas.DataFrame:
+    """The columns of a published table: name, type, what each means.
 
     Raises:
-        ConfigError: there is no such mart; a similar name is suggested.
+        ConfigError: there is no such table; a similar name is suggested.
     """
+    prepare_notebook()
     name = table.strip().lower().removeprefix(f"{marts.SCHEMA}.")
-    with _open(settings) as connection:
+    with _open(load_settings()) as connection:
         found = connection.execute(
             "select table_name, column_name as name, data_type as type from duckdb_columns() "
             "where schema_name = $schema order by table_name, column_index",
@@ -87,11 +98,11 @@ def columns(settings: Settings, table: str) -> pandas.DataFrame:
     return frame
 
 
-def pick_project(settings: Settings) -> ipywidgets.Dropdown:
+def pick_project() -> ipywidgets.Dropdown:
     """A list of the projects, the most recently active first. Its value is a project_id, None for all projects."""
     import ipywidgets
 
-    with _open(settings) as connection:
+    with _open(load_settings()) as connection:
         projects = connection.execute(
             "select project_id, project_label, project_path from dim_projects "
             "order by last_active_at desc nulls last, project_id"
@@ -106,23 +117,23 @@ def pick_project(settings: Settings) -> ipywidgets.Dropdown:
     )
 
 
-def pick_days(settings: Settings) -> tuple[ipywidgets.DatePicker, ipywidgets.DatePicker]:
+def pick_days() -> tuple[ipywidgets.DatePicker, ipywidgets.DatePicker]:
     """The first and the last day of a period, to begin with those of the whole history."""
-    with _open(settings) as connection:
+    with _open(load_settings()) as connection:
         first, last = connection.execute("select min(date_key), max(date_key) from dim_date").fetchone()  # type: ignore[misc]
     return _day("since", first), _day("until", last)
 
 
-def pick_day(day: date | None) -> ipywidgets.DatePicker:
+def pick_day(day: date | None = None) -> ipywidgets.DatePicker:
     """A day, to begin with this one."""
     return _day("day", day)
 
 
-def pick_session(settings: Settings, day: Any) -> ipywidgets.Dropdown:
-    """The sessions of a day, the dearest first. Its value is a session_id, None when there is none."""
+def pick_session(day: Any) -> ipywidgets.Dropdown:
+    """The sessions of a day, or of a `pick_day`, the dearest first. Its value is a session_id, None without one."""
     import ipywidgets
 
-    with _open(settings) as connection:
+    with _open(load_settings()) as connection:
         sessions = connection.execute(
             """
             select

@@ -51,6 +51,8 @@ from analytics.errors import AnalyticsError
 from analytics.settings import Settings
 
 STAGES = ("extract", "load", "transform", "validate", "publish")
+# A stage's result inside an executed notebook, for programs; see `result_of`.
+RESULT_TYPE = "application/vnd.claude-analytics.result+json"
 DEFAULT_DEPLOYMENT = "adhoc-analytics"
 
 DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}")
@@ -103,6 +105,16 @@ class Run:
     def __str__(self) -> str:
         seconds = "" if self.duration_seconds is None else f" in {self.duration_seconds:.1f} s"
         return f"{self.run_id}: {self.outcome.replace('_', ' ')}{seconds}"
+
+
+def result_of(notebook: Any) -> dict[str, Any] | None:
+    """What `show` displayed in an executed notebook: {stage, summary, skipped, result}; else None."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            found = output.get("data", {}).get(RESULT_TYPE)
+            if found:
+                return dict(found)
+    return None
 
 
 def begin(settings: Settings, deployment: str, parameters: dict[str, Any]) -> Run:

@@ -25,8 +25,7 @@ from analytics.common.lock import run_lock
 from analytics.common.process import terminable, without_url_grammar
 from analytics.errors import AnalyticsError, first_line
 from analytics.runs import history as runs
-from analytics.runs.history import DEFAULT_DEPLOYMENT, Run
-from analytics.runs.notebook import result_of
+from analytics.runs.history import DEFAULT_DEPLOYMENT, Run, result_of
 from analytics.runs.quick_look import nothing_to_do
 from analytics.runs.surroundings import log_to, secrets, settings_environment
 from analytics.settings import PROJECT_ROOT, Settings

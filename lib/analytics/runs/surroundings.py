@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from pydantic import SecretStr
 
-from analytics.common.process import environment
-from analytics.runs.notebook import NO_TELEMETRY
-from analytics.settings import Settings
+from analytics.common.process import environment, without_url_grammar
+from analytics.common.text import clean
+from analytics.settings import PROJECT_ROOT, Settings
+
+# Transcripts are private: nothing that runs in a notebook may phone home.
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PLOOMBER_STATS_ENABLED": "false",
+    "PLOOMBER_VERSION_CHECK_DISABLED": "true",
+}
 
 # Ploomber and papermill log at length what the executed notebook shows anyway.
 _QUIET = {"papermill": logging.ERROR, "ploomber": logging.CRITICAL}
@@ -83,3 +94,42 @@ def log_to(path: Path, scrub: Callable[[str], str]) -> Iterator[None]:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         handler.close()
+
+
+def prepare_notebook() -> None:
+    """What holds in every notebook: private files, no telemetry, the repository's root, charts as SVG."""
+    os.umask(0o077)
+    os.environ.update(NO_TELEMETRY)
+    if Path.cwd().is_relative_to(PROJECT_ROOT / "notebooks"):
+        os.chdir(PROJECT_ROOT)
+    with without_url_grammar():
+        import altair
+
+    altair.renderers.enable("svg")
+    altair.renderers.register("clean svg", _of_clean_texts(altair.renderers.get()))
+    altair.renderers.enable("clean svg")
+    altair.theme.register("roomy", enable=True)(_roomy)  # type: ignore[arg-type]  # its type wants every key
+    altair.data_transformers.disable_max_rows()  # the limit is for data kept in a notebook; a drawing holds none
+
+
+def _of_clean_texts(draw: Any) -> Callable[..., Any]:
+    """A renderer of charts that is given no character that XML does not allow, wherever in the chart it stood: the one
+    for SVG aborts the whole process."""
+
+    def drawn(spec: dict[str, Any], **options: Any) -> Any:
+        return draw(_clean_texts(spec), **options)
+
+    return drawn
+
+
+def _clean_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list | tuple):
+        return [_clean_texts(item) for item in value]
+    return {_clean_texts(key): _clean_texts(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _roomy() -> dict[str, Any]:
+    """Room around charts: a reader's font can be wider than the one an SVG was laid out with, and would be cut."""
+    return {"config": {"padding": 32, "axis": {"labelLimit": 240}}}
