@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=7_600)
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
-    from analytics.runs.notebook import NO_TELEMETRY
+    from analytics.runs.surroundings import NO_TELEMETRY
     from transcript_generator import generate
 
     with tempfile.TemporaryDirectory(prefix="bench-startup-") as folder:
