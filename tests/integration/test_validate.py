@@ -168,6 +168,10 @@ def test_numbers_that_cannot_be_are_unknown_and_stop_nothing(tmp_path: Path, dbt
     """A transcript is written by others too: one odd number in it must not keep all numbers from being published."""
     settings = _settings(tmp_path, dbt_cache)
     entries = []
+
+    def costs(usd: float) -> dict[str, object]:
+        return {"totalCostUSD": usd, "modelUsage": {"claude-odd": {"costUSD": usd}, "claude-odder": {"costUSD": "inf"}}}
+
     for number, odd in enumerate((-5, 2**62, 2**62)):
         system = {**_prompt(f"o{number}", f"0{number + 4}T10:00", "x"), "type": "system", "message": None}
         usage = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_input_tokens"), odd)
@@ -180,7 +184,7 @@ def test_numbers_that_cannot_be_are_unknown_and_stop_nothing(tmp_path: Path, dbt
             {"subtype": "turn_duration", "durationMs": odd},
             {"subtype": "compact_boundary", "compactMetadata": metadata},
             {"subtype": "stop_hook_summary", "hookInfos": [{"command": "lint", "durationMs": odd}]},
-            {"type": "cost-state", "totalCostUSD": float(odd)},
+            *({"type": "cost-state", **costs(usd)} for usd in (float(odd), 1e11)),
         ]
         entries += [answer, *({**system, "uuid": f"{system['uuid']}-{n}", **words} for n, words in enumerate(said))]
     _build(settings, [*HISTORY, *entries])

@@ -68,6 +68,9 @@ SNAPSHOTS = {
     "select date_diff('day', min(a), max(a)) as d from t": (
         "SELECT CAST(DATEDIFF(CAST(MAX(a) AS DATE), CAST(MIN(a) AS DATE)) AS BIGINT) AS d FROM t"
     ),
+    "select cast(round(cast(a as double)) / 1000 as decimal(18, 3)) as x from t": (
+        "SELECT CAST(ROUND(CAST(a AS DOUBLE)) / 1000 AS DECIMAL(18, 3)) AS x FROM t"
+    ),
     "select hash('a', b) as h from t": "SELECT XXHASH64('a', b) AS h FROM t",
     "select sum(a = 'b') as s, sum(c) as t from t": "SELECT SUM(CAST(a = 'b' AS BIGINT)) AS s, SUM(c) AS t FROM t",
     "select cast(null as character varying(256)) as a, cast(null as struct(b bigint, c varchar)[]) as d": (
@@ -105,6 +108,8 @@ REFUSED = {
     "select list(a) as x from t": ("without an order", 1),
     "select unnest(a) as x, unnest(b) as y from t": ("second unnest", 1),
     "select strftime(a, '%d') as x from t": ("time format", 1),
+    "select cast(a / 2 as decimal(18, 9)) as x from t": ("rounded()", 1),
+    "select cast(quantile_cont(a, 0.5) filter (where b) as decimal(18, 3)) as x from t": ("rounded()", 1),
     "select date_diff('hour', a, b) as x from t": ("other units", 1),
     "select sum(a) from t pivot (sum(b) for c in ('d'))": ("", 1),
 }

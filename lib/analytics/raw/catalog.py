@@ -39,14 +39,15 @@ DEAD_LETTER_SCHEMA = pa.schema(
 _TABLE_PROPERTIES = {
     "write.parquet.compression-codec": "zstd",
     "write.parquet.compression-level": str(COMPRESSION_LEVEL),
-    # Statistics on the document text would bloat manifests and help nobody.
-    "write.metadata.metrics.column.entry": "none",
     # Old metadata files go as new ones are written; files that nothing refers to are `expire`'s.
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
     # PyIceberg's own retry would commit the properties of the first attempt over those of whoever was faster.
     "commit.retry.num-retries": "0",
 }
+
+# Statistics on a document's text would bloat manifests and help nobody.
+_TEXTS = ("entry", "original")
 
 
 def retrying(before_sleep: Callable[[Any], None] | None = None) -> tenacity.Retrying:
@@ -139,10 +140,12 @@ def _open_table(catalog: Catalog, name: str, schema: pa.Schema, *, by_date: bool
     if by_date:
         source = schema.get_field_index("date") + 1
         spec = PartitionSpec(PartitionField(source, 1000, IdentityTransform(), "date"))
+    # a REST catalog refuses a setting for a column that is not there
+    unmeasured = {f"write.metadata.metrics.column.{text}": "none" for text in _TEXTS if text in schema.names}
     try:
         catalog.create_namespace_if_not_exists(NAMESPACE)
         return catalog.create_table(
-            identifier, _iceberg_schema(schema), partition_spec=spec, properties=_TABLE_PROPERTIES
+            identifier, _iceberg_schema(schema), partition_spec=spec, properties=_TABLE_PROPERTIES | unmeasured
         )
     except TableAlreadyExistsError:
         return catalog.load_table(identifier)

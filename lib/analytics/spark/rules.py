@@ -276,7 +276,18 @@ def _cast(node: exp.Cast) -> exp.Expr:
         return exp.Explode(this=call("transform", node.this.this, each))
     if isinstance(node.this, exp.Literal) and node.this.is_string and node.to.is_type("array", "struct"):
         return _written_out(node)
+    if node.to.this == exp.DataType.Type.DECIMAL and _is_unrounded(node.this.unnest()):
+        raise Refused(node, "a quotient or percentile as a decimal without the macro rounded()")
     return node
+
+
+def _is_unrounded(value: exp.Expr) -> bool:
+    """Whether halves of the number are rounded in a way of the engine's own when it becomes a decimal."""
+    if isinstance(value, exp.Div):  # of a rounded number by a power of ten, as the macro writes it
+        return not (isinstance(value.this.unnest(), exp.Round) and value.expression.is_int)
+    if isinstance(value, exp.Filter):
+        value = value.this
+    return isinstance(value, exp.Anonymous) and value.name == "percentile"
 
 
 def _written_out(node: exp.Cast) -> exp.Expr:
