@@ -71,6 +71,10 @@ SNAPSHOTS = {
     "select cast(round(cast(a as double)) / 1000 as decimal(18, 3)) as x from t": (
         "SELECT CAST(ROUND(CAST(a AS DOUBLE)) / 1000 AS DECIMAL(18, 3)) AS x FROM t"
     ),
+    "select a from s.t where b and rowid in (select rowid from s.t where c in (select d from s.u))": (
+        "SELECT a FROM cat.s.t AS t WHERE b AND (c IN (SELECT d FROM cat.s.u AS u))"
+    ),
+    "with r as materialized (select a from t) select a from r": "WITH r AS (SELECT a FROM t) SELECT a FROM r",
     "select hash('a', b) as h from t": "SELECT XXHASH64('a', b) AS h FROM t",
     "select sum(a = 'b') as s, sum(c) as t from t": "SELECT SUM(CAST(a = 'b' AS BIGINT)) AS s, SUM(c) AS t FROM t",
     "select cast(null as character varying(256)) as a, cast(null as struct(b bigint, c varchar)[]) as d": (
@@ -99,6 +103,8 @@ REFUSED = {
     "select a from t union all by name select b from u": ("union by name", 1),
     "select distinct on (a) a from t": ("distinct on", 1),
     "select rowid from t": ("rowid", 1),
+    "select a from s.t where rowid in (select rowid from s.u where b)": ("rowid", 1),
+    "select a from s.t where not rowid in (select rowid from s.t where b)": ("rowid", 1),
     "select cast(a as uuid) as x from t": ("type", 1),
     "select a from t\npositional join u": ("join", 2),
     "select a from t,\n  unnest(l)": ("unnest", 2),

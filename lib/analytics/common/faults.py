@@ -28,6 +28,8 @@ STEPS = (
     "load.documents",  # it holds the new documents, its state is that of before
     "load.finished",
     "transform.started",
+    "spark.written",  # all tables are written on their branches, `main` of none has moved
+    "spark.moved",  # that of one more has
     "transform.built",  # dbt is through, what the build was made with is not noted
     "transform.finished",
     "validate.started",

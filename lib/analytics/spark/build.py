@@ -1,29 +1,34 @@
 """The plan of dbt's models, run on Spark: Iceberg tables in the namespaces `staging`, `intermediate` and `marts`.
 
-What parses documents (`stg_entries`) runs as DuckDB inside Spark's tasks, on new documents only; everything after it
-is translated SQL over all of them. `full_refresh` parses every document again.
+What parses documents (`stg_entries`) runs as DuckDB inside Spark's tasks, on new documents only. Everything after it is
+translated SQL: of the sessions that the new documents touch, as on DuckDB, unless something all sessions depend on has
+changed. `full_refresh` parses every document again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
 from analytics.raw import envelope
-from analytics.raw.maintenance import DERIVED_FROM
-from analytics.raw.store import RawStore
+from analytics.raw.maintenance import DERIVED_FROM, derived_tables
+from analytics.raw.store import FilesAdded, RawStore
 from analytics.settings import Settings
 from analytics.spark import tasks
+from analytics.spark.branches import TOUCHED, Branches, settle
 from analytics.spark.checks import Tested, run_tests
 from analytics.spark.dialect import to_spark
 from analytics.spark.raw_tables import DOCUMENTS, Prepared, prepared
 from analytics.spark.session import CATALOG, session, told_for
-from analytics.spark.types import signed, spark_type
+from analytics.spark.types import signed
 from analytics.warehouse import built_with
 from analytics.warehouse.plan import PlannedModel
 from analytics.warehouse.prices import models_in
@@ -36,9 +41,8 @@ if TYPE_CHECKING:
 SNAPSHOT = DERIVED_FROM
 AS_OF = "claude-analytics.as-of"
 READING = "claude-analytics.reading"
+BUILDING = "claude-analytics.building"
 MODELS = "claude-analytics.models"  # the model ids in the documents
-
-_PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd", "commit.retry.num-retries": "8"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class SparkBuild:
     build_only: list[str]  # models (`schema.name`) that are of no use without the documents' text
     relations: set[tuple[str, str]]  # schema and name of everything the project makes
     documents: int  # documents that were parsed
-    full_refresh: bool
+    full_refresh: bool  # every document was parsed
+    by_session: bool  # only touched sessions were computed
     snapshot_id: int | None  # of raw.conversations
     as_of: datetime
     duration_seconds: float
@@ -80,9 +85,10 @@ class SparkBuild:
     def __str__(self) -> str:
         kind = "all" if self.full_refresh else "new"
         tested = f", {self.tests} tests of dbt" if self.tests else ""
+        sessions = "touched" if self.by_session else "all"
         return (
             f"{len(self.models)} models{tested} on Spark in {self.duration_seconds:.1f} s; "
-            f"{self.documents:,} {kind} documents parsed"
+            f"{self.documents:,} {kind} documents parsed, {sessions} sessions computed"
         )
 
 
@@ -111,52 +117,80 @@ def build(
     started = time.perf_counter()
     store = RawStore(settings)
     as_of = as_of or utc_now()
+    settle(store)
+    state = _State.of(settings, store, full_refresh, snapshot_id)
     with (
-        prepared(settings, store, as_of, test=test) as ready,
+        prepared(settings, store, as_of, increment=state.by_session, test=test) as ready,
         session(settings, store.catalog.properties) as spark,
     ):
-        run = _Run(spark, store, ready, as_of, full_refresh, snapshot_id, built_with.parsing())
+        run = _Run(spark, store, ready, state)
         models = [run.model(model, starting) for model in ready.plan.models]
         tested = run_tests(spark, ready, run.relation, starting) if test else Tested()
-        result = SparkBuild(
+        tested.raise_if_failed()
+        run.tables.publish(run.built_from(as_of))
+        return SparkBuild(
             models=models,
             seeds={name: rows for name, rows in ready.small_tables().items() if name in ready.compiled.relations},
             build_only=ready.compiled.build_only,
             relations=ready.compiled.relations,
             documents=run.documents,
-            full_refresh=run.is_full,
-            snapshot_id=run.snapshot_id,
+            full_refresh=state.added.full,
+            by_session=state.by_session,
+            snapshot_id=state.added.snapshot_id,
             as_of=as_of,
             duration_seconds=round(time.perf_counter() - started, 3),
             tests=tested.held,
             warnings=tested.warned,
         )
-    tested.raise_if_failed()
-    return result
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the tables hold, and what there is to do."""
+
+    added: FilesAdded  # of raw.conversations since the last build
+    since: int | None  # the snapshot that stg_entries holds the documents of; None when all are parsed again
+    by_session: bool  # whether sessions that are not touched stay as they are
+    models: list[str]  # model ids of the documents that are parsed already
+    reading: str  # how documents are parsed
+    building: str  # everything else that decides numbers
+
+    @classmethod
+    def of(cls, settings: Settings, store: RawStore, full_refresh: bool, snapshot_id: int | None) -> _State:
+        """Of a catalog."""
+        now = built_with.current(settings.model_copy(update={"transform_engine": "spark"}))
+        building = hashlib.sha256(f"{now.building} {_translation()}".encode()).hexdigest()
+        tables = {table.name(): table.properties for table in derived_tables(store)}
+        known = tables.get(("staging", "stg_entries"), {})
+        if full_refresh or known.get(READING) != now.reading or not known.get(SNAPSHOT, "").isdigit():
+            known = {}
+        since = int(known[SNAPSHOT]) if known else None
+        added = store.files_added_since(since, until=snapshot_id)
+        if added.full:
+            known, since = {}, None
+        # a table that another build left, or somebody else, is none to go on from
+        by_session = bool(known) and all(
+            (properties.get(BUILDING), properties.get(SNAPSHOT)) == (building, known[SNAPSHOT])
+            for properties in tables.values()
+        )
+        return cls(added, since, by_session, json.loads(known.get(MODELS, "[]")), now.reading, building)
+
+
+def _translation() -> str:
+    """What decides how models are translated, as text."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    versions = [f"{name} {version(name)}" for name in ("pyspark", "sqlglot")]
+    return " ".join([*versions, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
 
 
 class _Run:
     """One build."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        store: RawStore,
-        ready: Prepared,
-        as_of: datetime,
-        full_refresh: bool,
-        snapshot_id: int | None,
-        reading: str,
-    ) -> None:
-        self.spark, self.ready, self.as_of = spark, ready, as_of
-        self.store, self.documents = store, 0
-        self.reading = reading
-        known = {} if full_refresh else self._known()
-        self.since = int(known[SNAPSHOT]) if known else None
-        self.added = store.files_added_since(self.since, until=snapshot_id)
-        self.is_full = self.added.full
-        self.snapshot_id = self.added.snapshot_id
-        self.models = sorted({*json.loads("[]" if self.is_full else known[MODELS]), *self._models_in_documents()})
+    def __init__(self, spark: SparkSession, store: RawStore, ready: Prepared, state: _State) -> None:
+        self.spark, self.ready, self.state = spark, ready, state
+        self.tables = Branches(spark, store)
+        self.documents = 0
+        self.models = sorted({*state.models, *self._models_in_documents()})
         ready.price(store.settings, self.models)
         self.views = {(m.schema, m.name) for m in ready.plan.models if m.materialized in ("view", "working_set")} | set(
             self._register(ready.small_tables())
@@ -166,7 +200,7 @@ class _Run:
 
     def relation(self, schema: str, name: str) -> str:
         """Spark's name of a table or view."""
-        return f"{schema}__{name}" if (schema, name) in self.views else f"{CATALOG}.{schema}.{name}"
+        return f"{schema}__{name}" if (schema, name) in self.views else self.tables.relation(schema, name)
 
     def model(self, model: PlannedModel, starting: Callable[[str], None]) -> SparkModel:
         """Build one model."""
@@ -176,32 +210,61 @@ class _Run:
             rows = self._parse(model) if DOCUMENTS in model.full_sql else self._select(model)
         return SparkModel(model, self.ready.columns(model), round(time.perf_counter() - started, 3), rows)
 
+    def built_from(self, as_of: datetime) -> dict[str, str]:
+        """What stands in every table's properties."""
+        return {
+            SNAPSHOT: str(self.state.added.snapshot_id),
+            AS_OF: as_of.isoformat(),
+            READING: self.state.reading,
+            BUILDING: self.state.building,
+            MODELS: json.dumps(self.models),
+        }
+
     def _select(self, model: PlannedModel) -> int | None:
-        sql = to_spark(model.full_sql, self.relation, model=model.name)
-        if (model.schema, model.name) in self.views:
+        name = (model.schema, model.name)
+        by_session = self.state.by_session and (model.materialized != "incremental" or name in self.tables)
+        sql = to_spark(model.sql if by_session else model.full_sql, self.relation, model=model.name)
+        if name in self.views:
             self.spark.sql(f"create or replace temporary view {model.schema}__{model.name} as {sql}")
             return None
         columns = self.ready.columns(model)
-        chosen = ", ".join(f"cast(`{name}` as {spark_type(kind)}) as `{name}`" for name, kind in columns.items())
-        self._replace(model, self.spark.sql(f"select {chosen} from ({sql}) as model"))
-        return self._count(model)
+        if not by_session or model.materialized != "incremental":
+            self.tables.replace(*name, columns, self.spark.sql(sql), model.day_column)
+        elif model.strategy == "append":
+            self.tables.append(*name, self.spark.sql(sql).select(*columns))
+        else:
+            touched = self.relation("intermediate", "int_touched_sessions")
+            sessions = f"select session_id as {TOUCHED} from {touched} where is_touched"
+            self.tables.merge(*name, columns, sql, sessions, self._on_touched_days(model.day_column))
+        return self.tables.rows(*name)
+
+    def _on_touched_days(self, day: str | None) -> str:
+        """Condition that holds for every row of a touched session, and for no file of other days."""
+        if day is None:
+            return "true"
+        rows = self.spark.table(self.relation("intermediate", "int_touched_days")).limit(1000).collect()
+        days = sorted({f"date '{row[0]}'" for row in rows if row[0] is not None})
+        if len(rows) == 1000:
+            return "true"
+        listed = f"old.{day} in ({', '.join(days)}) or " if days else ""
+        return f"({listed}old.{day} is null)"
 
     def _parse(self, model: PlannedModel) -> int:
         """The model in tasks, over the documents that are new."""
+        name, columns = (model.schema, model.name), self.ready.columns(model)
         arrow = self.ready.connection.execute(f"select * from {model.relation} limit 0").to_arrow_table().schema
         arrow = signed(arrow)
         sql = model.full_sql.replace(DOCUMENTS, tasks.ROWS)
-        documents = self._new_documents()
-        rows = self._in_tasks(documents, sql, arrow)
-        before = 0 if self.is_full else self._count(model)
-        if self.is_full:
-            self._replace(model, rows)
-        else:
-            if self.added.files:
-                rows.writeTo(self.relation(model.schema, model.name)).append()
-            self._note(model)
-        self.documents = self._count(model) - before
-        return self._count(model)
+        rows = self._in_tasks(self._new_documents(), sql, arrow)
+        if self.state.since is None:
+            self.tables.replace(*name, columns, rows, None)
+            self.documents = self.tables.rows(*name)
+            return self.documents
+        before = self.tables.rows(*name)
+        if self.state.added.files:
+            self.tables.append(*name, rows)
+        self.documents = self.tables.rows(*name) - before
+        return before + self.documents
 
     def _in_tasks(self, rows: DataFrame, sql: str, schema: pa.Schema) -> DataFrame:
         from pyspark import cloudpickle
@@ -215,7 +278,7 @@ class _Run:
         """The model ids in the new documents."""
         import pyarrow as pa
 
-        if not self.added.files:
+        if not self.state.added.files:
             return []
         documents = self._new_documents().select("type", "entry")
         found = self._in_tasks(documents, models_in(tasks.ROWS), pa.schema([("model", pa.string())]))
@@ -225,48 +288,18 @@ class _Run:
         from pyspark.sql import functions as f
 
         names = list(envelope.SCHEMA.names)
-        if self.is_full:
-            chosen = {} if self.snapshot_id is None else {"snapshot-id": str(self.snapshot_id)}
+        until = self.state.added.snapshot_id
+        if self.state.since is None:
+            chosen = {} if until is None else {"snapshot-id": str(until)}
             rows = self.spark.read.options(**chosen).table(f"{CATALOG}.raw.conversations")
             load_id = 1
         else:
             # Iceberg reads what was appended between the two, and passes over compactions
-            between = {"start-snapshot-id": str(self.since), "end-snapshot-id": str(self.snapshot_id)}
+            between = {"start-snapshot-id": str(self.state.since), "end-snapshot-id": str(until)}
             rows = self.spark.read.format("iceberg").options(**between).load(f"{CATALOG}.raw.conversations")
             newest = self.spark.table(f"{CATALOG}.staging.stg_entries").agg(f.max("load_id")).first()
             load_id = int(newest[0] or 0) + 1 if newest else 1
         return rows.select(*names).withColumn("load_id", f.lit(load_id).cast("bigint"))
-
-    def _replace(self, model: PlannedModel, rows: DataFrame) -> None:
-        writer = rows.writeTo(self.relation(model.schema, model.name)).using("iceberg")
-        for name, value in {**_PROPERTIES, **self._built_from()}.items():
-            writer = writer.tableProperty(name, value)
-        writer.createOrReplace()
-
-    def _note(self, model: PlannedModel) -> None:
-        escaped = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in self._built_from().items()}
-        pairs = ", ".join(f"'{name}' = '{value}'" for name, value in escaped.items())
-        self.spark.sql(f"alter table {self.relation(model.schema, model.name)} set tblproperties ({pairs})")
-
-    def _built_from(self) -> dict[str, str]:
-        return {
-            SNAPSHOT: str(self.snapshot_id),
-            AS_OF: self.as_of.isoformat(),
-            READING: self.reading,
-            MODELS: json.dumps(self.models),
-        }
-
-    def _known(self) -> Mapping[str, str]:
-        """Of which documents stg_entries holds the rows; nothing when they were parsed in another way."""
-        from pyiceberg.exceptions import NoSuchTableError
-
-        try:
-            properties: Mapping[str, str] = self.store.catalog.load_table(("staging", "stg_entries")).properties
-        except NoSuchTableError:
-            return {}
-        if properties.get(READING) != self.reading or not properties.get(SNAPSHOT, "").isdigit():
-            return {}
-        return properties
 
     def _register(self, tables: Mapping[tuple[str, str], pa.Table]) -> list[tuple[str, str]]:
         """Small tables as views."""
@@ -277,8 +310,3 @@ class _Run:
             frame = self.spark.createDataFrame(typed, schema=from_arrow_schema(typed.schema))
             frame.createOrReplaceTempView(f"{schema}__{name}")
         return list(tables)
-
-    def _count(self, model: PlannedModel) -> int:
-        """Rows of the table, as its snapshot says."""
-        snapshot = self.store.catalog.load_table((model.schema, model.name)).current_snapshot()
-        return int((snapshot.summary and snapshot.summary["total-records"]) or 0) if snapshot else 0

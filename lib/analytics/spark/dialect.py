@@ -46,7 +46,6 @@ _SAME: frozenset[type[exp.Expr]] = frozenset(
         *(exp.Select, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order, exp.Ordered),
         *(
             exp.With,
-            exp.CTE,
             exp.Subquery,
             exp.Union,
             exp.Except,
@@ -98,6 +97,7 @@ def to_spark(sql: str | exp.Expr, relation: Relation, *, model: str) -> str:
     """
     tree = parsed(sql, model=model) if isinstance(sql, str) else sql
     try:
+        selects.without_row_numbers(tree)
         _refuse_unknown(tree)
         tree = selects.rewrite(tree)
         tree = _apply_rules(tree)

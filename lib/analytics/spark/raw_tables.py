@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.warehouse.dbt_build import Compiled, compile_for, compile_unit_tests
+from analytics.warehouse.dbt_build import Compiled, compile_for, compile_increment, compile_unit_tests
 from analytics.warehouse.documents import lay_documents, load_dead_letters
 from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.plan import Plan, PlannedModel
@@ -75,12 +75,14 @@ def prepared(
     as_of: datetime,
     *,
     files: list[str] | None = None,
+    increment: bool = False,
     test: bool = False,
 ) -> Iterator[Prepared]:
     """Compile the project and lay in what is small.
 
     Args:
         files: Parquet files of raw.conversations to build from in DuckDB as well; default none.
+        increment: compile the SQL of an incremental run too; else the plan has that of a full one twice.
         test: compile dbt's unit tests too.
 
     Raises:
@@ -106,6 +108,10 @@ def prepared(
                 connection.execute(f"create schema if not exists {model.schema}")
                 kind = "view" if model.materialized in ("view", "working_set") else "table"
                 connection.execute(f"create {kind} {model.relation} as {model.full_sql}")
+        if increment:
+            sql = compile_increment(settings, database, variables)
+            models = [replace(model, sql=sql[model.name]) for model in compiled.plan.models]
+            compiled = replace(compiled, plan=replace(compiled.plan, models=models))
         unit_tests = compile_unit_tests(settings, database, variables) if test else {}
         with connect(database) as connection:
             yield Prepared(compiled, unit_tests, connection)

@@ -321,6 +321,11 @@ def _in(node: exp.In) -> exp.Expr:
     return node
 
 
+def _cte(node: exp.CTE) -> exp.Expr:
+    node.set("materialized", None)  # a hint for DuckDB
+    return node
+
+
 def _same(node: exp.Expr) -> exp.Expr:
     return node
 
@@ -364,6 +369,7 @@ RULES: dict[type[exp.Expr], Rule] = {
     exp.Sum: _sum,
     exp.Window: _filtered_window,
     exp.Cast: _cast,
+    exp.CTE: _cte,
     exp.DataType: _type,
     exp.In: _in,
     exp.ByteString: lambda node: exp.Literal.string(node.this),

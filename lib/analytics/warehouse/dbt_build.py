@@ -185,6 +185,18 @@ def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -
     return Compiled(plan, tests, _build_only(models), relations)
 
 
+def compile_increment(settings: Settings, database: Path, variables: dict[str, Any]) -> dict[str, str]:
+    """The SQL of an incremental run by model, compiled on a database that has every table the models make.
+
+    Raises:
+        AnalyticsError: the project cannot be compiled.
+    """
+    arguments = ["compile", "--no-write-json", "--vars", json.dumps(variables), "--indirect-selection", "empty"]
+    with dbt_session(settings, database=database) as (_, invoke):
+        results = invoke([*arguments, "--select", "resource_type:model"]).results
+    return {result.node.name: result.node.compiled_code for result in results}
+
+
 def compile_unit_tests(settings: Settings, database: Path, variables: dict[str, Any]) -> dict[str, str]:
     """The query of each unit test by its name, on a database that has every table the models read and make.
 
