@@ -5,8 +5,10 @@ The history is the generator's with everything hostile it knows, and transcripts
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from analytics.errors import AnalyticsError, ConfigError
@@ -18,6 +20,7 @@ from analytics.raw.store import RawStore
 from analytics.sessions.reader import open_reader
 from analytics.sessions.timeline import timeline
 from analytics.settings import Settings, load_settings
+from analytics.spark import branches
 from analytics.spark.compare import compare
 from analytics.spark.transform import transform
 from analytics.warehouse.load import load
@@ -37,6 +40,21 @@ def bytes_with(folder: Path, text: bytes) -> list[Path]:
         if text in rows or text in path.read_bytes():
             found.append(path)
     return found
+
+
+def arrive(history: Path, projects: Path, share: Callable[[Path], float]) -> None:
+    """The first lines of every transcript of a history, as many as its share."""
+    for source in sorted(path for path in history.rglob("*") if path.is_file()):
+        lines = source.read_bytes().splitlines(keepends=True)
+        target = projects / source.relative_to(history)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if first := lines[: round(len(lines) * share(source))]:
+            target.write_bytes(b"".join(first))
+
+
+def newest(store: RawStore) -> dict[tuple[str, ...], int | None]:
+    """What readers of the tables that Spark built see."""
+    return {table.name(): table.metadata.current_snapshot_id for table in derived_tables(store)}
 
 
 def assert_published_is_what_spark_built(settings: Settings) -> None:
@@ -59,15 +77,21 @@ def assert_published_is_what_spark_built(settings: Settings) -> None:
             connection.unregister("on_spark")
 
 
-def test_a_history_goes_through_spark_and_a_session_goes_out_of_it(environment: pytest.MonkeyPatch) -> None:
-    settings = load_settings()
+def test_a_history_goes_through_spark_and_a_session_goes_out_of_it(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings, history = load_settings(), tmp_path / "history"
     projects = settings.projects_dirs[0]
-    truth = generate(projects, seed=7, entries=600, days=20, hostile=True)
-    write_hostile_projects(projects)
+    truth = generate(history, seed=7, entries=600, days=20, hostile=True)
+    write_hostile_projects(history)
+    session = max(truth.sessions, key=lambda name: truth.sessions[name].message_count)
+    random = Random(7)
+    arrive(history, projects, lambda path: 0.5 if path.stem == session else random.choice([0, 0.3, 0.8, 1]))
     extract(settings, progress=False)
     load(settings)
     built = transform(settings, test=True)
     assert built.engine == "Spark"
+    assert built.full_refresh
     assert built.tests > 250, "data tests and unit tests"
     assert compare(settings).differences == []
 
@@ -78,26 +102,47 @@ def test_a_history_goes_through_spark_and_a_session_goes_out_of_it(environment: 
     assert {check.layer for check in validated.checks} == {"raw", "staging", "intermediate", "marts"}
     publish(settings)
     assert_published_is_what_spark_built(settings)
-    session = max(truth.sessions, key=lambda name: truth.sessions[name].message_count)
     with open_reader(settings) as reader:
         assert timeline(reader, session).turns
 
-    # nothing is new: the next run knows; then something is, and only that is parsed
+    # nothing is new: the next run knows; then something is, of sessions that are known and of one that copies one
     assert load(settings).nothing_new
     store = RawStore(settings)
-    parsed_before = store.catalog.load_table(("staging", "stg_entries")).scan().count()
+    arrive(history, projects, lambda path: 1)
     (source,) = projects.rglob(f"{session}.jsonl")
     another = f"{session[:-6]}copied"  # in whose name that of the first does not stand
     more = source.read_text().replace('"uuid":"', '"uuid":"again-').replace(session, another)
     source.with_name(f"{another}.jsonl").write_text(more)
     extract(settings, progress=False)
     load(settings)
+
+    former, moved = newest(store), []
+    for table in derived_tables(store):  # a build was killed while it wrote
+        with table.manage_snapshots() as snapshots:
+            snapshots.create_branch(table.metadata.current_snapshot_id, branches.BRANCH)
+
+    def reached(step: str) -> None:
+        if step == "spark.written":
+            assert newest(store) == former, "nothing is seen before all is there"
+        elif step == "spark.moved":
+            moved.append(step)
+            if len(moved) == 5:  # a build is killed here: the next one ends it
+                assert newest(store) != former
+                branches.settle(store)
+
+    environment.setattr(branches, "reached", reached)
     again = transform(settings)
+    assert len(moved) > 40
     assert not again.full_refresh
-    parsed = store.catalog.load_table(("staging", "stg_entries"))
-    assert parsed.scan().count() > parsed_before
-    assert len(parsed.metadata.snapshots) == 2, "what was parsed before stayed as it was"
+    assert "incremental" in str(again)
     assert compare(settings).differences == []
+    assert not any(branches.BRANCH in table.metadata.refs for table in derived_tables(store))
+    for name in ("stg_entries", "fct_messages"):
+        schema = "staging" if name == "stg_entries" else "marts"
+        table = store.catalog.load_table((schema, name))
+        summary = table.current_snapshot().summary
+        assert table.current_snapshot().parent_snapshot_id == former[schema, name], "one commit"
+        assert int(summary["added-records"]) > 0, name
     publish(settings)
 
     compact(store)

@@ -151,15 +151,16 @@ class Branches:
         for (schema, name), relation in self._written.items():
             if f"{_NEXT}.branch_" in relation:
                 self._take_next(schema, name, relation)
-        build = {"facts": dict(facts), "tables": [".".join(name) for name in self._written]}
+        tables = [".".join(name) for name in self._written]
+        said = json.dumps({"facts": dict(facts), "tables": tables})
 
         def say(table: Table) -> None:
             with table.transaction() as transaction:
-                transaction.set_properties({_PUBLISHING: json.dumps(build)})
+                transaction.set_properties({_PUBLISHING: said})
 
         self.store.commit(self.store.catalog.load_table(_ANCHOR), say)
         reached("spark.written")
-        _publish(self.store, **build)
+        _publish(self.store, facts, tables)
 
     def _branch(self, schema: str, name: str, kinds: Mapping[str, str] | None = None) -> str:
         """The branch to write to; with `kinds`, of a table that has these columns."""

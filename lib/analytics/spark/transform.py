@@ -131,7 +131,7 @@ def _bring_back(settings: Settings, store: RawStore, built: SparkBuild, started:
     return TransformResult(
         models=[ModelRun(m.name, m.schema, "model", "success", m.seconds, m.rows) for m in built.models],
         duration_seconds=round(time.perf_counter() - started, 3),
-        full_refresh=built.full_refresh,
+        full_refresh=not built.by_session,
         engine="Spark",
         tests=built.tests,
         warnings=warnings,
