@@ -178,7 +178,7 @@ class _State:
 
 def _translation() -> str:
     """What decides how models are translated, as text."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = [Path(__file__).with_name(f"{name}.py") for name in ("dialect", "regex", "rules", "selects", "types")]
     versions = [f"{name} {version(name)}" for name in ("pyspark", "sqlglot")]
     return " ".join([*versions, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
 
@@ -225,7 +225,10 @@ class _Run:
         by_session = self.state.by_session and (model.materialized != "incremental" or name in self.tables)
         sql = to_spark(model.sql if by_session else model.full_sql, self.relation, model=model.name)
         if name in self.views:
-            self.spark.sql(f"create or replace temporary view {model.schema}__{model.name} as {sql}")
+            rows = self.spark.sql(sql)
+            if by_session and model.materialized == "working_set":  # small, and read by many models
+                rows = rows.persist()
+            rows.createOrReplaceTempView(f"{model.schema}__{model.name}")
             return None
         columns = self.ready.columns(model)
         if not by_session or model.materialized != "incremental":
