@@ -78,7 +78,8 @@ def session(settings: Settings, catalog: Mapping[str, str]) -> Iterator[SparkSes
         try:
             spark = builder.getOrCreate()
         except Exception as error:
-            raise AnalyticsError(f"Spark cannot start: {first_line(error)}") from error
+            said = "Java says why above" if "JAVA_GATEWAY_EXITED" in str(error) else first_line(error)
+            raise AnalyticsError(f"Spark cannot start: {said}; SPARK_CONF, or spark-defaults.conf, may be wrong") from error
         try:
             yield spark
         finally:
