@@ -79,7 +79,9 @@ def session(settings: Settings, catalog: Mapping[str, str]) -> Iterator[SparkSes
             spark = builder.getOrCreate()
         except Exception as error:
             said = "Java says why above" if "JAVA_GATEWAY_EXITED" in str(error) else first_line(error)
-            raise AnalyticsError(f"Spark cannot start: {said}; SPARK_CONF, or spark-defaults.conf, may be wrong") from error
+            raise AnalyticsError(
+                f"Spark cannot start: {said}; SPARK_CONF, or spark-defaults.conf, may be wrong"
+            ) from error
         try:
             yield spark
         finally:
