@@ -20,8 +20,9 @@ from analytics.raw.store import RawStore
 from analytics.sessions.reader import open_reader
 from analytics.sessions.timeline import timeline
 from analytics.settings import Settings, load_settings
-from analytics.spark import branches
+from analytics.spark import branches, jars
 from analytics.spark.compare import compare
+from analytics.spark.session import configuration
 from analytics.spark.transform import transform
 from analytics.warehouse.load import load
 from analytics.warehouse.marts import open_version
@@ -168,3 +169,14 @@ def test_what_it_cannot_do_is_said_in_one_line(environment: pytest.MonkeyPatch) 
         transform(load_settings(), models="fct_messages")
     with pytest.raises(AnalyticsError, match="run `claude-analytics load` first"):
         transform(load_settings())
+
+
+def test_a_jar_of_ones_own_comes_beside_ours(environment: pytest.MonkeyPatch) -> None:
+    """What an object store needs is named in SPARK_CONF; a release that has its own Iceberg gets none of ours."""
+    catalog = {"uri": "sqlite:////x/catalog.db", "warehouse": "file:///x"}
+    environment.setenv("SPARK_CONF", "spark.jars=/x/aws.jar;spark.jars.packages=a:b:1")
+    given = configuration(load_settings(), catalog)
+    assert given["spark.jars"].split(",") == ["/x/aws.jar", *map(str, jars.present())]
+    assert given["spark.jars.packages"] == "a:b:1"
+    environment.setenv("SPARK_CONF", "spark.jars=/usr/share/aws/iceberg/lib/iceberg-spark4-runtime.jar")
+    assert "," not in configuration(load_settings(), catalog)["spark.jars"]

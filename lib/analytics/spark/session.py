@@ -103,8 +103,9 @@ def configuration(settings: Settings, catalog: Mapping[str, str]) -> dict[str, s
     if "SPARK_REMOTE" not in os.environ:
         if "spark.master" not in elsewhere:
             defaults |= _LOCAL
-        if not {"spark.jars", "spark.jars.packages"} & set(elsewhere):
-            defaults["spark.jars"] = ",".join(str(path) for path in jars.present())
+        given = elsewhere.get("spark.jars", "")
+        if "iceberg-spark" not in given + elsewhere.get("spark.jars.packages", ""):  # of a release's own, or ours
+            own["spark.jars"] = ",".join([*filter(None, [given]), *(str(path) for path in jars.present())])
     return {**{name: value for name, value in defaults.items() if name not in elsewhere}, **own, **REQUIRED}
 
 
