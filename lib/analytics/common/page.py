@@ -5,6 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analytics.common import formats
 
 
 def policy(*, styles: tuple[str, ...] = (), scripts: tuple[str, ...] = (), images: str = "", more: str = "") -> str:
@@ -34,17 +40,27 @@ def meta(content: str) -> str:
     return f'<meta http-equiv="Content-Security-Policy" content="{html.escape(content, quote=False)}">'
 
 
-def page(title: str, body: str, *, style: str = "") -> str:
-    """A page without scripts.
+def page(title: str, *, style: str, room: str = "common", template: str = "bare.html", **context: Any) -> str:
+    """A page without scripts, under a policy that loads nothing.
 
     Args:
-        title: text.
-        body: HTML; texts in it are escaped.
         style: its style sheet.
+        room: whose template it is; it extends `bare.html`.
+        context: what the template shows; texts are escaped.
     """
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{meta(policy(styles=(style,), images='data:'))}"
-        f"<title>{html.escape(title)}</title><style>{style}</style></head>\n<body>\n{body}\n</body></html>\n"
+    held = Markup(meta(policy(styles=(style,), images="data:")))
+    made = environment(f"analytics.{room}").get_template(template)
+    return made.render(title=title, style=Markup(style), policy=held, **context)
+
+
+def environment(package: str) -> Environment:
+    """Jinja2 for a package's templates: every value is escaped, and a name that nobody gave is an error."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "analytics.common"))]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    made.filters["whole"] = formats.whole
+    return made

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import html
 import logging
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 from analytics.common.clock import utc_now
 from analytics.common.files import partial_file
@@ -23,21 +24,6 @@ from analytics.settings import Settings
 if TYPE_CHECKING:
     from nbconvert import HTMLExporter
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; } th, td { text-align: left; padding: .25rem .9rem .25rem 0; vertical-align: top; }
-th { border-bottom: 1px solid #8888; } td { border-bottom: 1px solid #8883; }
-pre { overflow-x: auto; padding: .6rem .8rem; background: #8881; border-radius: 6px; font-size: 13px; }
-.failed, .killed, .interrupted, .error { color: #c0392b; } .succeeded { color: #1e8449; }
-.muted { color: #888; }
-.cell { margin: 1rem 0; } img { max-width: 100%; height: auto; }
-.ansi-red-fg, .ansi-red-intense-fg { color: #c0392b; } .ansi-green-fg { color: #1e8449; }
-.ansi-bold { font-weight: bold; }
-.highlight .k, .highlight .kn { font-weight: bold; } .highlight .c1 { color: #888; }
-.dataframe, .dataframe th, .dataframe td { border-width: 0 0 1px; }
-"""
-
 
 def write_index(settings: Settings) -> Path:
     """Write runs/index.html, a page for each run, and its executed notebooks as HTML where that is missing.
@@ -48,68 +34,46 @@ def write_index(settings: Settings) -> Path:
     for run in past:
         if run.outcome == "running" or not (run.folder / "index.html").exists():
             _write_run_pages(run)
-    rows = "".join(
-        f'<tr><td><a href="{html.escape(run.run_id)}/index.html">{html.escape(run.run_id)}</a></td>'
-        f'<td class="{html.escape(run.outcome)}">{html.escape(outcome_of(run))}</td>'
-        f"<td>{'' if run.duration_seconds is None else f'{run.duration_seconds:.1f} s'}</td>"
-        f"<td>{html.escape(status.what_happened(run))}</td></tr>\n"
-        for run in past
-    )
-    body = (
-        f'<h1>Deployments</h1>\n<p class="muted">as of {utc_now().astimezone():%Y-%m-%d %H:%M %Z}</p>\n'
-        f"{_deployment_table(settings)}\n<h1>Runs</h1>\n"
-        f"<table><tr><th>run</th><th>outcome</th><th>took</th><th>what happened</th></tr>\n{rows}</table>"
-    )
-    path = settings.runs_dir / "index.html"
-    settings.runs_dir.mkdir(parents=True, exist_ok=True)
-    with partial_file(path) as temporary:
-        temporary.write_text(page("Runs", body, style=_STYLE))
-    return path
-
-
-def _deployment_table(settings: Settings) -> str:
-    """The deployments as HTML. A schedules.yaml that cannot be read hides no run."""
+    deployments, problem = [], ""
     try:
-        found = status.deployments(settings, load_schedules())
-    except AnalyticsError as error:
-        return f'<p class="error">{html.escape(str(error))}</p>'
-    head = "".join(f"<th>{name}</th>" for name in status.DEPLOYMENT_HEAD)
-    rows = ""
-    for item in found:
-        cells = [f"<td>{html.escape(cell)}</td>" for cell in status.deployment_row(item)]
-        if item.last:
-            kind = "failed" if item.failing_since else outcome_of(item.last)
-            cells[3] = cells[3].replace("<td>", f'<td class="{html.escape(kind)}">', 1)
-        rows += f"<tr>{''.join(cells)}</tr>\n"
-    return f"<table><tr>{head}</tr>\n{rows}</table>"
+        for item in status.deployments(settings, load_schedules()):
+            kind = "failed" if item.failing_since else outcome_of(item.last) if item.last else ""
+            deployments.append((kind, status.deployment_row(item)))
+    except AnalyticsError as error:  # a schedules.yaml that cannot be read hides no run
+        problem = str(error)
+    settings.runs_dir.mkdir(parents=True, exist_ok=True)
+    text = _page(
+        *("Runs", "runs.html"),
+        now=f"{utc_now().astimezone():%Y-%m-%d %H:%M %Z}",
+        problem=problem,
+        head=status.DEPLOYMENT_HEAD,
+        deployments=deployments,
+        past=past,
+        what_happened=status.what_happened,
+    )
+    return _write(settings.runs_dir / "index.html", text)
 
 
 def _write_run_pages(run: Run) -> None:
-    rows = []
+    pages = dict.fromkeys(stage.name for stage in run.stages)
     for stage in run.stages:
-        notebook = run.folder / stage.notebook if stage.notebook else None
-        link = html.escape(stage.name)
-        if notebook is not None and notebook.is_file():
+        notebook = run.folder / stage.notebook
+        if notebook.is_file():
             target = notebook.with_suffix(".html")
-            with partial_file(target) as temporary:
-                temporary.write_text(notebook_page(notebook, f"{stage.name} of {run.run_id}"))
-            link = f'<a href="{html.escape(target.name)}">{link}</a>'
-        took = "" if stage.duration_seconds is None else f"{stage.duration_seconds:.1f} s"
-        rows.append(
-            f'<tr><td>{link}</td><td class="{html.escape(stage.status)}">{html.escape(stage.status)}</td>'
-            f"<td>{took}</td><td>{html.escape(stage.summary)}</td></tr>\n"
-        )
-    error = f'<p class="error">{html.escape(run.error["message"])}</p>\n' if run.error else ""
-    parameters = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
-    log = '<p><a href="run.log">run.log</a> · <a href="run.json">run.json</a></p>'
-    body = (
-        f'<p><a href="../index.html">all runs</a></p>\n<h1>{html.escape(run.run_id)}</h1>\n'
-        f'<p><span class="{html.escape(run.outcome)}">{html.escape(outcome_of(run))}</span>, '
-        f"started {html.escape(run.started_at)}, {html.escape(parameters)}</p>\n{error}"
-        f"<table><tr><th>stage</th><th>status</th><th>took</th><th>summary</th></tr>\n{''.join(rows)}</table>\n{log}"
-    )
-    with partial_file(run.folder / "index.html") as temporary:
-        temporary.write_text(page(run.run_id, body, style=_STYLE))
+            pages[stage.name] = _write(target, notebook_page(notebook, f"{stage.name} of {run.run_id}")).name
+    _write(run.folder / "index.html", _page(run.run_id, "run.html", run=run, pages=pages))
+
+
+def _page(title: str, template: str, **context: Any) -> str:
+    style = (Path(__file__).parent / "templates" / "runs.css").read_text(encoding="utf-8")
+    shared = {"took": status.took, "outcome_of": outcome_of}
+    return page(title, style=style, room="operations", template=template, **shared, **context)
+
+
+def _write(path: Path, text: str) -> Path:
+    with partial_file(path) as temporary:
+        temporary.write_text(text)
+    return path
 
 
 def notebook_page(path: Path, title: str) -> str:
@@ -117,7 +81,6 @@ def notebook_page(path: Path, title: str) -> str:
     what shapes a text or a table."""
     import nbformat
 
-    head = f'<p><a href="index.html">the run</a></p>\n<h1>{html.escape(title)}</h1>'
     try:
         notebook = nbformat.read(path, as_version=4)
         with warnings.catch_warnings():
@@ -125,7 +88,7 @@ def notebook_page(path: Path, title: str) -> str:
             body, _ = _exporter().from_notebook_node(notebook)
     except (OSError, ValueError, AttributeError, KeyError, nbformat.ValidationError):
         body = '<p class="error">The notebook cannot be read.</p>'
-    return page(title, f"{head}\n{body}", style=_STYLE)
+    return _page(title, "notebook.html", body=Markup(body))
 
 
 @functools.cache

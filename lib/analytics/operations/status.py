@@ -126,7 +126,10 @@ def overview(settings: Settings) -> str:
         text.append(f"running now: {holder}")
     past = runs.history(settings, RUNS_SHOWN)
     if past:
-        rows = [("run", "outcome", "took", "what happened"), *(_run_row(run) for run in past)]
+        rows = [
+            ("run", "outcome", "took", "what happened"),
+            *((run.run_id, outcome_of(run), took(run), what_happened(run)) for run in past),
+        ]
         text += ["", _table(rows), "", f"one of them: claude-analytics status {past[0].run_id}"]
         text.append(f"in a browser: {settings.runs_dir / 'index.html'}")
     else:
@@ -134,9 +137,9 @@ def overview(settings: Settings) -> str:
     return "\n".join(text)
 
 
-def _run_row(run: Run) -> tuple[str, str, str, str]:
-    took = "" if run.duration_seconds is None else f"{run.duration_seconds:.1f} s"
-    return run.run_id, outcome_of(run), took, what_happened(run)
+def took(what: Run | runs.Stage) -> str:
+    """How long a run or a stage took; nothing while it runs."""
+    return "" if what.duration_seconds is None else f"{what.duration_seconds:.1f} s"
 
 
 def what_happened(run: Run) -> str:
@@ -162,23 +165,17 @@ def detail(settings: Settings, run_id: str) -> str:
     parameters = ", ".join(f"{name}={value}" for name, value in run.parameters.items())
     lines = [
         f"{run.run_id}: {outcome_of(run)}",
-        f"started     {_local(run.started_at)}"
-        + (f", took {run.duration_seconds:.1f} s" if run.duration_seconds else ""),
+        f"started     {_local(run.started_at)}{f', took {took(run)}' if run.duration_seconds else ''}",
         f"parameters  {parameters}",
         f"snapshot    {run.snapshot_id or 'none'}",
         f"published   {run.published_version or 'nothing'}",
         "",
-        _table([("stage", "status", "took", "summary"), *(_stage_row(stage) for stage in run.stages)]),
+        _table([("stage", "status", "took", "summary"), *((s.name, s.status, took(s), s.summary) for s in run.stages)]),
     ]
     if run.error:
         lines += ["", f"error in {run.error.get('stage') or 'the run'}: {one_line(run.error['message'])}"]
     lines += ["", f"log and executed notebooks: {run.folder}"]
     return "\n".join(lines)
-
-
-def _stage_row(stage: runs.Stage) -> tuple[str, str, str, str]:
-    took = "" if stage.duration_seconds is None else f"{stage.duration_seconds:.1f} s"
-    return stage.name, stage.status, took, stage.summary
 
 
 def _local(instant: str) -> str:

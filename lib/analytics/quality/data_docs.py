@@ -13,6 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from analytics.common.clock import utc_now
 from analytics.common.page import meta, page, policy
 from analytics.quality.result import Check, ValidationResult
@@ -112,7 +114,7 @@ def _index(folder: Path, result: ValidationResult, styles: str) -> str:
 <h4>Runs</h4>
 {_runs(folder)}
 </main>"""
-    return page("Data quality", body, style=styles)
+    return page("Data quality", body=Markup(body), style=styles)
 
 
 def _sign(check: Check) -> str:

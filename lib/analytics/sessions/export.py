@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from analytics.common import formats
 from analytics.common.page import page
 from analytics.common.text import clean
 from analytics.sessions.model import ANSWER, NOTICE, PROMPT, THINKING, TOOL, Branch, Response, Step, Timeline, Turn
-
-_STYLE = """
-body { font: 14px/1.5 system-ui, sans-serif; max-width: 900px; margin: 24px auto; padding: 0 16px; }
-body { color: #1c2025; background: #fff; overflow-wrap: anywhere; }
-h1 { font-size: 20px; }
-h2 { font-size: 15px; border-top: 1px solid #ddd; padding-top: 14px; }
-.meta { color: #575f6a; font-size: 12px; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f5f2; padding: 8px; border-radius: 6px; }
-pre { font: 12px/1.5 ui-monospace, monospace; }
-.said { white-space: pre-wrap; overflow-wrap: anywhere; }
-summary { cursor: pointer; }
-.branch { border-left: 3px solid #cfcfc8; padding-left: 12px; }
-.bad { color: #b3261e; }
-"""
 
 
 def as_markdown(timeline: Timeline, timezone: str) -> str:
@@ -33,18 +19,15 @@ def as_markdown(timeline: Timeline, timezone: str) -> str:
         "",
         *(f"- {name}: {_plain(value)}" for name, value in facts(timeline, timezone)),
     ]
-    turns = {turn.number: turn for turn in timeline.turns}
-    lines += _markdown_steps(timeline.steps, turns, timezone, 2)
+    lines += _markdown_steps(timeline, timeline.steps, timezone, 2)
     return "\n".join(lines) + "\n"
 
 
-def _markdown_steps(steps: list[Step], turns: dict[int, Turn], timezone: str, level: int) -> Iterator[str]:
-    told: set[int] = set()
+def _markdown_steps(timeline: Timeline, steps: list[Step], timezone: str, level: int) -> Iterator[str]:
     for step in steps:
         at = formats.instant(step.at, timezone) if step.at else ""
-        turn = turns.get(step.turn) if step.kind == PROMPT and step.turn not in told else None
         if step.kind == PROMPT:
-            told.add(step.turn)
+            turn = timeline.opened_by(step)
             yield f"\n{'#' * level} {step.label}{f' {turn.number}' if turn else ''} ({at})\n"
             if turn:
                 yield f"*{_plain(turn_line(turn))}*\n"
@@ -70,48 +53,24 @@ def _markdown_steps(steps: list[Step], turns: dict[int, Turn], timezone: str, le
             )
         if step.branch is not None:
             yield f"\n{'#' * min(6, level + 1)} Sub-agent: {_plain(branch_line(step.branch))}\n"
-            yield from _markdown_steps(step.branch.steps, {}, timezone, level + 2)
+            yield from _markdown_steps(timeline, step.branch.steps, timezone, level + 2)
             yield f"\n*End of sub-agent {_plain(clean(step.branch.agent_id))}*\n"
 
 
 def as_html(timeline: Timeline, timezone: str) -> str:
     """The whole session as one HTML file, without scripts, under a policy that loads nothing."""
-    title = _title(timeline)
-    told = "".join(f"<li>{html.escape(name)}: {html.escape(value)}</li>" for name, value in facts(timeline, timezone))
-    turns = {turn.number: turn for turn in timeline.turns}
-    body = "\n".join(_html_steps(timeline.steps, turns, timezone))
-    return page(title, f"<main><h1>{html.escape(title)}</h1>\n<ul>{told}</ul>\n{body}</main>", style=_STYLE)
-
-
-def _html_steps(steps: list[Step], turns: dict[int, Turn], timezone: str) -> Iterator[str]:
-    told: set[int] = set()
-    for step in steps:
-        at = formats.instant(step.at, timezone) if step.at else ""
-        meta = f'<span class="meta">{html.escape(at + _used(step.response))}</span>'
-        bad = ' class="bad"' if step.tone else ""
-        if step.kind == PROMPT:
-            turn = turns.get(step.turn) if step.turn not in told else None
-            told.add(step.turn)
-            yield f"<h2>{html.escape(step.label)}{f' {turn.number}' if turn else ''} {meta}</h2>"
-            if turn:
-                yield f'<p class="meta">{html.escape(turn_line(turn))}</p>'
-            yield f'<div class="said">{html.escape(step.text)}</div>'
-        elif step.kind == ANSWER:
-            yield f'<p><b>Answer</b> {meta}</p><div class="said">{html.escape(step.text)}</div>'
-        elif step.call is not None:
-            shown = "\n".join(step.call.diff) or step.call.arguments
-            parts = "".join(f"<pre>{html.escape(text)}</pre>" for text in (shown, step.call.result) if text)
-            head = f"<b{bad}>{html.escape(step.call.name)}</b> {html.escape(step.call.summary)}"
-            yield f"<details><summary>{head} {html.escape(step.call.status or '')} {meta}</summary>{parts}</details>"
-        elif step.text:
-            head = f"<span{bad}>{html.escape(step.label)}</span> {meta}"
-            yield f"<details><summary>{head}</summary><pre>{html.escape(step.text)}</pre></details>"
-        else:
-            yield f"<p><span{bad}>{html.escape(step.label)}</span> {meta}</p>"
-        if step.branch is not None:
-            inside = "\n".join(_html_steps(step.branch.steps, {}, timezone))
-            head = html.escape(branch_line(step.branch))
-            yield f'<details class="branch"><summary>Sub-agent: {head}</summary>{inside}</details>'
+    return page(
+        _title(timeline),
+        style=(Path(__file__).parent / "templates" / "session.css").read_text(encoding="utf-8"),
+        room="sessions",
+        template="session.html",
+        timeline=timeline,
+        facts=facts(timeline, timezone),
+        at=lambda step: formats.instant(step.at, timezone) if step.at else "",
+        used=_used,
+        turn_line=turn_line,
+        branch_line=branch_line,
+    )
 
 
 def facts(timeline: Timeline, timezone: str) -> list[tuple[str, str]]:

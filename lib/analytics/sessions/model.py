@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 Row = dict[str, Any]
@@ -154,6 +155,16 @@ class Timeline:
     def every_step(self) -> Iterator[Step]:
         """All steps, those of sub-agents behind the calls that started them."""
         yield from _walk(self.steps, set())
+
+    @cached_property
+    def _opening(self) -> dict[str, Turn]:
+        turns = {turn.number: turn for turn in self.turns}
+        prompts = {step.turn: step for step in reversed(self.steps) if step.kind == PROMPT}
+        return {step.key: turns[number] for number, step in prompts.items() if number in turns}
+
+    def opened_by(self, step: Step) -> Turn | None:
+        """The turn that a prompt opens."""
+        return self._opening.get(step.key)
 
     def expensive_turns(self, count: int = 5) -> list[Turn]:
         """The most expensive turns, the most expensive first."""

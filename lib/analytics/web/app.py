@@ -8,10 +8,10 @@ from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 
+from analytics.common.page import environment
 from analytics.settings import load_settings
 from analytics.web.handlers import routes
 from analytics.web.pages import Pages
-from analytics.web.templates import environment
 
 STATIC = Path(__file__).parent / "static"
 # One for each core of a small machine: DuckDB uses all of them for one query.
@@ -40,7 +40,7 @@ class AnalyticsApp(ExtensionApp):
         extensions = self.serverapp.extension_manager.extensions if self.serverapp else {}
         lab = self.settings["base_url"].rstrip("/") + "/lab" if "jupyterlab" in extensions else None
         self.settings["analytics_pages"] = Pages(load_settings(), base, lab=lab)
-        self.settings["analytics_templates"] = environment()
+        self.settings["analytics_templates"] = environment("analytics.web")
         threads = ThreadPoolExecutor(THREADS, thread_name_prefix="analytics")
         self.settings["analytics_threads"] = threads
         threads.submit(self.settings["analytics_pages"].warm_up)

@@ -37,7 +37,6 @@ class SessionView:
             for step in timeline.steps
             if not focus or step.kind == PROMPT or (step.kind == ANSWER and step.is_final)
         ]
-        self._turns = {turn.number: turn for turn in timeline.turns}
         self._prompts = {step.turn: step for step in reversed(timeline.steps) if step.kind == PROMPT}
 
     # Where things are
@@ -116,8 +115,7 @@ class SessionView:
 
     def turn(self, step: Step) -> Turn | None:
         """The turn that a prompt begins."""
-        turn = self._turns.get(step.turn)
-        return turn if step.kind == PROMPT and self._prompts.get(step.turn) is step else None
+        return self.timeline.opened_by(step)
 
     def time(self, at: datetime | None) -> str:
         """`14:07:58`."""

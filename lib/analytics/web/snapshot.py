@@ -14,7 +14,6 @@ from analytics.web import pictures, views
 from analytics.web.choice import BadAddress, parse
 from analytics.web.pages import Pages, card_slots
 from analytics.web.published import require
-from analytics.web.templates import environment
 
 FILE = "dashboards/index.html"
 STYLE = Path(__file__).parent / "static" / "page.css"
@@ -54,7 +53,7 @@ def _document(pages: Pages, arguments: Mapping[str, str], keys: tuple[str, ...])
     facts = require(pages.published)
     choice = parse({"range": "all", **arguments}, facts)
     boards = [pages.board(key) for key in keys] or list(pages.boards)
-    templates = environment()
+    templates = page.environment("analytics.web")
     body = templates.get_template("_card_body.html")
     shown: list[dict[str, Any]] = []
     for board in boards:
