@@ -40,12 +40,12 @@ def meta(content: str) -> str:
     return f'<meta http-equiv="Content-Security-Policy" content="{html.escape(content, quote=False)}">'
 
 
-def page(title: str, *, style: str, room: str = "common", template: str = "bare.html", **context: Any) -> str:
+def page(title: str, room: str, template: str, *, style: str, **context: Any) -> str:
     """A page without scripts, under a policy that loads nothing.
 
     Args:
+        room, template: where its template is, which extends `bare.html`.
         style: its style sheet.
-        room: whose template it is; it extends `bare.html`.
         context: what the template shows; texts are escaped.
     """
     held = Markup(meta(policy(styles=(style,), images="data:")))

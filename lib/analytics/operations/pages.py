@@ -67,7 +67,7 @@ def _write_run_pages(run: Run) -> None:
 def _page(title: str, template: str, **context: Any) -> str:
     style = (Path(__file__).parent / "templates" / "runs.css").read_text(encoding="utf-8")
     shared = {"took": status.took, "outcome_of": outcome_of}
-    return page(title, style=style, room="operations", template=template, **shared, **context)
+    return page(title, "operations", template, style=style, **shared, **context)
 
 
 def _write(path: Path, text: str) -> Path:

@@ -9,15 +9,12 @@ to the pages of each layer and run.
 from __future__ import annotations
 
 import re
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from analytics.common.clock import utc_now
 from analytics.common.page import meta, page, policy
-from analytics.quality.result import Check, ValidationResult
+from analytics.quality.result import ValidationResult
 
 STYLES = "custom_data_docs/styles/data_docs_custom_styles.css"
 
@@ -70,8 +67,16 @@ def finish(folder: Path, result: ValidationResult, plugins: Path) -> Path:
         text = path.read_text(encoding="utf-8")
         if "https://" in text:
             path.write_text(_under_policy(_without_remote(text)), encoding="utf-8")
+    text = page(
+        *("Data quality", "quality", "index.html"),
+        style=(plugins / STYLES).read_text(encoding="utf-8"),
+        result=result,
+        columns=lambda check: dict.fromkeys(column for row in check.examples for column in row),
+        runs=_runs(folder),
+        now=f"{utc_now():%Y-%m-%d %H:%M:%S}",
+    )
     index = folder / "index.html"
-    index.write_text(_index(folder, result, (plugins / STYLES).read_text(encoding="utf-8")), encoding="utf-8")
+    index.write_text(text, encoding="utf-8")
     return index
 
 
@@ -91,72 +96,10 @@ def _under_policy(text: str) -> str:
     return f"{head.replace('<head>', f'<head>{meta(held)}', 1)}</head>{body}"
 
 
-def _index(folder: Path, result: ValidationResult, styles: str) -> str:
-    failed = result.failed
-    verdict = (
-        '<p class="good">✓ Every critical expectation holds.</p>'
-        if not failed
-        else f'<p class="bad">✗ Critical expectations failed: {len(failed)}. Nothing is published.</p>'
-    )
-    notes = "".join(f'<p class="warn">! {escape(note)}</p>' for note in result.notes)
-    broken = [check for check in result.checks if not check.success]
-    details = "".join(_failure(check) for check in broken)
-    rows = "".join(_row(check) for check in result.checks)
-    body = f"""<main>
-<h1>Data quality</h1>
-<p>{escape(str(result))}<br>{escape(str(result.database))}, {utc_now():%Y-%m-%d %H:%M:%S} UTC</p>
-{verdict}{notes}{details}
-<h4>All expectations</h4>
-<div class="scroll"><table>
-<tr><th></th><th>Layer</th><th>What is expected</th><th>Expectation</th><th>If it fails</th><th>Failing rows</th></tr>
-{rows}
-</table></div>
-<h4>Runs</h4>
-{_runs(folder)}
-</main>"""
-    return page("Data quality", body=Markup(body), style=styles)
-
-
-def _sign(check: Check) -> str:
-    if check.success:
-        return '<span class="good">✓</span>'
-    return '<span class="bad">✗</span>' if check.severity == "critical" else '<span class="warn">!</span>'
-
-
-def _row(check: Check) -> str:
-    consequence = "the run stops" if check.severity == "critical" else "a warning"
-    return (
-        f"<tr><td>{_sign(check)}</td>"
-        f'<td class="whole"><a href="expectations/{escape(check.layer)}.html">{escape(check.layer)}</a></td>'
-        f"<td>{escape(check.description)}</td>"
-        f'<td class="whole"><code>{escape(check.expectation)}</code></td>'
-        f'<td class="whole">{consequence}</td><td class="number">{check.failing_rows:,}</td></tr>'
-    )
-
-
-def _failure(check: Check) -> str:
-    """A failed expectation with its first failing rows."""
-    columns = list(dict.fromkeys(column for row in check.examples for column in row))
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_shown(row.get(column)))}</td>" for column in columns) + "</tr>"
-        for row in check.examples
-    )
-    table = f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>' if check.examples else ""
-    return f"<h4>{_sign(check)} {escape(str(check))}</h4><p>{escape(check.description)}</p>{table}"
-
-
-def _shown(value: object) -> str:
-    return "null" if value is None else str(value)
-
-
-def _runs(folder: Path) -> str:
-    """Links to Great Expectations' page of each layer, newest run first."""
-    runs: dict[str, list[str]] = {}
+def _runs(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Great Expectations' page of each layer and its path, by run, the newest first."""
+    runs: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(folder.glob("validations/*/*/*/*.html")):
         layer, run = path.relative_to(folder / "validations").parts[:2]
-        runs.setdefault(run, []).append(f'<a href="{escape(path.relative_to(folder).as_posix())}">{escape(layer)}</a>')
-    rows = "".join(
-        f"<tr><td>{escape(run)}</td><td>{', '.join(runs[run])}</td></tr>" for run in sorted(runs, reverse=True)
-    )
-    return f"<table><tr><th>Run</th><th>Pages</th></tr>{rows}</table>"
+        runs.setdefault(run, []).append((layer, path.relative_to(folder).as_posix()))
+    return sorted(runs.items(), reverse=True)

@@ -60,10 +60,8 @@ def _markdown_steps(timeline: Timeline, steps: list[Step], timezone: str, level:
 def as_html(timeline: Timeline, timezone: str) -> str:
     """The whole session as one HTML file, without scripts, under a policy that loads nothing."""
     return page(
-        _title(timeline),
+        *(_title(timeline), "sessions", "session.html"),
         style=(Path(__file__).parent / "templates" / "session.css").read_text(encoding="utf-8"),
-        room="sessions",
-        template="session.html",
         timeline=timeline,
         facts=facts(timeline, timezone),
         at=lambda step: formats.instant(step.at, timezone) if step.at else "",
