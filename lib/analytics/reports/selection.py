@@ -219,7 +219,7 @@ def _projects(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tu
         endings = ["/".join(parts[-length:]) for length in range(2, len(parts) + 1)]
         for text in filter(None, (project_id, name, label, path, group, repository, *endings)):
             known.setdefault(text, set()).add(project_id)
-        shown[label or project_id] = None
+        shown[label] = None
     found: list[str] = []
     notes = []
     for name in names:

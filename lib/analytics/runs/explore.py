@@ -108,7 +108,7 @@ def pick_project() -> ipywidgets.Dropdown:
             "order by last_active_at desc nulls last, project_id"
         ).fetchall()
     options: list[tuple[str, str | None]] = [("all projects", None)]
-    options += [(f"{name or project_id}  ({path or project_id})", project_id) for project_id, name, path in projects]
+    options += [(f"{label}  ({path or project_id})", project_id) for project_id, label, path in projects]
     return ipywidgets.Dropdown(
         options=[(clean(label), value) for label, value in options],
         index=0,  # None, the value of "all projects", would mean that nothing is chosen

@@ -97,33 +97,12 @@ def _week(reader: Reader, now: datetime) -> tuple[Decimal | None, Decimal | None
     """Cost of the last seven days, and of the most expensive seven days so far."""
     (row,) = reader.rows(
         """
-        with responses as (
-            select created_at, cost_usd
-            from fct_messages
-            where cost_usd is not null and created_at is not null
-        ),
-
-        hours as (
-            select
-                date_trunc('hour', created_at) as hour,
-                sum(cost_usd) as cost_usd
-            from responses
-            group by 1
-        ),
-
-        weeks as (
-            select sum(cost_usd) over (
-                order by hour
-                range between interval 167 hours preceding and current row
-            ) as cost_usd
-            from hours
-        )
-
         select
-            coalesce(sum(cost_usd) filter (where created_at > $start and created_at <= $now), 0) as now_usd,
-            (select max(cost_usd) from weeks) as most
-        from responses
+            coalesce(sum(cost_usd), 0) as cost_usd,
+            (select max(cost_usd) from agg_limits where limit_window = 'seven_day') as most
+        from fct_messages
+        where created_at > $start and created_at <= $now
         """,
         {"start": now - WEEK, "now": now},
     )
-    return row["now_usd"], row["most"]
+    return row["cost_usd"], row["most"]

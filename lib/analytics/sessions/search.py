@@ -171,7 +171,7 @@ def _sessions(reader: Reader, query: Query) -> list[Row]:
         conditions.append("sessions.started_date_key <= $last")
         parameters["last"] = query.last
     direction = "desc" if query.descending else "asc"
-    rows = reader.rows(
+    return reader.rows(
         f"""
         select sessions.*, projects.* exclude (project_id, cost_usd, prompt_count, tool_call_count)
         from dim_sessions as sessions
@@ -181,9 +181,6 @@ def _sessions(reader: Reader, query: Query) -> list[Row]:
         """,
         parameters,
     )
-    for row in rows:
-        row["project_label"] = row.get("project_label") or row["project_name"] or row["project_id"]
-    return rows
 
 
 def _named(reader: Reader, text: str, sessions: Sequence[Row]) -> dict[str, Hit]:

@@ -63,16 +63,20 @@ def session_row(reader: Reader, session_id: str) -> Row:
     Raises:
         NoSession: no session has that id.
     """
-    found = reader.rows("select * from dim_sessions where session_id = $id", {"id": session_id})
+    found = reader.rows(
+        """
+        select sessions.*, projects.project_label, projects.project_path
+        from dim_sessions as sessions
+        left join dim_projects as projects on sessions.project_id = projects.project_id
+        where sessions.session_id = $id
+        """,
+        {"id": session_id},
+    )
     if not found:
         raise NoSession(f"there is no session {session_id!r} in the published data")
-    (session,) = found
-    projects = reader.rows("select * from dim_projects where project_id = $id", {"id": session["project_id"]})
-    project = projects[0] if projects else {}
-    label = project.get("project_label") or project.get("project_name") or session["project_id"]
-    row = {**session, "project_label": label, "project_path": project.get("project_path")}
     return {
-        name: clean(value) if isinstance(value, str) and name != "session_id" else value for name, value in row.items()
+        name: clean(value) if isinstance(value, str) and name != "session_id" else value
+        for name, value in found[0].items()
     }
 
 

@@ -140,8 +140,7 @@ class Published:
             last_day=days["last_day"],
             newest_entry_at=newest,
             projects=tuple(
-                Project(row["project_id"], row["label"] or row["project_id"], row["path"], tuple(row["ids"]))
-                for row in projects
+                Project(row["project_id"], row["label"], row["path"], tuple(row["ids"])) for row in projects
             ),
             models=tuple(row["model"] for row in models),
             machines=self._values("machine"),
