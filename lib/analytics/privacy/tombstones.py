@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics.common.engine import engine
 from analytics.common.files import partial_file
@@ -122,24 +123,18 @@ def save(settings: Settings, listed: list[Tombstone]) -> None:
 
 def mask_rows(rows: pa.Table, listed: list[Tombstone], ids: frozenset[str] | set[str]) -> pa.ChunkedArray:
     """True where no tombstone covers the row."""
-    keys = rows.select(["_id", "session_id", "project_id", "source_file", "cwd", "timestamp"])
+    mask = pc.invert(pc.is_in(rows["_id"], pa.array(ids, pa.string())))
+    keys = rows.select(["session_id", "project_id", "source_file", "cwd", "timestamp"])
     with engine().cursor() as cursor:
         cursor.execute("set timezone = 'UTC'")
-        numbered = keys.append_column("position", pa.array(range(keys.num_rows), pa.int64()))
-        cursor.register("purge_rows", numbered)
-        dropped = pa.array([], pa.int64())
+        cursor.register("purge_rows", keys.append_column("position", pa.array(range(keys.num_rows), pa.int64())))
         for tombstone in listed:
             found = cursor.execute(
-                f"select position from purge_rows where {PREDICATES[tombstone.kind]}", {"value": tombstone.value}
-            ).to_arrow_table()["position"]
-            dropped = pa.concat_arrays([dropped, *found.chunks])
-        cursor.unregister("purge_rows")
-    mask = [True] * keys.num_rows
-    for position in dropped.to_pylist():
-        mask[position] = False
-    if ids:
-        mask = [kept and one not in ids for kept, one in zip(mask, keys["_id"].to_pylist(), strict=True)]
-    return pa.chunked_array([pa.array(mask, pa.bool_())])
+                f"select not coalesce({PREDICATES[tombstone.kind]}, false) as kept from purge_rows order by position",
+                {"value": tombstone.value},
+            )
+            mask = pc.and_(mask, found.to_arrow_table()["kept"])
+    return mask
 
 
 def mask_letters(rows: pa.Table, tombstone: Tombstone) -> pa.ChunkedArray:
