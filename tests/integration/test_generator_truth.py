@@ -242,7 +242,7 @@ def test_session_metrics(history: History) -> None:
     columns = [
         *("median_response_seconds", "p90_response_seconds", "median_turn_seconds", "p90_turn_seconds"),
         *("max_turn_seconds", "median_prompt_length", "tools_per_prompt", "tool_error_rate", "cost_per_prompt_usd"),
-        *("cache_hit_rate", "subagent_cost_share"),
+        *("cache_hit_rate", "subagent_cost_share", "finished_tool_call_count", "context_tokens", "subagent_cost_usd"),
     ]
     found = keyed(marts, "agg_session_metrics", ["session_id"], columns)
     for session_id, session in truth.sessions.items():
@@ -261,6 +261,9 @@ def test_session_metrics(history: History) -> None:
             "cost_per_prompt_usd": float(cost) / prompts if prompts and cost is not None else None,
             "cache_hit_rate": session.cache_read_tokens / prompt_tokens if prompt_tokens else None,
             "subagent_cost_share": session.subagent_nano_usd / session.nano_usd if session.nano_usd else None,
+            "finished_tool_call_count": finished,
+            "context_tokens": prompt_tokens,
+            "subagent_cost_usd": session.subagent_nano_usd / 1e9,
         }
         for name, value in expected.items():
             actual = found[session_id][name]
