@@ -29,19 +29,20 @@ class JavaServer(Server):
             client.admin.command("ping")
 
 
-def what_is_missing() -> str:
-    """Fetch and compile the server's classes, once -> why that cannot be done here, or nothing."""
+def what_is_missing(folder: Path = FOLDER) -> str:
+    """Fetch and compile the classes of the server in `folder`, once -> why that cannot be done here, or nothing."""
     missing = [program for program in ("java", "javac", "mvn") if shutil.which(program) is None]
     if missing:
         return f"{', '.join(missing)} missing"
-    jars = TARGET / "jars"
+    target = folder / "target"
+    jars = target / "jars"
     if not jars.exists():
-        command = ["mvn", "-q", "-B", "-f", str(FOLDER / "pom.xml"), "dependency:copy-dependencies"]
+        command = ["mvn", "-q", "-B", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies"]
         fetched = subprocess.run([*command, "-DoutputDirectory=target/partial"], capture_output=True, text=True)
         if fetched.returncode:
-            shutil.rmtree(TARGET / "partial", ignore_errors=True)
+            shutil.rmtree(target / "partial", ignore_errors=True)
             lines = (fetched.stdout + fetched.stderr).strip().splitlines()
             return f"Maven cannot fetch one ({lines[0] if lines else ''})"
-        (TARGET / "partial").rename(jars)
-    subprocess.run(["javac", "-d", TARGET, "-cp", f"{jars}/*", FOLDER / "Launcher.java"], check=True)
+        (target / "partial").rename(jars)
+    subprocess.run(["javac", "-d", target, "-cp", f"{jars}/*", folder / "Launcher.java"], check=True)
     return ""

@@ -121,6 +121,35 @@ def test_expiry_deletes_only_what_nothing_refers_to(make_settings: Make) -> None
     assert stored(fresh) == ["a", "b", "c"]
 
 
+def test_expiry_in_an_object_store_deletes_what_the_expired_snapshots_alone_referred_to(
+    make_settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a purged document would stay for ever in a file that a compaction had replaced before."""
+    store = RawStore(make_settings())
+    store.append(rows("a"))
+    store.append(rows("b"))
+    replaced = [Path(str(local_path(file))) for file in store.data_files()]
+    maintenance.compact(store)
+    # which no bucket is: nothing of it can be listed
+    monkeypatch.setattr(maintenance, "local_path", lambda location: None)
+    assert maintenance.expire(store, older_than=timedelta(days=7)).files_deleted == 0
+    assert all(path.exists() for path in replaced)
+    result = maintenance.expire(store, older_than=timedelta(0))
+    assert result.files_deleted >= 2
+    assert result.bytes_deleted > 0
+    assert not any(path.exists() for path in replaced)
+    assert stored(store) == ["a", "b"]
+
+
+def test_every_property_of_a_table_is_of_a_column_it_has(make_settings: Make) -> None:
+    """A REST catalog refuses another one."""
+    store = RawStore(make_settings())
+    for table, column in ((store.conversations, "entry"), (store.dead_letters, "original")):
+        prefix = "write.metadata.metrics.column."
+        named = {name.removeprefix(prefix) for name in table.properties if name.startswith(prefix)}
+        assert named == {column}
+
+
 def test_rows_removed_by_another_tool_mean_a_full_load(make_settings: Make) -> None:
     store = RawStore(make_settings())
     first = store.append(rows("a", "b"))

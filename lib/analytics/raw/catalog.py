@@ -102,9 +102,11 @@ def open_table(catalog: Catalog, name: str, schema: pa.Schema, settings: Setting
     """The table, made when it is missing, with every column of `schema`.
 
     Raises:
-        AnalyticsError: its files are not where the catalog says (DATA_DIR was moved), the catalog stays locked, or the
-            table cannot be made.
+        AnalyticsError: its files are not where the catalog says (DATA_DIR was moved), the catalog stays locked or
+            refuses, or the table cannot be made.
     """
+    from pyiceberg.exceptions import RESTError
+
     try:
         return retrying()(_open_table, catalog, name, schema, by_date=by_date)
     except tenacity.RetryError as error:
@@ -114,8 +116,8 @@ def open_table(catalog: Catalog, name: str, schema: pa.Schema, settings: Setting
             f"the Iceberg table {NAMESPACE}.{name} is not where its catalog says ({error.filename or error}); if "
             "DATA_DIR was moved: claude-analytics doctor --repair"
         ) from None
-    except OSError as error:
-        raise AnalyticsError(f"the Iceberg table {NAMESPACE}.{name} cannot be created: {error}") from error
+    except (OSError, RESTError) as error:
+        raise AnalyticsError(f"the Iceberg table {NAMESPACE}.{name} cannot be opened: {first_line(error)}") from error
 
 
 def _locked(settings: Settings, error: tenacity.RetryError) -> AnalyticsError:

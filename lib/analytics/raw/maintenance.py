@@ -265,12 +265,15 @@ def expire(store: RawStore, *, older_than: timedelta | None = None, grace: timed
             table.refresh()
             before = len(table.metadata.snapshots)
             obsolete = _obsolete_snapshots(table, utc_now() - older_than)
+            referred_before: dict[str, int] = {}
             if obsolete:
+                if local_path(table.location()) is None:
+                    referred_before = _referred(table)
                 table.maintenance.expire_snapshots().by_ids(obsolete).commit()
                 table.refresh()
             reached("expire.expired")
             expired += before - len(table.metadata.snapshots)
-            files, size = _delete_unreachable(table, grace)
+            files, size = _delete_unreachable(table, grace, referred_before)
             deleted += files
             freed += size
     return ExpireResult(expired, deleted, freed)
@@ -311,31 +314,40 @@ def _groups(files: list[DataFile]) -> list[list[DataFile]]:
     return [group for group in groups if len(group) > 1]
 
 
-def _delete_unreachable(table: Table, grace: timedelta) -> tuple[int, int]:
-    """Delete files under the table's location that nothing refers to -> (files, bytes)."""
+def _referred(table: Table) -> dict[str, int]:
+    """Every file that the metadata of `table` lead to, at its location -> bytes (metadata: 0)."""
+    found = dict.fromkeys((table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)), 0)
+    for snapshot in table.metadata.snapshots:
+        found[snapshot.manifest_list] = 0
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path in found:
+                continue
+            found[manifest.manifest_path] = manifest.manifest_length
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+                found[entry.data_file.file_path] = entry.data_file.file_size_in_bytes
+    return found
+
+
+def _delete_unreachable(table: Table, grace: timedelta, referred_before: dict[str, int]) -> tuple[int, int]:
+    """Delete the files of `table` that nothing refers to any more -> (files, bytes).
+
+    In an object store these are the files that something referred to before. What a killed writer left there is for the
+    store's lifecycle rules, or an engine with orphan removal: listing a bucket is not ours to do.
+    """
+    reachable = _referred(table)
     root = local_path(table.location())
     if root is None:
-        # Object stores have lifecycle rules and engines with orphan removal; listing a bucket is not ours to
-        # do.
-        return 0, 0
-    reachable = {str(local_path(table.metadata_location))}
-    reachable.update(str(local_path(entry.metadata_file)) for entry in table.metadata.metadata_log)
-    manifests_seen: set[str] = set()
-    for snapshot in table.metadata.snapshots:
-        reachable.add(str(local_path(snapshot.manifest_list)))
-        for manifest in snapshot.manifests(table.io):
-            if manifest.manifest_path in manifests_seen:
-                continue
-            manifests_seen.add(manifest.manifest_path)
-            reachable.add(str(local_path(manifest.manifest_path)))
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
-                reachable.add(str(local_path(entry.data_file.file_path)))
+        gone = referred_before.keys() - reachable.keys()
+        for location in gone:
+            table.io.delete(location)
+        return len(gone), sum(referred_before[location] for location in gone)
+    paths = {str(local_path(location)) for location in reachable}
     horizon = time.time() - grace.total_seconds()
     count = size = 0
     for folder, _, names in os.walk(root):
         for name in names:
             path = os.path.join(folder, name)
-            if path in reachable:
+            if path in paths:
                 continue
             status = os.stat(path)
             if status.st_mtime < horizon:

@@ -164,6 +164,7 @@ class RawStore:
         Raises:
             AnalyticsError: that happened COMMIT_ATTEMPTS times, or the table cannot be written.
         """
+        from pyiceberg.exceptions import RESTError
 
         def refresh(_: tenacity.RetryCallState) -> None:
             table.refresh()
@@ -178,8 +179,8 @@ class RawStore:
                 f"{name} could not be committed after {COMMIT_ATTEMPTS} attempts: {first_line(reason or error)}; "
                 "another writer holds the catalog: try again when it is done"
             ) from reason
-        except OSError as error:
-            raise AnalyticsError(f"{name} could not be written: {error}") from error
+        except (OSError, RESTError) as error:
+            raise AnalyticsError(f"{name} could not be written: {first_line(error)}") from error
 
     # Reading
 
