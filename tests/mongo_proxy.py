@@ -19,11 +19,13 @@ class Proxy:
         to_server: bytes = b"\0never\0",
         to_client: bytes = b"\0never\0",
         tls: ssl.SSLContext | None = None,
+        broken: bytes = b"",
     ) -> None:
         """A connection ends when `to_server` is sent to the server, or `to_client` to the client.
 
-        `tls`: what the client has to speak.
+        `tls`: what the client has to speak. `broken`: a text that comes to the client as bytes that are none.
         """
+        self._broken = broken
         self._tls = tls
         self._port = port
         self._to_server = to_server
@@ -66,6 +68,10 @@ class Proxy:
                         data += source.recv(65536)
                     if not data:
                         return
+                    if self._broken and source is server:
+                        while len(data) < int.from_bytes(data[:4], "little") and (more := source.recv(65536)):
+                            data += more
+                        data = data.replace(self._broken, b"\xff" * len(self._broken))
                     target, poison = ways[source]
                     if poison in before[source] + data:
                         self.cut += 1

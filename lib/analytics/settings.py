@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     keep_versions: int = Field(3, ge=1, description="published versions kept for rollback")
 
     # Extract
+    extract_engine: Literal["python", "spark"] = Field("python", description="what reads documents that are new")
     extract_overlap_minutes: int = Field(10, ge=0, description="incremental reads start this long before the watermark")
     redact_secrets: bool = Field(True, description="replace high-confidence secrets before they reach Iceberg")
     snapshot_retention_days: int = Field(7, ge=0, description="Iceberg snapshots older than this are expired")

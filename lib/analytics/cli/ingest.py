@@ -44,14 +44,15 @@ def sync(watch: bool, create_index: bool, every: float) -> None:
 
 @click.command()
 @click.option("--full-backfill", is_flag=True, help="Look at every document, not only at recent ones.")
-def extract(full_backfill: bool) -> None:
+@click.option("--engine", type=click.Choice(["python", "spark"]), help="Default: EXTRACT_ENGINE, else python.")
+def extract(full_backfill: bool, engine: str | None) -> None:
     """Read new documents from the source into Iceberg."""
     from analytics.common.lock import run_lock
-    from analytics.raw import extract as work
+    from analytics.spark import extract as work
 
     settings = load_settings()
     with run_lock(settings, holder="extract"):
-        result = work.extract(settings, full_backfill=full_backfill)
+        result = work.extract(settings, engine=engine, full_backfill=full_backfill)
     echo(f"extract: {result}")
     echo("next: claude-analytics load, or claude-analytics iceberg info")
 

@@ -31,6 +31,7 @@ def extract(
     client: MongoClient[Any] | None = None,
     progress: bool | None = None,
     commit_bytes: int = COMMIT_BYTES,
+    intake: type[Intake] = Intake,
 ) -> ExtractResult:
     """Store new documents of the configured source in `raw.conversations`.
 
@@ -39,6 +40,7 @@ def extract(
         client: an open connection to the server of MONGO_URI; default: connect.
         progress: show a progress bar; default: on a terminal.
         commit_bytes: JSON text per Iceberg commit.
+        intake: how what is new is read and stored.
 
     Raises:
         ConfigError: a setting is wrong (CLAUDE_PROJECTS_DIR, MONGO_URI).
@@ -47,7 +49,7 @@ def extract(
     """
     # A full disk, a directory that turned read-only: what was committed stays, the next run goes on from there.
     with disk_errors("extract", settings.data_dir):
-        run = Intake(settings, full_backfill, commit_bytes)
+        run = intake(settings, full_backfill, commit_bytes)
         reached("extract.started")
         with open_source(settings, client) as source:
             _take(run, source, progress)
@@ -70,15 +72,15 @@ def _take(run: Intake, source: Source, progress: bool | None) -> None:
                 total, unit = source.total()
                 bar = stack.enter_context(progress_bar("extract", total, unit, progress))
             run.absorb(batch)
-            bar.advance(batch.bytes if unit == "B" else len(batch))
-            bookmarks.append(batch.bookmark)
+            bar.advance(batch.bytes if unit == "B" else batch.documents)
+            bookmarks += batch.bookmarks
             if not (run.is_full or batch.is_last or batch.is_restart):
                 continue
             properties = None
             if source.remembers_early or batch.is_last:
                 properties = source.remember(bookmarks, run.newest) or None
             reached("extract.positions")
-            committed = run.commit(properties, force=batch.is_last and source.must_commit and run.read > 0)
+            committed = run.commit(properties, force=batch.is_last and source.must_commit and run.documents_read > 0)
             source.settle(bookmarks, is_committed=committed)
             bookmarks = []
             if batch.is_restart:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,10 @@ from analytics.raw import envelope
 from analytics.raw.catalog import DEAD_LETTER_SCHEMA
 from analytics.raw.store import RawStore, keep_new
 from analytics.settings import Settings
-from analytics.sources.batch import Batch, DeadLetter, fingerprint
+from analytics.sources.batch import Batch, DeadLetter, Part, fingerprint
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
 
 # JSON text per commit: bounds memory (each byte exists a few times on its way) against the number of files.
 COMMIT_BYTES = 64 * 2**20
@@ -61,27 +65,51 @@ class ExtractResult:
         return f"{text} ({self.duration_seconds:.1f} s)" + (f"; {self.hint}" if self.hint else "")
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What another process made of a part: files that no commit names yet, and its counts."""
+
+    files: list[DataFile]  # of raw.conversations
+    dead_letter_files: list[DataFile]
+    read: int
+    stored: int
+    skipped: int
+    dead: int
+    bytes: int  # of JSON text
+    is_exact: bool  # no document came twice
+    newest: datetime | None
+    redacted: dict[str, int]
+    bookmarks: list[Any]
+
+
 class Intake:
     """One extract: takes batches, stores what is new, counts everything."""
 
-    def __init__(self, settings: Settings, full_backfill: bool, commit_bytes: int = COMMIT_BYTES) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        full_backfill: bool,
+        commit_bytes: int = COMMIT_BYTES,
+        store: RawStore | None = None,
+    ) -> None:
         self.settings = settings
         self.full_backfill = full_backfill
         self.commit_bytes = commit_bytes
         self.started = time.monotonic()
         self.now = utc_now().replace(microsecond=0)
         self.tombstones = tombstones(settings)
-        self.store = RawStore(settings)
+        self.store = store or RawStore(settings)
         self.properties = self.store.properties()
         self.previous_snapshot_id = self.store.current_snapshot_id()
         self._known_files: list[str] | None = None
-        self.read = self.stored = self.skipped = self.dead = 0
+        self.documents_read = self.stored = self.skipped = self.dead = 0
         self.newest: datetime | None = None
         self.redacted: dict[str, int] = {}
         self._uncommitted: dict[str, int] = {}
         self._pending: list[pa.Table] = []
         self._pending_dead: list[DeadLetter] = []
         self._pending_bytes = 0
+        self._taken: list[Taken] = []
 
     @property
     def known_files(self) -> list[str]:
@@ -104,6 +132,10 @@ class Intake:
         """From here on documents of this very run may come again."""
         self._known_files = self.store.data_files()
 
+    def read(self, part: Part) -> Iterator[Batch]:
+        """The batches of `part`."""
+        yield from part.batches(self.settings, self.batch_bytes)
+
     @property
     def batch_bytes(self) -> int:
         """How much text a source should hand over at once."""
@@ -116,8 +148,11 @@ class Intake:
 
     def absorb(self, batch: Batch) -> None:
         """Make rows of what is new in `batch`, to be committed later."""
-        self.read += len(batch) + len(batch.dead) + batch.recognised
+        self.documents_read += batch.documents + batch.recognised
         self.skipped += batch.recognised
+        if batch.taken is not None:
+            self._count(batch.taken)
+            self._taken.append(batch.taken)
         rows, dead = self.rows_of(batch)
         self.add(rows, dead)
         self._pending_bytes += batch.bytes
@@ -145,11 +180,32 @@ class Intake:
         self.stored += rows.num_rows
         self._pending, self._pending_dead, self._pending_bytes = [], [], 0
         reached("extract.read")
-        wanted = bool(rows.num_rows) or (properties is not None and (force or self.stored > 0))
-        if wanted or letters.num_rows:
+        files = [file for taken in self._taken for file in taken.files]
+        letter_files = [file for taken in self._taken for file in taken.dead_letter_files]
+        wanted = bool(rows.num_rows or files) or (properties is not None and (force or self.stored > 0))
+        if wanted or letters.num_rows or letter_files:
             update = self._update(properties or {}) if wanted else None
-            self.store.append(rows if rows.num_rows else None, dead_letters=letters, properties=update)
+            self.store.append(
+                rows if rows.num_rows else None,
+                dead_letters=letters,
+                properties=update,
+                files=files,
+                dead_letter_files=letter_files,
+            )
+        self._taken = []
         return wanted
+
+    def _count(self, taken: Taken) -> None:
+        self.stored += taken.stored
+        self.skipped += taken.skipped
+        self.dead += taken.dead
+        self.newest = max(filter(None, (self.newest, taken.newest)), default=None)
+        self._count_redacted(taken.redacted)
+
+    def _count_redacted(self, counts: dict[str, int]) -> None:
+        for kind, count in counts.items():
+            self.redacted[kind] = self.redacted.get(kind, 0) + count
+            self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
 
     def _update(self, properties: dict[str, str]) -> Callable[[dict[str, str]], dict[str, str]]:
         """`properties` and the running number of redactions, on top of what the table says at that moment."""
@@ -220,9 +276,7 @@ class Intake:
         from analytics.privacy.redact import redact_batch
 
         clean, counts = redact_batch(texts)
-        for kind, count in counts.items():
-            self.redacted[kind] = self.redacted.get(kind, 0) + count
-            self._uncommitted[kind] = self._uncommitted.get(kind, 0) + count
+        self._count_redacted(counts)
         return clean
 
     def _redact_names(self, rows: pa.Table, *columns: str) -> pa.Table:
@@ -288,7 +342,7 @@ class Intake:
         """The counts so far."""
         return ExtractResult(
             source=source,
-            documents_read=self.read,
+            documents_read=self.documents_read,
             documents_stored=self.stored,
             documents_skipped=self.skipped,
             dead_letters=self.dead,

@@ -105,7 +105,7 @@ def reconcile(
             found = _Differences(run, stored, apply)
             with progress_bar("reconcile", 0, "documents", progress) as bar:
                 for batch in source.batches(run):
-                    run.read += len(batch) + len(batch.dead)
+                    run.documents_read += batch.documents
                     batch.may_repeat = False
                     found.look(*run.rows_of(batch))
                     bar.advance(len(batch))
@@ -113,7 +113,7 @@ def reconcile(
             deleted = found.deleted(source.came_from_here)
         return ReconcileResult(
             source=source.name,
-            documents_read=run.read,
+            documents_read=run.documents_read,
             missing=found.missing,
             changed=found.changed,
             deleted=deleted,

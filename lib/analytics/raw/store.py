@@ -7,7 +7,7 @@ lose nor repeat and expiring old snapshots forgets nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -100,12 +100,14 @@ class RawStore:
         *,
         dead_letters: pa.Table | None = None,
         properties: Mapping[str, str] | Callable[[dict[str, str]], Mapping[str, str]] | None = None,
+        files: Sequence[DataFile] = (),
+        dead_letter_files: Sequence[DataFile] = (),
     ) -> int | None:
         """Add rows (envelope.SCHEMA) and dead letters (DEAD_LETTER_SCHEMA), one commit per table.
 
         `properties` (or a function of the current ones) update what the snapshot remembers, in the same
         commit as the rows. Dead letters go first: they are idempotent by id, so a crash between the two
-        commits repeats nothing.
+        commits repeats nothing. `files` and `dead_letter_files` are written already (`analytics.raw.staging`).
 
         Returns: the id of the new snapshot of raw.conversations, None when neither rows nor properties were
         given.
@@ -116,35 +118,46 @@ class RawStore:
                 lambda table: table.append(dead_letters, snapshot_properties=carried(table, {})),
             )
             reached("extract.dead_letters")
+        if dead_letter_files:
+            self.commit(self.dead_letters, lambda table: add_files(table, dead_letter_files, {}))
         if (rows is None or not rows.num_rows) and properties is None:
             return None
         new_rows: pa.Table = envelope.SCHEMA.empty_table() if rows is None else rows
         written: list[DataFile] = []
+        given = list(files)
         base = self.current_snapshot_id()
 
         def commit(table: Table) -> None:
-            nonlocal new_rows, base
+            nonlocal new_rows, base, given
             if (now := self.current_snapshot_id()) != base:
                 # another writer was faster, and may have read the same source
                 there = self.stored_ids(new_rows["_id"], self.data_files())
+                if given:
+                    others = self.files_added_since(base).files
+                    given = [kept for file in given for kept in self._without(file, others)]
                 base = now
                 if len(there):
                     new_rows = new_rows.filter(keep_new(new_rows["_id"], there))
                     written.clear()
             new = properties(own_properties(table.current_snapshot())) if callable(properties) else properties or {}
-            with (
-                table.transaction() as transaction,
-                transaction.update_snapshot(snapshot_properties=carried(table, new)).fast_append() as update,
-            ):
-                if not written and new_rows.num_rows:
-                    written.extend(write_files(table, new_rows))
-                    reached("extract.files")
-                for data_file in written:
-                    update.append_data_file(data_file)
+            if not written and new_rows.num_rows:
+                written.extend(write_files(table, new_rows))
+                reached("extract.files")
+            add_files(table, [*given, *written], new)
 
         self.commit(self.conversations, commit)
         reached("extract.committed")
         return self.current_snapshot_id()
+
+    def _without(self, file: DataFile, others: list[str]) -> list[DataFile]:
+        """`file`, or what is left of it without the documents that are in `others`, in files of its own."""
+        table = self.conversations
+        there = self.stored_ids(self.read_file(table, file, {"_id"})["_id"], others)
+        if not len(there):
+            return [file]
+        rows = self.read_file(table, file)
+        rows = rows.filter(keep_new(rows["_id"], there))
+        return write_files(table, rows) if rows.num_rows else []
 
     def remove_dead_letters(self, ids: list[str]) -> None:
         """Remove the dead letters with these ids, in one commit."""
@@ -292,6 +305,16 @@ class RawStore:
             if field.name not in rows.column_names:
                 rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
         return rows.select(schema.names).cast(schema)
+
+
+def add_files(table: Table, files: Sequence[DataFile], new: Mapping[str, str]) -> None:
+    """Append Parquet files, in one snapshot whose properties are the ones `table` has and `new`."""
+    with (
+        table.transaction() as transaction,
+        transaction.update_snapshot(snapshot_properties=carried(table, new)).fast_append() as update,
+    ):
+        for file in files:
+            update.append_data_file(file)
 
 
 def own_properties(snapshot: Snapshot | None) -> dict[str, str]:

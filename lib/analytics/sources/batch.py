@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from analytics.privacy.redact import redact_bytes, redact_text
+from analytics.settings import Settings
 
 PACK_BYTES = 4 * 2**20
 
@@ -68,9 +69,11 @@ class Batch:
         self.bytes = 0  # of JSON text and of dead letters
         self.is_last = False  # the source has nothing after it
         self.is_restart = False  # after it, documents may come a second time
+        self.is_exact = True  # no document in it came before in this run
         self.may_repeat = True  # some of it may be stored already
         self.recognised = 0  # documents that the source looked at by their ids alone, and that are stored
-        self.bookmark: Any = None  # what the source wants to be told once the batch is stored
+        self.bookmarks: list[Any] = []  # what the source wants to be told once the batch is stored
+        self.taken: Any = None  # what another process has made of it already, instead of documents
         self._packed: list[pa.Table] = []
         self._ids: list[str] = []
         self._texts: list[bytes] = []
@@ -81,6 +84,11 @@ class Batch:
 
     def __len__(self) -> int:
         return self._rows
+
+    @property
+    def documents(self) -> int:
+        """How many documents were read for it."""
+        return self._rows + len(self.dead) + (self.taken.read if self.taken is not None else 0)
 
     def add(
         self,
@@ -156,6 +164,16 @@ def fingerprint(*parts: bytes) -> str:
 CONTENT_ID = "^[0-9a-f]{32}$"
 
 
+class Part(Protocol):
+    """What a source is going to read. It can be pickled: another process may read it, or a part of it."""
+
+    def batches(self, settings: Settings, batch_bytes: int) -> Iterator[Batch]:
+        """Its documents, about `batch_bytes` of text at once."""
+
+    def split(self) -> list[Part]:
+        """The same in parts, each worth a process of its own; no `_id` is in two of them."""
+
+
 class Known(Protocol):
     """What a source may know of what is stored already."""
 
@@ -173,6 +191,13 @@ class Known(Protocol):
 
     def missing(self, ids: pa.ChunkedArray) -> pa.ChunkedArray:
         """Those of `ids` (`_id` texts) that are not stored."""
+
+
+class Run(Known, Protocol):
+    """An extract, on its way."""
+
+    def read(self, part: Part) -> Iterator[Batch]:
+        """The batches of `part`: read here, or by others."""
 
 
 class Source(Protocol):
@@ -193,7 +218,7 @@ class Source(Protocol):
     def has_news(self, known: Known) -> bool:
         """A quick look: whether `batches` may find something. Reads no document."""
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, known: Run) -> Iterator[Batch]:
         """What is new, and perhaps more: documents that are stored already are recognised by `_id`.
 
         The last batch has `is_last`, also when it is empty.

@@ -163,6 +163,19 @@ class Reader:
         ]
         return pa.chunked_array([pa.chunked_array(chunks, pa.string()).unique()])
 
+    def sample(self, size: int) -> list[Any]:
+        """The `_id`s of `size` documents taken at random, in the server's order.
+
+        Raises:
+            SourceUnavailableError: the server stays away, or refuses.
+        """
+        try:
+            stages = [{"$sample": {"size": size}}, {"$project": {"_id": 1}}, {"$sort": {"_id": 1}}]
+            found = self._collection.aggregate(stages)
+            return [document["_id"] for document in found]
+        except PyMongoError as error:
+            raise unavailable(self._uri, error) from error
+
     def documents(self, filters: list[dict[str, Any]]) -> Iterator[bytes | Poison | None]:
         """Raw batches of the documents that match `filters`; None: documents may come a second time from here on.
 

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics.settings import Settings
-from analytics.sources.batch import CONTENT_ID, Batch, DeadLetter, Known, fingerprint
+from analytics.sources.batch import CONTENT_ID, Batch, DeadLetter, Known, Part, Run, fingerprint
 from analytics.sources.positions import FileState, PendingFile, pending, position_key, projects_dirs, state_after
 from analytics.sources.transcripts import Line, read_lines
 
@@ -130,26 +130,17 @@ class JsonlSource:
         """Bytes of what is new."""
         return sum(file.size - file.start for _, files in self._files for file in files), "B"
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, known: Run) -> Iterator[Batch]:
         """New lines, in batches that also say how far each file was read."""
         self._look(known)
         ours = {item.key for item in self._positions}
         sources = {key for key in known.properties if key.startswith(("jsonl.", "mongodb."))}
         # nothing beyond these positions can be stored: they are not lost, and nobody else stored anything
         are_exact = sources == ours and all(item.are_known for item in self._positions) and not known.full_backfill
-        machine = self._settings.machine_name
-        files_read = 0
-        for item, files in self._with_repeated_names():
-            if not files:
-                continue
-            if files_read and any(file.read_to is None for file in files):
-                # what the folders before hold has to be stored before it is looked for
-                border = Batch(machine, known.now)
-                border.is_restart = True
-                yield border
-            files_read += len(files)
-            yield from _batches(item, files, machine, known.now, known.batch_bytes, positions_are_exact=are_exact)
-        last = Batch(machine, known.now)
+        folders = [(item.key, files) for item, files in self._with_repeated_names() if files]
+        if folders:
+            yield from known.read(FilesPart(folders, known.now, are_exact))
+        last = Batch(self._settings.machine_name, known.now)
         last.is_last = True
         yield last
 
@@ -175,7 +166,7 @@ class JsonlSource:
         for item in self._positions:
             read: dict[str, FileState] = {}
             for bookmark in bookmarks:
-                if bookmark is not None and bookmark[0] is item:
+                if bookmark[0] == item.key:
                     read.update(bookmark[1])
             if read:
                 self._tokens[item.key] = item.prepare(read)
@@ -198,8 +189,50 @@ class JsonlSource:
         return None
 
 
+# Files that one process reads, at least.
+PART_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class FilesPart:
+    """Files to read, by the folder (its key) that they are in."""
+
+    folders: list[tuple[str, list[PendingFile]]]
+    now: datetime
+    positions_are_exact: bool
+
+    def batches(self, settings: Settings, batch_bytes: int) -> Iterator[Batch]:
+        """New lines, in batches that also say how far each file was read."""
+        machine = settings.machine_name
+        for number, (key, files) in enumerate(self.folders):
+            if number and any(file.read_to is None for file in files):
+                # what the folders before hold has to be stored before it is looked for
+                border = Batch(machine, self.now)
+                border.is_restart = True
+                yield border
+            yield from _batches(
+                key, files, machine, self.now, batch_bytes, positions_are_exact=self.positions_are_exact
+            )
+
+    def split(self) -> list[Part]:
+        """Files in their order, PART_BYTES to a part: days stay together; so do files of one name, whose ids repeat."""
+        groups: list[dict[str, list[PendingFile]]] = []
+        group_of: dict[str, int] = {}
+        size = PART_BYTES
+        for folder, files in self.folders:
+            for file in files:
+                if file.key not in group_of:
+                    if size >= PART_BYTES:
+                        groups.append({})
+                        size = 0
+                    group_of[file.key] = len(groups) - 1
+                    size += file.size - file.start
+                groups[group_of[file.key]].setdefault(folder, []).append(file)
+        return [replace(self, folders=list(group.items())) for group in groups]
+
+
 def _batches(
-    positions: ReadPositions,
+    folder: str,
     files: list[PendingFile],
     machine: str,
     now: datetime,
@@ -216,7 +249,7 @@ def _batches(
     def new_batch() -> Batch:
         batch = Batch(machine, now)
         batch.may_repeat = not positions_are_exact
-        batch.bookmark = (positions, {})
+        batch.bookmarks = [(folder, {})]
         return batch
 
     batch = new_batch()
@@ -234,11 +267,11 @@ def _batches(
                 else:
                     batch.add_dead([_dead_letter(key, file, line)])
             if batch.bytes >= batch_bytes:
-                batch.bookmark[1][file.key] = state_after(file, offset, at_end=False)
+                batch.bookmarks[0][1][file.key] = state_after(file, offset, at_end=False)
                 yield batch
                 batch = new_batch()
                 batch.may_repeat |= file.may_repeat
-        batch.bookmark[1][file.key] = state_after(file, offset)
+        batch.bookmarks[0][1][file.key] = state_after(file, offset)
     yield batch
 
 

@@ -12,9 +12,10 @@ from bson.objectid import ObjectId
 from pymongo import MongoClient
 
 from analytics.settings import Settings
-from analytics.sources.batch import CONTENT_ID, Batch, DeadLetter, Known, fingerprint
-from analytics.sources.bson_json import batch_json, id_text, id_value
-from analytics.sources.collection import Poison, Reader, connect, id_filters, required_uri
+from analytics.sources.batch import Batch, Known, Run
+from analytics.sources.bson_json import id_value
+from analytics.sources.collection import Reader, connect, id_filters, required_uri
+from analytics.sources.mongodb_parts import CollectionPart, qualified
 from analytics.sources.sync_state import SyncState, state_path, target_fingerprint
 
 # Reading single documents by `_id` beats reading everything while fewer than this share is missing.
@@ -81,7 +82,7 @@ class MongoSource:
         self._recall(known)
         if self._counted is None or self._reader.count() != self._counted:
             return True
-        return len(known.missing(self._qualified(self._recent(known)))) > 0
+        return len(known.missing(qualified(self._recent(known), self._prefix))) > 0
 
     def _recall(self, known: Known) -> None:
         """What earlier runs remembered of this collection."""
@@ -92,15 +93,10 @@ class MongoSource:
         # rows from before there were two collections are those of the collection that is configured now
         self._home = found.get("mongodb.home", self._name)
 
-    def _qualified(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The `_id`s of rows. Ids of our own are those of their content; others are unique in their collection only."""
-        if self._home == self._name:
-            return texts
-        prefixed = pc.binary_join_element_wise(f"{self._name}/", texts, "")
-        return pc.if_else(pc.match_substring_regex(texts, CONTENT_ID), texts, prefixed)
-
-    def _qualified_all(self, texts: list[str]) -> list[str]:
-        return self._qualified(pa.chunked_array([texts], pa.string())).to_pylist()
+    @property
+    def _prefix(self) -> str | None:
+        """What `_id`s of this collection begin with in the tables."""
+        return None if self._home == self._name else f"{self._name}/"
 
     def _recent(self, known: Known) -> pa.ChunkedArray:
         """Ids of documents that say themselves that they are new."""
@@ -116,7 +112,7 @@ class MongoSource:
         """Documents that are going to be read."""
         return self._total, "documents"
 
-    def batches(self, known: Known) -> Iterator[Batch]:
+    def batches(self, known: Run) -> Iterator[Batch]:
         """Documents that are not stored, read whole; ids alone decide which those are, unless nothing is stored yet.
 
         Raises:
@@ -128,14 +124,14 @@ class MongoSource:
         if self._state is not None and (letters := self._state.waiting_dead_letters()):
             batch = Batch()
             batch.add_dead(letters)
-            batch.bookmark = [letter.dead_letter_id for letter in letters]
+            batch.bookmarks = [[letter.dead_letter_id for letter in letters]]
             yield batch
         before = self._reader.count()
         self.is_empty = not before
         remembered = self._counted
         if known.is_empty:
             self._total, self._counted = before, None
-            yield from self._read([{}], known.batch_bytes, counts=True)
+            yield from self._read(known, [{}], counts=True)
             return
         wanted = pa.chunked_array([], pa.string())
         recognised = 0
@@ -154,59 +150,38 @@ class MongoSource:
         yield first
         self._total = len(wanted)
         if len(wanted) > FEW_MISSING * (len(wanted) + recognised):
-            yield from self._read([{}], known.batch_bytes)
+            yield from self._read(known, [{}])
         else:
-            yield from self._read(id_filters([id_value(text) for text in wanted.to_pylist()]), known.batch_bytes)
+            filters = id_filters([id_value(text) for text in wanted.to_pylist()])
+            yield from self._read(known, filters, may_repeat=False)
 
     def _missing(self, known: Known, ids: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
         """Ids of documents that are not stored, and how many others there were."""
-        qualified = self._qualified(ids)
-        missing = known.missing(qualified)
-        wanted = ids if len(missing) == len(ids) else ids.filter(pc.is_in(qualified, missing.combine_chunks()))
+        keys = qualified(ids, self._prefix)
+        missing = known.missing(keys)
+        wanted = ids if len(missing) == len(ids) else ids.filter(pc.is_in(keys, missing.combine_chunks()))
         return wanted, len(ids) - len(wanted)
 
-    def _read(self, filters: list[dict[str, Any]], batch_bytes: int, *, counts: bool = False) -> Iterator[Batch]:
-        """Documents that match `filters`.
+    def _read(
+        self, known: Run, filters: list[dict[str, Any]], *, may_repeat: bool = True, counts: bool = False
+    ) -> Iterator[Batch]:
+        """Documents that match `filters`, and the last batch.
 
         Args:
             counts: these are all documents, so their number is what the server will be asked for next time.
         """
-        batch = Batch()
         handed, is_whole = 0, True
-        for raw in self._reader.documents(filters) if filters else ():
-            if raw is None:
-                is_whole = False
-                batch.is_restart = True
+        if filters:
+            for batch in known.read(CollectionPart(filters, self._prefix, may_repeat, self._reader)):
+                handed += batch.documents
+                is_whole &= batch.is_exact and not batch.is_restart
                 yield batch
-                batch = Batch()
-                continue
-            if isinstance(raw, Poison):
-                handed += 1
-                batch.add_dead([self._dead_letter(id_text(raw.key), b"", "the server ends the connection on it")])
-                continue
-            ids, texts, failures = batch_json(raw)
-            handed += len(ids) + len(failures)
-            batch.add(self._qualified_all(ids), texts)
-            batch.add_dead([self._dead_letter(*failure) for failure in failures])
-            # Not needed any more, and large: gone before the next ones are made.
-            del raw, texts
-            if batch.bytes >= batch_bytes:
-                yield batch
-                batch = Batch()
         if counts:
             # read twice in part, all of it was seen unless the number changed meanwhile
             self._counted = handed if is_whole else self._total if self._total == self._reader.count() else None
-        batch.is_last = True
-        yield batch
-
-    def _dead_letter(self, key: str | None, original: bytes, reason: str) -> DeadLetter:
-        return DeadLetter(
-            dead_letter_id=fingerprint(b"mongodb", (key or "").encode("utf-8", "replace"), original),
-            reason=reason,
-            source="mongodb",
-            original=original,
-            document_id=None if key is None else self._qualified_all([key])[0],
-        )
+        last = Batch()
+        last.is_last = True
+        yield last
 
     def remember(self, bookmarks: list[Any], newest: datetime | None) -> dict[str, str]:
         """When the collection was read, its newest stamp, and how many documents are known."""
@@ -221,14 +196,14 @@ class MongoSource:
     def settle(self, bookmarks: list[Any], *, is_committed: bool) -> None:
         """Dead letters that waited since a sync are stored."""
         for ids in bookmarks:
-            if ids and self._state is not None:
+            if self._state is not None:
                 self._state.dead_letters_stored(ids)
 
     def came_from_here(self, rows: pa.Table) -> pa.ChunkedArray:
         """Rows with ids of this collection. Those of our own content may have come by way of files instead."""
         ids = rows["_id"]
-        qualified = pc.match_substring_regex(ids, "^[^/. ]+[.][^/]+/")
-        return pc.invert(qualified) if self._home == self._name else pc.starts_with(ids, f"{self._name}/")
+        is_foreign = pc.match_substring_regex(ids, "^[^/. ]+[.][^/]+/")
+        return pc.invert(is_foreign) if self._home == self._name else pc.starts_with(ids, f"{self._name}/")
 
     def watermark(self) -> datetime | None:
         """The newest `ingestedAt` that is stored."""

@@ -54,11 +54,14 @@ _DEFAULTS = {
 
 
 @contextmanager
-def session(settings: Settings, catalog: Mapping[str, str]) -> Iterator[SparkSession]:
+def session(
+    settings: Settings, catalog: Mapping[str, str], conf: Mapping[str, str] | None = None
+) -> Iterator[SparkSession]:
     """A session that ends with the block.
 
     Args:
         catalog: properties of PyIceberg's catalog.
+        conf: more settings of Spark's.
 
     Raises:
         ConfigError: Java or the extra `[spark]` is missing, or SPARK_CONF is wrong.
@@ -73,7 +76,7 @@ def session(settings: Settings, catalog: Mapping[str, str]) -> Iterator[SparkSes
         jars.require_java()
     with environment({"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}):
         builder = SparkSession.builder
-        for name, value in chosen.items():
+        for name, value in {**chosen, **(conf or {})}.items():
             builder = builder.config(name, value)
         try:
             spark = builder.getOrCreate()
