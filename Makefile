@@ -239,10 +239,11 @@ $(INSTALLED): requirements.lock requirements-uv.lock pyproject.toml
 	    echo "error: $$python cannot make a virtual environment; Debian and Ubuntu: apt install $$python-venv" >&2; \
 	    exit 2; }; \
 	fi; \
-	echo "installing into $(VENV) for $$($(VENV)/bin/python --version), once: about ten seconds with uv ..."
+	echo "installing into $(VENV) for $$($(VENV)/bin/python --version), once: half a minute with uv ..."
 	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock || true
 	@$(call install,requirements.lock)
 	@$(call install,--no-deps --no-build-isolation --editable .)
+	@$(VENV)/bin/python -m compileall -q lib
 	@echo "installed; \`source $(VENV)/bin/activate\` puts claude-analytics on your PATH, make works without"
 	@touch $@
 
@@ -261,10 +262,11 @@ $(SPARK_INSTALLED): $(INSTALLED) requirements-spark.lock lib/analytics/spark/jar
 	@touch $@
 
 # $(call install,WHAT): a lock file, or arguments of `pip install`. uv draws a bar on a terminal. It does not read pip's
-# configuration: where only pip knows the index, pip installs.
+# configuration: where only pip knows the index, pip installs. Both compile what they install, which else the first run
+# would, and every run where PYTHONDONTWRITEBYTECODE is set.
 define install
 what="$(if $(filter %.lock,$(1)),--require-hashes -r $(1),$(1))"; quiet=; [ -t 2 ] || quiet=--quiet; \
-VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install $$quiet $$what || { \
+VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install $$quiet --compile-bytecode $$what || { \
   echo "uv could not: pip installs the same, which takes a minute or two"; \
   $(VENV)/bin/python -m pip install --quiet $$what; }
 endef
