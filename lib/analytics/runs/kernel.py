@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ _LONGEST_FOLDER = 90
 class Kernel:
     """A kernel process of this Python. Starting it returns at once: it gets ready while the caller goes on."""
 
-    def __init__(self, log: Path) -> None:
-        """`log` takes what the process prints outside of notebooks, as when it crashes.
+    def __init__(self, log: Path, preload: Sequence[str] = ()) -> None:
+        """`log` takes what the process prints outside of notebooks, as when it crashes; `preload` are modules that it
+        imports while nobody waits for it.
 
         Raises:
             OSError: `log` or a temporary folder cannot be written, or no process can be started.
@@ -40,17 +42,17 @@ class Kernel:
             self.manager.transport = "ipc"
         self.client: AsyncKernelClient | None = None
         try:
-            self._start(log)
+            self._start(log, preload)
         except BaseException:
             self.kill()
             raise
 
-    def _start(self, log: Path) -> None:
+    def _start(self, log: Path, preload: Sequence[str]) -> None:
         outside = os.dup(2)
         try:
             with log.open("ab") as stream:
                 run_sync(self.manager.start_kernel)(
-                    extra_arguments=[str(outside)],
+                    extra_arguments=[str(outside), *preload],
                     cwd=str(PROJECT_ROOT),
                     # nobody's own start-up files: a run depends on the repository and the settings alone
                     env={**os.environ, "IPYTHONDIR": str(self._folder)},

@@ -1,18 +1,22 @@
-"""The kernel of a run, from inside: `python -m analytics.runs.kernel_process -f CONNECTION_FILE OUTSIDE`.
+"""The kernel of a run, from inside: `python -m analytics.runs.kernel_process -f CONNECTION_FILE OUTSIDE MODULE...`.
 
-An IPython kernel like any other, with two differences: it dies with the run that started it, and its progress bars
-go to the run's terminal (`OUTSIDE` is the number of a file descriptor).
+An IPython kernel like any other, with three differences: it dies with the run that started it, its progress bars
+go to the run's terminal (`OUTSIDE` is the number of a file descriptor), and the modules are imported before the first
+cell asks for them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
+import importlib
 import os
 import signal
 import sys
 
 from analytics.common import progress
+from analytics.common.process import without_url_grammar
 
 # From <linux/prctl.h>: the signal this process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
@@ -20,13 +24,17 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     """Run the kernel until it is told to stop, or until its parent is gone."""
-    outside = int(sys.argv.pop())
+    outside, *modules = sys.argv[3:]
+    del sys.argv[3:]
     _die_with_parent()
     # the stack of a crash goes to the run's log: standard error is soon the notebook's
     faulthandler.enable(file=os.fdopen(os.dup(2), "w"))
-    progress.shown_on(os.fdopen(outside, "w", buffering=1))
+    progress.shown_on(os.fdopen(int(outside), "w", buffering=1))
     from ipykernel.kernelapp import IPKernelApp
 
+    with without_url_grammar(), contextlib.suppress(Exception):  # the stage that needs it will say what is wrong
+        for module in modules:
+            importlib.import_module(module)
     IPKernelApp.launch_instance()
 
 

@@ -1,7 +1,9 @@
-"""The papermill engine that executes every notebook of a run in one kernel.
+"""The papermill engine that executes the notebooks of a run in one kernel.
 
 A kernel of its own for each of five notebooks costs its start, and the imports in it, five times. Here each notebook
 gets an empty namespace of the same kernel. Everything works with papermill's own engine as well, only slower.
+
+A notebook whose imports take long can have a kernel apart, which imports them while the notebooks before it run.
 
 Engines: https://papermill.readthedocs.io/en/latest/extending-entry-points.html
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,21 +103,27 @@ def _texts(value: Any, change: Callable[[str], str]) -> Any:
 
 
 _kernel: Kernel | None = None
+_apart: Mapping[str, Kernel] = {}
 _observer: Observer | None = None
 
 
 @contextlib.contextmanager
-def one_kernel(kernel: Kernel, observer: Observer) -> Iterator[None]:
-    """Within the block papermill, and so Ploomber, runs every notebook in `kernel` and tells `observer`."""
-    global _kernel, _observer
+def one_kernel(kernel: Kernel, observer: Observer, apart: Mapping[str, Kernel] | None = None) -> Iterator[None]:
+    """Within the block papermill, and so Ploomber, runs every notebook in `kernel` and tells `observer`.
+
+    Args:
+        apart: the kernels of notebooks that have one of their own, by the notebook's name.
+    """
+    global _kernel, _observer, _apart
     # Ploomber cannot name another papermill engine in pipeline.yaml: for this time it is the default.
     default = papermill_engines.get_engine(None)
     papermill_engines.register(None, RunEngine)
-    _kernel, _observer = kernel, observer
+    _kernel, _observer, _apart = kernel, observer, apart or {}
     try:
         yield
     finally:
         _kernel = _observer = None
+        _apart = {}
         papermill_engines.register(None, default)
 
 
@@ -137,7 +145,7 @@ class RunEngine(Engine):  # type: ignore[misc]
             Failure: the kernel died.
         """
         if _kernel is not None:
-            _execute(nb_man, _kernel, _observer)
+            _execute(nb_man, _apart.get(Path(nb_man.output_path or "").stem, _kernel), _observer)
             return
         kernel = Kernel(Path(os.devnull))
         try:

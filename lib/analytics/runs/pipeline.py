@@ -1,7 +1,7 @@
 """All stages as one Ploomber build, with a lock, a run folder and an outcome.
 
-Ploomber decides what runs and in which order (`pipeline.yaml`), papermill executes the notebooks, all in the one kernel
-of `analytics.runs.notebook_engine`. Where the time goes is in docs/decisions.md.
+Ploomber decides what runs and in which order (`pipeline.yaml`), papermill executes the notebooks, all but `validate` in
+the one kernel of `analytics.runs.notebook_engine`. Where the time goes is in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -40,6 +40,20 @@ SILENT_SECONDS = 30
 
 # With less than this free no notebook can be written.
 FULL_BYTES = 2**16
+
+# What notebooks import takes seconds, Great Expectations alone three: `validate` has a kernel apart that imports it on
+# another core while the stages before it run.
+_SHOWING = ("altair", "pandas")
+STAGES_NEED = (
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
+    "analytics.raw.extract",
+    "analytics.warehouse.load",
+    "analytics.spark.transform",
+    "analytics.warehouse.publish",
+    *_SHOWING,
+)
+VALIDATE_NEEDS = ("great_expectations", "analytics.quality.validate", "analytics.quality.gx_duckdb", *_SHOWING)
 
 
 def run(
@@ -124,14 +138,19 @@ def _build(record: Run, watch: _Watch) -> None:
     with without_url_grammar():
         from analytics.runs.kernel import Kernel
 
-        # it gets ready while Ploomber is imported
-        kernel = Kernel(record.folder / "run.log")
-        try:
+        log = record.folder / "run.log"
+        with contextlib.ExitStack() as ending:
+            # it gets ready while Ploomber is imported
+            kernel = Kernel(log, STAGES_NEED)
+            ending.callback(kernel.kill)
             from ploomber.exceptions import DAGBuildError
             from ploomber.spec import DAGSpec
 
             from analytics.runs.notebook_engine import one_kernel
 
+            # and this one while the stages before it run
+            apart = Kernel(log, VALIDATE_NEEDS)
+            ending.callback(apart.kill)
             parameters = {
                 "run_id": record.run_id,
                 "runs": str(record.folder),
@@ -139,17 +158,16 @@ def _build(record: Run, watch: _Watch) -> None:
                 "full_refresh": record.parameters["full_refresh"],
             }
             try:
-                with one_kernel(kernel, watch):
+                with one_kernel(kernel, watch, {"validate": apart}):
                     DAGSpec(str(PROJECT_ROOT / "pipeline.yaml"), env=parameters).to_dag().build(show_progress=False)
             except DAGBuildError as error:
                 failure = watch.failure()
                 if failure is None:
                     raise
                 raise failure from error
-        finally:
-            kernel.kill()
-            for leftover in record.folder.glob(".*.metadata"):  # what Ploomber compares code with; every run is new
-                leftover.unlink()
+            finally:
+                for leftover in record.folder.glob(".*.metadata"):  # what Ploomber compares code with; every run is new
+                    leftover.unlink()
 
 
 class _Watch:
