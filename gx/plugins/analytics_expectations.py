@@ -8,6 +8,10 @@ publishes, `warning` is reported.
 
 Texts are joined and grouped by their 64-bit hash where that is several times faster.
 
+What an hour brings is a thousandth of a history, and the rest was checked when it came: what compares single rows of
+the large tables looks at the newest load and at the sessions it touched, and totals are compared over everything. The
+nightly run loads everything anew, so that it looks at everything.
+
 Queries pass through Python's `str.format` and SQLAlchemy's `text`: no braces, no single colons.
 """
 
@@ -94,6 +98,13 @@ def _given(values: dict[str, Any], name: str, described: Any) -> Any:
     return described if values.get(name) is None else values[name]
 
 
+# Conditions on tables that have a load, and on those that have a session.
+_NEWEST = "load_id = (select max(load_id) from raw.conversations)"
+_TOUCHED = "session_id in (select session_id from intermediate.int_touched_sessions where is_touched)"
+# and those that share something with them
+_RELATED = "session_id in (select session_id from intermediate.int_touched_sessions)"
+
+
 def _text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
@@ -122,11 +133,17 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
     """One row per key, and no row without one."""
 
     keys: dict[str, str] | None = None  # table -> key column; None: those of the marts
+    loaded: list[str] | None = None  # those of the tables that only ever get rows of a new load
     description: str = "Keys are unique and not null: one row per thing counted."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
         keys = _given(values, "keys", {table.name: table.key for table in described()})
+        newest = {
+            table: f"where hash({key}) in (select hash({key}) from {table} where {_NEWEST})"
+            for table, key in keys.items()
+            if table in (values.get("loaded") or [])
+        }
         # hashes are compared first: grouping a million numbers is several times cheaper than grouping texts
         return _union(
             [
@@ -139,7 +156,11 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
                 from {table}
                 where
                     {key} is null
-                    or hash({key}) in (select hash({key}) from {table} group by 1 having count(*) > 1)
+                    or hash({key}) in (
+                        select hash({key}) from {table}
+                        {newest.get(table, "")}
+                        group by 1 having count(*) > 1
+                    )
                 group by {key}
                 having {key} is null or count(*) > 1
                 """
@@ -358,20 +379,28 @@ class ExpectEntriesToFollowTheirParents(ExpectNoFailingRows):
     def build_query(cls, values: dict[str, Any]) -> str:
         seconds = int(values.get("tolerance_seconds", cls.__fields__["tolerance_seconds"].default))
         return f"""
+            with children as (
+                select uuid, parent_uuid, session_id, source_file, timestamp
+                from raw.conversations
+                where {_NEWEST} and parent_uuid is not null
+            ),
+            parents as (
+                select uuid, session_id, source_file, timestamp
+                from raw.conversations
+                where session_id in (select session_id from children)
+            )
             select
                 'raw.conversations' as table_name,
                 child.uuid as key_value,
                 child.session_id,
                 child.timestamp as entry_at,
                 parent.timestamp as parent_at
-            from raw.conversations as child
-            join raw.conversations as parent
+            from children as child
+            join parents as parent
                 on hash(child.parent_uuid) = hash(parent.uuid)
                 and child.timestamp < parent.timestamp - interval {seconds} second
             where
-                child.load_id = (select max(load_id) from raw.conversations)
-                and child.parent_uuid is not null
-                and child.session_id = parent.session_id
+                child.session_id = parent.session_id
                 and child.source_file = parent.source_file
         """
 
@@ -380,14 +409,32 @@ class ExpectEveryDocumentToBeParsedOnce(ExpectNoFailingRows):
     """What was loaded is what was parsed."""
 
     description: str = "Every document of raw.conversations is parsed exactly once, and nothing else is."
-    query: ClassVar[str] = """
+    query: ClassVar[str] = f"""
+        with documents as (
+            select _id from raw.conversations where {_NEWEST}
+        ),
+        entries as (
+            select document_id from staging.stg_entries where {_NEWEST}
+        ),
+        earlier as (
+            select
+                (select count(*) from raw.conversations where not {_NEWEST}) as documents,
+                (select count(*) from staging.stg_entries where not {_NEWEST}) as entries
+        )
         select
             'staging.stg_entries' as table_name,
             coalesce(documents._id, entries.document_id) as key_value,
             case when entries.document_id is null then 'not parsed' else 'not in raw' end as problem
-        from raw.conversations as documents
-        full join staging.stg_entries as entries on hash(documents._id) = hash(entries.document_id)
+        from documents
+        full join entries on hash(documents._id) = hash(entries.document_id)
         where documents._id is null or entries.document_id is null
+        union all
+        select
+            'staging.stg_entries',
+            null,
+            documents || ' documents of earlier loads, ' || entries || ' entries'
+        from earlier
+        where documents <> entries
     """
 
 
@@ -398,7 +445,7 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
         "Every API response stands once, with the largest usage any of its lines carries: not the first line's, "
         "not the sum."
     )
-    query: ClassVar[str] = """
+    query: ClassVar[str] = f"""
         with shared as (
             -- an id that a proxy gives to every response is none: its responses have keys of their own.
             -- int_shared_message_ids has those of the last run's sessions only
@@ -410,6 +457,7 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
             select
                 hash(response_key) as response_hash,
                 any_value(response_key) as response_key,
+                bool_or({_TOUCHED}) as is_touched,
                 max(
                     input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens
                     + cache_read_tokens
@@ -418,7 +466,7 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
             where
                 entry_type = 'assistant'
                 and has_message
-                and session_id is not null
+                and {_RELATED}
                 and response_key not in (select message_id from shared)
             group by hash(response_key)
         ),
@@ -426,12 +474,16 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
             select
                 hash(response_key) as response_hash,
                 any_value(response_key) as response_key,
+                bool_or({_TOUCHED}) as is_touched,
                 sum(
                     input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens
                     + cache_read_tokens
                 ) as tokens
             from intermediate.int_response_usage
-            where not is_advisor and (message_id is null or response_key = message_id)
+            where
+                not is_advisor
+                and (message_id is null or response_key = message_id)
+                and {_RELATED}
             group by hash(response_key)
         )
         select
@@ -441,7 +493,10 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
             responses.tokens as tokens_counted
         from lines
         full join responses using (response_hash)
-        where lines.tokens is distinct from responses.tokens
+        where
+            lines.tokens is distinct from responses.tokens
+            -- what is only related may have lines elsewhere
+            and (lines.is_touched or responses.is_touched)
     """
 
 
@@ -453,14 +508,14 @@ class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
         "differ the earliest is the entry."
     )
     # Only for ids without a call it is looked up whether the copy they stand in is the one that counts.
-    query: ClassVar[str] = """
+    query: ClassVar[str] = f"""
         with blocks as (
             select
                 document_id,
                 entry_key,
                 unnest(tool_blocks) as block
             from staging.stg_entries
-            where len(tool_blocks) > 0 and session_id is not null
+            where len(tool_blocks) > 0 and {_RELATED}
         ),
         used as (
             select
@@ -494,7 +549,7 @@ class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
             'intermediate.int_tool_calls' as table_name,
             tool_use_id as key_value,
             'no tool_use' as problem
-        from intermediate.int_tool_calls as calls
+        from (from intermediate.int_tool_calls where {_TOUCHED}) as calls
         anti join used on calls.tool_use_id = used.tool_use_id
     """
 
@@ -505,7 +560,7 @@ class ExpectAtMostOneResultPerToolUse(ExpectNoFailingRows):
     description: str = (
         "A tool_use has at most one result: copies of it agree on whether it is an error and on its length."
     )
-    query: ClassVar[str] = """
+    query: ClassVar[str] = f"""
         select
             'staging.stg_entries' as table_name,
             block.tool_use_id as key_value,
@@ -514,7 +569,7 @@ class ExpectAtMostOneResultPerToolUse(ExpectNoFailingRows):
         from (
             select unnest(tool_blocks) as block
             from staging.stg_entries
-            where has_tool_result
+            where has_tool_result and {_RELATED}
         )
         where
             block.block_type = 'tool_result'

@@ -75,8 +75,8 @@ def _validate(
     if not database.exists():
         raise AnalyticsError(f"nothing to validate at {settings.build_path}: run `claude-analytics load` first")
     reached("validate.started")
-    documents, notes = _documents_in_iceberg(settings, database)
-    engine, data_tests = _built_by(database)
+    snapshot_id, loaded, engine, data_tests = _loaded(database)
+    documents, notes = _documents_in_iceberg(settings, snapshot_id, loaded)
 
     starting("Great Expectations starts")
     with _gx_environment(settings, database), _gx_context(starting) as context:
@@ -111,42 +111,38 @@ def _validate(
     return result
 
 
-def _documents_in_iceberg(settings: Settings, database: Path) -> tuple[int, list[str]]:
-    """Documents in the Iceberg snapshot that was loaded, and what a person should know about it."""
+def _loaded(database: Path) -> tuple[int | None, int, str, int]:
+    """The Iceberg snapshot that was loaded, documents said to be loaded, and what built the models: its name, and how
+    many tests of dbt held there."""
     import duckdb
+
+    from analytics.warehouse.built_with import engine_of
 
     try:
         with open_version(database) as connection:
             state = connection.sql("select iceberg_snapshot_id, documents from raw.load_state").fetchone()
+            snapshot_id, documents = state or (None, 0)
+            return snapshot_id, documents, *engine_of(connection)
     except duckdb.Error as error:
         raise AnalyticsError(f"{database} cannot be validated: {first_line(error)}") from None
-    snapshot_id, loaded = state or (None, 0)
+
+
+def _documents_in_iceberg(settings: Settings, snapshot_id: int | None, loaded: int) -> tuple[int, list[str]]:
+    """Documents in the Iceberg snapshot that was loaded, and what a person should know about it."""
     if snapshot_id is None:
         return loaded, []
     try:
-        from analytics.raw.store import RawStore
+        from analytics.raw.glance import glance
 
-        table = RawStore(settings).conversations
-        snapshot = table.snapshot_by_id(snapshot_id)
-        newest = table.current_snapshot()
+        seen = glance(settings)
     except Exception as error:
         # a catalog out of reach must not stop a run that has loaded already
         return loaded, [f"rows were not compared with Iceberg: {first_line(error)}"]
-    if snapshot is None or snapshot.summary is None:
+    documents = None if seen is None else seen.rows(snapshot_id)
+    if seen is None or documents is None:
         return loaded, ["rows were not compared with Iceberg: the loaded snapshot has expired"]
-    notes = []
-    if newest is not None and newest.snapshot_id != snapshot_id and newest.summary is not None:
-        behind = int(newest.summary["total-records"] or 0) - int(snapshot.summary["total-records"] or 0)
-        if behind:
-            notes.append(f"documents in Iceberg that are not loaded yet: {behind:,}")
-    return int(snapshot.summary["total-records"] or 0), notes
-
-
-def _built_by(database: Path) -> tuple[str, int]:
-    from analytics.warehouse.built_with import engine_of
-
-    with open_version(database) as connection:
-        return engine_of(connection)
+    behind = (seen.rows(seen.snapshot_id) or 0) - documents
+    return documents, [f"documents in Iceberg that are not loaded yet: {behind:,}"] if behind else []
 
 
 @contextlib.contextmanager

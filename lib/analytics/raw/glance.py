@@ -1,4 +1,4 @@
-"""What the raw tables hold, at a glance: for the question whether there is anything to do.
+"""What the raw tables hold, at a glance: whether there is anything to do, and whether all of it was loaded.
 
 Opening a table with PyIceberg imports it, and SQLAlchemy: a second and more, every hour, to learn two numbers. In our
 own SQLite catalog they are a row and a JSON file, both with published formats. A catalog that a user configured is
@@ -64,6 +64,11 @@ class Glance:
         from analytics.raw.intake import Intake
 
         return Intake(self._settings, full_backfill=False)
+
+    def rows(self, snapshot_id: int) -> int | None:
+        """Rows of raw.conversations in that snapshot; None when it has expired."""
+        snapshot = self._snapshots.get(snapshot_id)
+        return None if snapshot is None else int(snapshot.summary.get("total-records") or 0)
 
     def has_rows_since(self, snapshot_id: int | None) -> bool:
         """Whether rows may have been added after that snapshot; compactions after it add none."""
