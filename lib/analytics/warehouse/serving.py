@@ -57,6 +57,10 @@ MARTS_SCHEMA = "marts"
 # Key in every Parquet file's metadata: the published version whose rows it holds.
 _VERSION_KEY = "published_version"
 
+# A dictionary of a column with ever new values (keys, times) is given up after so many: by default each row group tries
+# 24,576 of them first, a quarter of the time that writing takes. Files are smaller, too.
+_PARQUET = "compression zstd, compression_level 1, dictionary_size_limit 1000"
+
 # For so many publishes the files of an earlier one stay, for queries that still read them.
 GRACE_PUBLISHES = 3
 
@@ -205,7 +209,7 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
             path = target / f"{mart.name}.parquet"
             connection.execute(
                 f"copy {MARTS_SCHEMA}.{identifier(mart.name)} to {literal(path)} (format parquet,"
-                f" compression zstd, kv_metadata {{{_VERSION_KEY}: {literal(version)}}})"
+                f" {_PARQUET}, kv_metadata {{{_VERSION_KEY}: {literal(version)}}})"
             )
             path.chmod(mode & 0o666)
             flush_file(path)
