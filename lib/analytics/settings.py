@@ -16,6 +16,9 @@ from typing import Any, Literal
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
+# nobody's plugins: to look for some, every installed package's metadata is read
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 

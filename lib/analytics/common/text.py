@@ -87,9 +87,13 @@ def for_csv(text: str) -> str:
     return f"'{line}" if _FORMULA.match(line) else line
 
 
+# What reports write themselves takes one column each.
+_NARROW = str.maketrans(dict.fromkeys(f"≥≤{ELLIPSIS}–", "x"))
+
+
 def display_width(text: str) -> int:
     """Columns of a terminal that `text` (as `one_line` leaves it) takes."""
-    if text.isascii():
+    if text.isascii() or text.translate(_NARROW).isascii():
         return len(text)
     from wcwidth import wcswidth
 

@@ -11,7 +11,6 @@ from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -263,6 +262,8 @@ def _instead(name: str, shown: Iterable[str], known: Iterable[str]) -> str:
 
 def _near(name: str, names: Iterable[str]) -> list[str]:
     """Names that contain this one, then those that are spelt alike."""
+    from difflib import get_close_matches
+
     lowered = {text.lower(): text for text in reversed([*names])}
     near = [text for text in reversed(lowered) if name and name.lower() in text]
     near += [text for text in get_close_matches(name.lower(), lowered, n=NAMES_SUGGESTED) if text not in near]
