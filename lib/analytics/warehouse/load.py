@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
-from analytics.common.files import copy_database, disk_errors, remove_database
+from analytics.common.files import CopyResult, copy_database, disk_errors, remove_database
 from analytics.errors import AnalyticsError, first_line
 from analytics.raw.catalog import local_path
 from analytics.raw.store import RawStore
@@ -80,7 +80,13 @@ class _State:
     built_with: BuiltWith = UNKNOWN  # what the tables were built with
 
 
-def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: bool = False) -> LoadResult:
+def load(
+    settings: Settings,
+    *,
+    full_refresh: bool = False,
+    even_if_unchanged: bool = False,
+    copy: Callable[[Path, Path], CopyResult] = copy_database,
+) -> LoadResult:
     """Load what Iceberg holds beyond the published database into `settings.build_path`.
 
     Args:
@@ -88,13 +94,19 @@ def load(settings: Settings, *, full_refresh: bool = False, even_if_unchanged: b
             that parse documents have changed.
         even_if_unchanged: make the working copy although there is nothing new. So it does by itself when prices,
             time zone or models have changed.
+        copy: copies the published file, given first, to the second path.
 
     Raises:
         AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
         ConfigError: PRICING_OVERRIDES, PROJECT_ALIASES or PEOPLE cannot be read.
     """
     with disk_errors("load", settings.data_dir):
-        return _load(settings, full_refresh, even_if_unchanged)
+        return _load(settings, full_refresh, even_if_unchanged, copy)
+
+
+def copied_ahead(settings: Settings) -> Path:
+    """Where a copy of the published file waits for `load`, which clears away what it finds at `build_path`."""
+    return settings.build_path.with_name("ahead.db")
 
 
 def is_loaded(
@@ -116,7 +128,9 @@ def is_loaded(
     )
 
 
-def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> LoadResult:
+def _load(
+    settings: Settings, full_refresh: bool, even_if_unchanged: bool, copy: Callable[[Path, Path], CopyResult]
+) -> LoadResult:
     started = time.perf_counter()
     reached("load.started")
     now = built_with.current(settings)
@@ -142,6 +156,8 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
         and stale <= Stale.PLAN
     )
     remove_database(settings.build_path)
+    if copy is copy_database:
+        remove_database(copied_ahead(settings))  # a fresh report was killed
     if published is not None and unchanged and not even_if_unchanged:
         return LoadResult(
             nothing_new=True,
@@ -160,7 +176,7 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
     method, copy_seconds, copy_bytes = "none", 0.0, 0
     settings.build_path.parent.mkdir(parents=True, exist_ok=True)
     if not full:
-        copied = copy_database(settings.published_path.resolve(), settings.build_path)
+        copied = copy(settings.published_path.resolve(), settings.build_path)
         method, copy_seconds, copy_bytes = copied.method, copied.seconds, copied.size_bytes
 
     reached("load.copied")
