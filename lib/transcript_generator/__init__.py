@@ -33,6 +33,7 @@ def generate(
     timezone: str = "UTC",
     price_list: Path = PRICE_LIST,
     hostile: bool = False,
+    bulk: int = 1,
 ) -> Truth:
     """Write a history of at least `entries` entries below `target_dir`, laid out as `~/.claude/projects` is.
 
@@ -43,6 +44,7 @@ def generate(
         timezone: IANA name. Decides the working hours, and the days, hours and prices of the ground truth.
         price_list: CSV with the columns of prices.csv beside this file.
         hostile: add transcripts of lines that break parsers.
+        bulk: how many times as much text what tools return has; with 5 an entry has the 3 KB of real ones.
 
     Returns:
         What the history holds, by construction.
@@ -81,6 +83,7 @@ def generate(
             clock_ms=clock_ms,
             is_automated=era.marks_origin and rng.random() < 0.08,
             after_id=after_id,
+            bulk=bulk,
         )
         session.run(limit_ms=limit_ms, budget=entries)
         if carries_on and earlier is not None:

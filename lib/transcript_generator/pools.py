@@ -11,22 +11,22 @@ from transcript_generator import vocabulary as words
 
 
 @cache
-def outputs() -> list[bytes]:
-    """What commands print: JSON strings, most of them short, some long."""
+def outputs(bulk: int = 1) -> list[bytes]:
+    """What commands print: JSON strings, most of them short, some long; `bulk` times as many lines."""
     rng = random.Random("outputs")
     return [
-        orjson.dumps("\n".join(rng.choices(words.OUTPUT, k=lines)))
+        orjson.dumps("\n".join(rng.choices(words.OUTPUT, k=lines * bulk)))
         for lines in sorted(min(200, 1 + int(rng.expovariate(1 / 14))) for _ in range(64))
     ]
 
 
 @cache
-def numbered_files() -> list[bytes]:
-    """What Read shows of a file: JSON strings."""
+def numbered_files(bulk: int = 1) -> list[bytes]:
+    """What Read shows of a file: JSON strings; `bulk` times as many lines."""
     rng = random.Random("numbered")
     texts = []
     for _ in range(48):
-        lines = rng.choices(words.CODE, k=min(300, 5 + int(rng.expovariate(1 / 50))))
+        lines = rng.choices(words.CODE, k=min(300, 5 + int(rng.expovariate(1 / 50))) * bulk)
         texts.append(orjson.dumps("\n".join(f"{number:>6}\t{line}" for number, line in enumerate(lines, 1))))
     return texts
 

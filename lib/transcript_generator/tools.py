@@ -51,7 +51,7 @@ def bash(s: Conversation, chain: Chain) -> Call:
     moved = s.era.has_attachments and not chain.is_side and s.rarely(0.01)
 
     def complete(call: Call) -> None:
-        output = pools.outputs()[int(s.rnd() * 64)]
+        output = pools.outputs(s.bulk)[int(s.rnd() * 64)]
         more = b',"backgroundTaskId":"b1en6q7cs"' if asked or moved else b""
         outcome = b'{"stdout":%b,"stderr":"","interrupted":false,"isImage":false%b}' % (output, more)
         s.result(chain, call, output, outcome)
@@ -133,7 +133,7 @@ def read(s: Conversation, chain: Chain) -> Call:
             content = dumps([{"type": "image", "source": source}])
             s.result(chain, call, content, dumps({"type": "image", "file": file}))
             return
-        text = pools.numbered_files()[int(s.rnd() * 48)]
+        text = pools.numbered_files(s.bulk)[int(s.rnd() * 48)]
         outcome = b'{"type":"text","file":{"filePath":%b,"content":%b,"numLines":5,"startLine":1,"totalLines":400}}'
         s.result(chain, call, text, outcome % (dumps(path), text))
 

@@ -85,8 +85,9 @@ class Transcript:
         clock_ms: int,
         is_automated: bool,
         after_id: str = "",
+        bulk: int = 1,
     ) -> None:
-        """`after_id`: the session's id is greater than this one."""
+        """`after_id`: the session's id is greater than this one; `bulk`: how often tools return as much text."""
         self.truth = truth
         self.rng = rng
         self.rnd = rng.random
@@ -96,6 +97,7 @@ class Transcript:
         self.project = project
         self.era = era
         self.clock_ms = clock_ms
+        self.bulk = bulk
 
         self._uuid_head = b""
         self.id = self.uuid().decode()

@@ -41,6 +41,12 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "one") != contents(tmp_path / "three")
 
 
+def test_what_tools_return_can_be_of_the_size_of_real_ones(tmp_path: Path) -> None:
+    truth = generate(tmp_path, seed=7, entries=2_000, bulk=5)
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.jsonl"))
+    assert 2_300 < size / truth.documents < 3_700
+
+
 def test_every_line_is_a_document_when_not_hostile(history: tuple[Path, Truth]) -> None:
     directory, truth = history
     assert len(documents(directory)) == truth.documents >= 20_000

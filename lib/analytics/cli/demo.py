@@ -16,11 +16,18 @@ from analytics.settings import load_settings
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="Length of the history.")
 @click.option("--seed", default=1, show_default=True, type=int, help="The same seed gives the same history.")
 @click.option(
+    "--bulk",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="How many times as much text tools return; 5: as in real ones.",
+)
+@click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     help="Where to write it; default DATA_DIR/projects.",
 )
-def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
+def demo(entries: int, days: int, seed: int, bulk: int, directory: Path | None) -> None:
     """Generate a synthetic history, with its ground truth in truth.json beside it (days and hours in ANALYTICS_TZ).
 
     `make demo` does this below data/demo and runs the pipeline on it, so that invented history never mixes with yours.
@@ -46,7 +53,7 @@ def demo(entries: int, days: int, seed: int, directory: Path | None) -> None:
     marker.touch()
     if directory is None:
         settings.demo_marker.touch()
-    truth = generate(target, seed=seed, entries=entries, days=days, timezone=settings.analytics_tz)
+    truth = generate(target, seed=seed, entries=entries, days=days, timezone=settings.analytics_tz, bulk=bulk)
     truth_file = target.parent / "truth.json"
     truth_file.write_text(json.dumps(truth.to_json(), indent=1, sort_keys=True))
     echo(
