@@ -80,6 +80,8 @@ def _validate(
 
     starting("Great Expectations starts")
     with _gx_environment(settings, database), _gx_context(starting) as context:
+        from great_expectations.data_context.types.resource_identifiers import ExpectationSuiteIdentifier
+
         import_seconds = time.perf_counter() - started
         outcome = _run(context, checkpoint, documents)
         reached("validate.checked")
@@ -87,7 +89,9 @@ def _validate(
             _remove_broken_results(settings)
             _prune_runs(settings)
             starting("data docs")
-            context.build_data_docs()
+            # the pages of earlier runs are as they were
+            suites = [ExpectationSuiteIdentifier(result.suite_name) for result in outcome.run_results.values()]
+            context.build_data_docs(resource_identifiers=[*suites, *outcome.run_results], build_index=False)
     # layer -> the table of its batch, `select * from it` in great_expectations.yml
     layers = {
         definition.name: definition.asset.query.split()[-1]
