@@ -456,7 +456,7 @@ def test_our_own_sync_hides_nothing_when_the_clock_jumped_back_an_hour(workspace
     space.write("-p/s1.jsonl", entry(0))
     take(space.settings)
     with open_state(space.settings) as state:
-        state.save_facts({"last_ingested_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
+        state.save(Path(), {}, [], {"last_ingested_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
     space.write("-p/s1.jsonl", entry(1))
     assert take(space.settings).documents_stored == 1
     space.write("-p/s1.jsonl", entry(2))

@@ -60,7 +60,7 @@ def test_a_terminal_shows_the_step_at_hand_and_nothing_when_all_is_done(monkeypa
     with steps("validate") as starting:
         starting("marts.dim_sessions")
         assert stream.getvalue().endswith("validate: marts.dim_sessions\r")
-    assert stream.getvalue().endswith("\r\x1b[K")
+    assert stream.getvalue().endswith("\r\x1b[K\r")
 
 
 def test_a_step_is_a_plain_line_now_and_then_elsewhere(

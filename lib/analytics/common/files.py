@@ -20,7 +20,6 @@ PARTIAL = ".partial"
 
 # linux/fs.h: share the source's blocks, copy-on-write (btrfs, XFS, bcachefs, overlay on those).
 _FICLONE = 0x40049409
-_CHUNK_BYTES = 256 * 2**20
 
 # What a file system says that is full, was mounted read-only, belongs to somebody else or is failing.
 _NOT_WRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -99,33 +98,12 @@ def copy_database(source: Path, target: Path) -> CopyResult:
 
 
 def _copy(source: Path, target: Path) -> str:
-    with source.open("rb") as reader, target.open("wb") as writer:
-        with contextlib.suppress(OSError):  # no reflinks here, or another file system
-            fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-            return "reflink"
-        if _copy_in_kernel(reader.fileno(), writer.fileno()):
-            return "copy"
+    # an error: no reflinks here, or another file system
+    with source.open("rb") as reader, target.open("wb") as writer, contextlib.suppress(OSError):
+        fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
+        return "reflink"
     shutil.copyfile(source, target)
     return "copy"
-
-
-def _copy_in_kernel(reader: int, writer: int) -> bool:
-    """`copy_file_range` to the end; False when the first call says that it cannot be used here."""
-    if not hasattr(os, "copy_file_range"):
-        return False
-    copied = 0
-    size = os.fstat(reader).st_size
-    while copied < size:
-        try:
-            count = os.copy_file_range(reader, writer, _CHUNK_BYTES)
-        except OSError:
-            if copied:
-                raise
-            return False
-        if not count:
-            break
-        copied += count
-    return copied == size
 
 
 def remove_database(path: Path) -> None:

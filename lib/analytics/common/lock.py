@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from analytics.common.clock import utc_now
+from analytics.common.process import environment
 from analytics.errors import AnalyticsError, BusyError
 from analytics.settings import Settings
 
@@ -76,16 +77,11 @@ def run_lock(settings: Settings, holder: str = "pipeline") -> Iterator[LockHolde
         except OSError as error:
             raise _not_writable(settings, error.strerror or str(error)) from None
         reset = _token.set(mine.token)
-        before = os.environ.get(TOKEN_VARIABLE)
-        os.environ[TOKEN_VARIABLE] = mine.token
         try:
-            yield mine
+            with environment({TOKEN_VARIABLE: mine.token}):
+                yield mine
         finally:
             _token.reset(reset)
-            if before is None:
-                os.environ.pop(TOKEN_VARIABLE, None)
-            else:
-                os.environ[TOKEN_VARIABLE] = before
     finally:
         os.close(descriptor)  # releases the lock
 

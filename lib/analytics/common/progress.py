@@ -28,15 +28,21 @@ def show_status(text: str) -> bool:
     """A line on the terminal that the next output, or `hide_status`, replaces; returns False where there is none."""
     if not sys.stderr.isatty():
         return False
-    # the cursor goes back: a bar that another process draws stands in its place
-    print(f"\r\x1b[K{_one_row(text, sys.stderr)}\r", end="", file=sys.stderr, flush=True)
+    _replace_line(text, sys.stderr)
     return True
 
 
 def hide_status() -> None:
     """Take the line of `show_status` away."""
     if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        _replace_line("", sys.stderr)
+
+
+def _replace_line(text: str, terminal: TextIO) -> None:
+    """`text` as far as it fits, for one that wraps cannot be replaced."""
+    # the cursor goes back: a bar that another process draws stands in its place
+    shown = shortened(text, (_width(terminal) or 80) - 1)
+    print(f"\r\x1b[K{shown}\r", end="", file=terminal, flush=True)
 
 
 @contextlib.contextmanager
@@ -54,7 +60,7 @@ def steps(what: str) -> Iterator[Callable[[str], None]]:
         nonlocal count, last_line
         count += 1
         if shows:
-            print(f"\r\x1b[K{_one_row(f'{what}: {step}', terminal)}\r", end="", file=terminal, flush=True)
+            _replace_line(f"{what}: {step}", terminal)
         elif time.monotonic() - last_line >= PLAIN_EVERY_SECONDS:
             last_line = time.monotonic()
             print(f"{what}: {step} ({count:,} begun)", file=sys.stderr, flush=True)
@@ -63,7 +69,7 @@ def steps(what: str) -> Iterator[Callable[[str], None]]:
         yield begin
     finally:
         if shows and count:
-            print("\r\x1b[K", end="", file=terminal, flush=True)
+            _replace_line("", terminal)
 
 
 def while_heard(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -113,11 +119,6 @@ def progress_bar(
                     plain.advance(amount)
 
         yield _Rich()
-
-
-def _one_row(text: str, terminal: TextIO) -> str:
-    """`text` as far as it fits: a line that wraps cannot be replaced."""
-    return shortened(text, (_width(terminal) or 80) - 1)
 
 
 def _width(terminal: TextIO) -> int | None:

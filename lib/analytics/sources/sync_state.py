@@ -92,10 +92,6 @@ class SyncState:
         self._db.execute("delete from files")
         self._db.execute("delete from facts where name = 'probe'")
 
-    def save_facts(self, facts: dict[str, str]) -> None:
-        """Remember `facts`."""
-        self._db.executemany("insert or replace into facts values (?, ?)", list(facts.items()))
-
     def has_dead_letters(self) -> bool:
         """Whether dead letters wait for an extract."""
         return self._db.execute("select 1 from dead_letters limit 1").fetchone() is not None
