@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from analytics.common import formats
 from analytics.common.text import one_line
 from analytics.reports.table import Column
 
@@ -31,6 +32,11 @@ def count(header: str, name: str, *, optional: int = 0) -> Column:
 def share(header: str, name: str, *, optional: int = 0) -> Column:
     """A rate as per cent; nothing where there is nothing to divide."""
     return Column(header, lambda row, number: "" if row.get(name) is None else f"{row[name]:.1%}", optional)
+
+
+def duration(header: str, name: str) -> Column:
+    """Milliseconds as people say them; nothing where there are none."""
+    return Column(header, lambda row, number: "" if row.get(name) is None else formats.show("ms", row[name]))
 
 
 def local_time(header: str, name: str, zone: ZoneInfo, *, optional: int = 0) -> Column:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from analytics.cards.model import default_folder
+from analytics.cards.snippets import expand
 from analytics.reports import cells
 from analytics.reports.report import Report, Row, counted, fetch, sums
 from analytics.reports.selection import Selection
-from analytics.reports.table import Column
 from analytics.warehouse.measures import ratio
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 COUNTS = (
     *("call_count", "success_count", "error_count", "rejected_count", "interrupted_count", "pending_count"),
-    "retried_count",
+    *("retried_count", "finished_count"),
 )
 RATES = ("success_rate", "error_rate", "rejection_rate", "retry_rate")
 
@@ -25,17 +26,11 @@ def tool(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zone
     """One row per tool, the most used first. Without filters it equals agg_tool_efficiency."""
     rows = fetch(
         connection,
-        """
+        f"""
         with by_tool as (
             select
                 tool_name,
-                count(*) as call_count,
-                count(*) filter (where status = 'success') as success_count,
-                count(*) filter (where status = 'error') as error_count,
-                count(*) filter (where status = 'rejected') as rejected_count,
-                count(*) filter (where status = 'interrupted') as interrupted_count,
-                count(*) filter (where status = 'pending') as pending_count,
-                count(*) filter (where is_retry_followed) as retried_count,
+                {expand("{{snippet: tool_counts}}", default_folder(), __name__)},
                 cast(round(quantile_cont(duration_ms, 0.5)) as bigint) as p50_duration_ms,
                 cast(round(quantile_cont(duration_ms, 0.95)) as bigint) as p95_duration_ms,
                 count(distinct session_id) as session_count
@@ -72,8 +67,8 @@ def tool(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zone
         cells.count("rejected", "rejected_count", optional=2),
         cells.share("rejection\nrate", "rejection_rate", optional=4),
         cells.share("retried", "retry_rate"),
-        _duration("median", "p50_duration_ms"),
-        _duration("95th\npercentile", "p95_duration_ms"),
+        cells.duration("median", "p50_duration_ms"),
+        cells.duration("95th\npercentile", "p95_duration_ms"),
     ]
     durations = ("p50_duration_ms", "p95_duration_ms")
     fields = ("tool_name", "tool_category", "session_count", *COUNTS, *RATES, *durations)
@@ -82,28 +77,10 @@ def tool(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zone
 
 def _rates(row: Row) -> dict[str, float | None]:
     """Of the finished calls; a retry can follow any call."""
-    finished = row["call_count"] - row["pending_count"]
+    finished = row["finished_count"]
     return {
         "success_rate": ratio(row["success_count"], finished),
         "error_rate": ratio(row["error_count"], finished),
         "rejection_rate": ratio(row["rejected_count"], finished),
         "retry_rate": ratio(row["retried_count"], row["call_count"]),
     }
-
-
-def _duration(header: str, name: str) -> Column:
-    def cell(row: dict[str, Any], number: cells.Number) -> str:
-        return "" if row.get(name) is None else duration(row[name])
-
-    return Column(header, cell)
-
-
-def duration(milliseconds: int) -> str:
-    """`45 ms`, `1.5 s`, `12 min`, `3.1 h`."""
-    if milliseconds < 1_000:
-        return f"{milliseconds} ms"
-    if milliseconds < 60_000:
-        return f"{milliseconds / 1_000:.1f} s"
-    if milliseconds < 3_600_000:
-        return f"{milliseconds / 60_000:.1f} min"
-    return f"{milliseconds / 3_600_000:,.1f} h"

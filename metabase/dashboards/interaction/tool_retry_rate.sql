@@ -9,11 +9,7 @@ calls as (
     select
         called_date_key,
         project_id,
-        count(*) as call_count,
-        count(*) filter (where status <> 'pending') as finished_count,
-        count(*) filter (where status = 'success') as success_count,
-        count(*) filter (where status = 'rejected') as rejected_count,
-        count(*) filter (where is_retry_followed) as retried_count
+        {{snippet: tool_counts}}
     from fct_tool_calls
     where
         true
