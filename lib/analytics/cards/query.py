@@ -7,7 +7,6 @@ DuckDB, with parameters.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,7 +15,6 @@ from analytics.cards.model import FILTERS
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 _TAG = re.compile(r"\{\{\s*([^{}\s]+)\s*\}\}")
-_READ = re.compile(r"\b(?:from|join)\s+(?:marts\.)?(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,3 @@ def bound(sql: str, selection: Selection | None = None) -> tuple[str, dict[str, 
     used = {name for name in _TAG.findall(text) if name in conditions}
     kept = {name for name in values if name in used or (name.endswith("_day") and "date" in used)}
     return _TAG.sub(lambda found: f"({conditions.get(found.group(1), 'true')})", text), {n: values[n] for n in kept}
-
-
-def tables_read(sql: str, known: Iterable[str]) -> set[str]:
-    """Those of the `known` tables that a card's SQL reads, its filters included."""
-    return set(_READ.findall(sql)) & set(known)
