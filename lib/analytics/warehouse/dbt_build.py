@@ -91,7 +91,10 @@ def build(
         results = _build(invoke, request, rebuild)
         models: list[Any] = [node for node in manifest.nodes.values() if str(node.resource_type) == "model"]
         if not request.models and now.project:
-            _keep_plan(settings, now.project, request.variables, models, invoke)
+            # what was built in full says itself how
+            full = results if request.load_was_full else []
+            built = {r.node.unique_id: r.node.compiled_code for r in full if str(r.node.resource_type) == "model"}
+            _keep_plan(settings, now.project, request.variables, models, invoke, built)
     if request.models and not results:
         raise ConfigError(f"--models {request.models!r}: selects nothing; `dbt ls` in {DBT_DIR} lists the names")
     warnings += [f"{r.node.name}: {one_line(r.message)}" for r in results if str(r.status) == "warn"]
@@ -119,8 +122,9 @@ def _keep_plan(
     variables: dict[str, Any],
     models: list[Any],
     invoke: Callable[[list[str]], Any],
+    built: dict[str, str],
 ) -> None:
-    """Compile the models, for the tables that now exist and for none, and keep both."""
+    """Compile the models, for the tables that now exist and for none unless that is what was `built`, and keep both."""
     path = plan_path(settings)
     if read_plan(path, fingerprint):
         return
@@ -131,7 +135,7 @@ def _keep_plan(
         return {result.node.unique_id: result.node.compiled_code for result in results}
 
     try:
-        plan = plan_of(fingerprint, variables["as_of"], models, compiled("--full-refresh"), compiled())
+        plan = plan_of(fingerprint, variables["as_of"], models, built or compiled("--full-refresh"), compiled())
     except NotPlainError as error:
         logger.info("dbt builds every time: %s", error)
         path.unlink(missing_ok=True)
