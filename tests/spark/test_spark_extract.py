@@ -31,6 +31,7 @@ from analytics.spark import extract as on_spark
 from analytics.spark.extract import extract
 from integration.conftest import database, mongo_server, write_transcript
 from mongo_proxy import Proxy
+from spark.test_spark_pipeline import bytes_with
 
 __all__ = ["database", "mongo_server", "write_transcript"]
 
@@ -127,6 +128,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]:
             ]
             files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
             assert any(path.name == "analytics.zip" for path in files)
+            assert context._encryption_enabled, "what is spilled can be read by nobody else"
             seen.append([path for path in files if SECRET.encode() in path.read_bytes()])
 
     monkeypatch.setattr(on_spark, "session", watched)
@@ -165,9 +167,7 @@ def test_a_collection_is_stored_as_the_plain_extract_stores_it(
         assert both(settings, commits=0).is_new is False
         assert both(settings, full_backfill=True, commits=0).is_new is False
         assert len(sessions) == 2, "nothing new needs no Spark"
-    assert not [
-        path for path in settings.data_dir.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
-    ]
+    assert bytes_with(settings.data_dir, SECRET.encode()) == []
 
 
 def test_files_are_stored_as_the_plain_extract_stores_them(
@@ -192,6 +192,7 @@ def test_files_are_stored_as_the_plain_extract_stores_them(
     assert (second.documents_stored, second.dead_letters) == (6 * 70, 6)
     assert both(settings, commits=0).is_new is False
     assert sessions == [[], []]
+    assert bytes_with(settings.warehouse_dir, SECRET.encode()) == []
 
 
 def test_a_killed_job_leaves_nothing_and_is_repeated(
