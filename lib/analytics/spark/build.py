@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # What a table was built from stands in its properties.
 SNAPSHOT = DERIVED_FROM
 AS_OF = "claude-analytics.as-of"
+LETTERS = "claude-analytics.dead-letters-snapshot"
 READING = "claude-analytics.reading"
 BUILDING = "claude-analytics.building"
 MODELS = "claude-analytics.models"  # the model ids in the documents
@@ -120,7 +121,7 @@ def build(
     settle(store)
     state = _State.of(settings, store, full_refresh, snapshot_id)
     with (
-        prepared(settings, store, as_of, increment=state.by_session, test=test) as ready,
+        prepared(settings, store, as_of, at=state.at, increment=state.by_session, test=test) as ready,
         session(settings, store.catalog.properties) as spark,
     ):
         run = _Run(spark, store, ready, state)
@@ -154,6 +155,7 @@ class _State:
     models: list[str]  # model ids of the documents that are parsed already
     reading: str  # how documents are parsed
     building: str  # everything else that decides numbers
+    at: tuple[int | None, int | None]  # the snapshots of raw.conversations and raw.dead_letters
 
     @classmethod
     def of(cls, settings: Settings, store: RawStore, full_refresh: bool, snapshot_id: int | None) -> _State:
@@ -173,7 +175,8 @@ class _State:
             (properties.get(BUILDING), properties.get(SNAPSHOT)) == (building, known[SNAPSHOT])
             for properties in tables.values()
         )
-        return cls(added, since, by_session, json.loads(known.get(MODELS, "[]")), now.reading, building)
+        at = (added.snapshot_id, store.dead_letters.metadata.current_snapshot_id)
+        return cls(added, since, by_session, json.loads(known.get(MODELS, "[]")), now.reading, building, at)
 
 
 def _translation() -> str:
@@ -214,6 +217,7 @@ class _Run:
         """What stands in every table's properties."""
         return {
             SNAPSHOT: str(self.state.added.snapshot_id),
+            LETTERS: str(self.state.at[1]),
             AS_OF: as_of.isoformat(),
             READING: self.state.reading,
             BUILDING: self.state.building,

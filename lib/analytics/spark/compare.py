@@ -6,6 +6,8 @@ published is touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,10 +15,10 @@ import duckdb
 import pyarrow as pa
 
 from analytics.common.text import excerpt
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, first_line
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.spark.build import AS_OF, SNAPSHOT
+from analytics.spark.build import AS_OF, LETTERS, SNAPSHOT
 from analytics.spark.raw_tables import prepared
 from analytics.warehouse.marts import SCHEMA
 
@@ -60,12 +62,13 @@ def compare(settings: Settings) -> Comparison:
     """Compare every mart.
 
     Raises:
-        AnalyticsError: Spark has not built them, its tables are of several builds, or the snapshot has expired.
+        AnalyticsError: Spark has not built them, its tables are of several builds, the snapshot has expired, or they
+            are too large for this machine.
     """
     store = RawStore(settings)
-    snapshot_id, as_of = _built_from(store)
+    snapshot_id, letters_id, as_of = _built_from(store)
     files = store.data_files(snapshot_id) if snapshot_id is not None else []
-    with prepared(settings, store, as_of, files=files) as reference:
+    with _errors(), prepared(settings, store, as_of, files=files, at=(snapshot_id, letters_id)) as reference:
         found, rows = [], {}
         for model in reference.plan.models:
             if model.schema == SCHEMA:
@@ -78,23 +81,32 @@ def compare(settings: Settings) -> Comparison:
     return Comparison(rows, found)
 
 
-def _built_from(store: RawStore) -> tuple[int | None, datetime]:
-    """The snapshot of raw.conversations, and the instant, that Spark's marts were built for."""
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise AnalyticsError(f"the marts cannot be compared on this machine: {first_line(error)}") from error
+
+
+def _built_from(store: RawStore) -> tuple[int | None, int | None, datetime]:
+    """The snapshots of raw.conversations and raw.dead_letters, and the instant, that Spark's marts were built for."""
     names = store.catalog.list_tables(SCHEMA) if store.catalog.namespace_exists(SCHEMA) else []
     tables = [store.catalog.load_table(name) for name in names]
-    known = {table.properties.get(SNAPSHOT): table.properties for table in tables}
-    if not known:
+    built = [table.properties for table in tables if SNAPSHOT in table.properties]
+    if not built:
         raise AnalyticsError("Spark has built no marts yet: run `claude-analytics spark build` first")
-    if len(known) > 1:
+    if len({(properties[SNAPSHOT], properties[AS_OF]) for properties in built}) > 1:
         raise AnalyticsError("Spark's marts are of several builds: run `claude-analytics spark build` again")
-    properties = next(iter(known.values()))
-    snapshot = properties.get(SNAPSHOT, "")
-    snapshot_id = int(snapshot) if snapshot.isdigit() else None
-    if snapshot_id is not None and store.conversations.snapshot_by_id(snapshot_id) is None:
-        raise AnalyticsError(
-            "the documents Spark's marts were built from have expired: run `claude-analytics spark build`"
-        )
-    return snapshot_id, datetime.fromisoformat(properties[AS_OF])
+    found = []
+    for name, table in ((SNAPSHOT, store.conversations), (LETTERS, store.dead_letters)):
+        said = built[0].get(name, "")
+        found.append(int(said) if said.isdigit() else None)
+        if found[-1] is not None and table.snapshot_by_id(found[-1]) is None:
+            raise AnalyticsError(
+                "the documents Spark's marts were built from have expired: run `claude-analytics spark build`"
+            )
+    return found[0], found[1], datetime.fromisoformat(built[0][AS_OF])
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, name: str, relation: str, spark: pa.Table) -> Difference | None:

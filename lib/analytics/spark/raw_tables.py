@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from analytics.raw.store import RawStore
+from analytics.raw.store import RawStore, own_properties
 from analytics.settings import Settings
 from analytics.warehouse.dbt_build import Compiled, compile_for, compile_increment, compile_unit_tests
 from analytics.warehouse.documents import lay_documents, load_dead_letters
 from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.plan import Plan, PlannedModel
 from analytics.warehouse.prices import PriceList, note_models, write_model_prices
-from analytics.warehouse.working_copy import connect
+from analytics.warehouse.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_limit, connect
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,6 +75,7 @@ def prepared(
     as_of: datetime,
     *,
     files: list[str] | None = None,
+    at: tuple[int | None, int | None] = (None, None),
     increment: bool = False,
     test: bool = False,
 ) -> Iterator[Prepared]:
@@ -82,6 +83,7 @@ def prepared(
 
     Args:
         files: Parquet files of raw.conversations to build from in DuckDB as well; default none.
+        at: snapshots of raw.conversations and raw.dead_letters; default the newest.
         increment: compile the SQL of an incremental run too; else the plan has that of a full one twice.
         test: compile dbt's unit tests too.
 
@@ -98,12 +100,14 @@ def prepared(
         with connect(database) as connection:
             connection.execute("create schema raw")
             lay_documents(connection, store, files or [], 1)
-            _write_small(connection, store)
+            _write_small(connection, store, *at)
             note_models(connection)
             write_model_prices(connection, PriceList.of(settings))
             write_mappings(connection, settings)
         compiled = compile_for(settings, database, variables)
-        with connect(database) as connection:
+        # a reference to compare with is built here, and whole marts are laid beside others
+        memory_limit = chosen_memory_limit() or LARGE_MEMORY_LIMIT
+        with connect(database, memory_limit=memory_limit) as connection:
             for model in compiled.plan.models:
                 connection.execute(f"create schema if not exists {model.schema}")
                 kind = "view" if model.materialized in ("view", "working_set") else "table"
@@ -113,14 +117,18 @@ def prepared(
             models = [replace(model, sql=sql[model.name]) for model in compiled.plan.models]
             compiled = replace(compiled, plan=replace(compiled.plan, models=models))
         unit_tests = compile_unit_tests(settings, database, variables) if test else {}
-        with connect(database) as connection:
+        with connect(database, memory_limit=memory_limit) as connection:
             yield Prepared(compiled, unit_tests, connection)
 
 
-def _write_small(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
-    load_dead_letters(connection, store)
+def _write_small(
+    connection: duckdb.DuckDBPyConnection, store: RawStore, snapshot_id: int | None, letters_id: int | None
+) -> None:
+    load_dead_letters(connection, store, snapshot_id=letters_id)
     connection.execute("create table raw.redactions (kind varchar, replacements bigint)")
-    redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
+    documents = store.conversations
+    snapshot = documents.snapshot_by_id(snapshot_id) if snapshot_id is not None else documents.current_snapshot()
+    redacted = {key: int(value) for key, value in own_properties(snapshot).items() if key.startswith("redacted.")}
     if redacted:
         connection.executemany(
             "insert into raw.redactions values (?, ?)",

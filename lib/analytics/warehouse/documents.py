@@ -77,10 +77,13 @@ def _read_remote(store: RawStore, files: list[str]) -> Any:
     return pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches())
 
 
-def load_dead_letters(connection: duckdb.DuckDBPyConnection, store: RawStore) -> None:
-    """`raw.dead_letters`, all of them and without their bytes: there are few, and the bytes stay in Iceberg."""
+def load_dead_letters(
+    connection: duckdb.DuckDBPyConnection, store: RawStore, *, snapshot_id: int | None = None
+) -> None:
+    """`raw.dead_letters`, all of them (at a snapshot, or now) and without their bytes: there are few, and the bytes
+    stay in Iceberg."""
     fields = tuple(field.name for field in store.dead_letters.schema().fields if field.name != "original")
-    rows = store.dead_letters.scan(selected_fields=fields).to_arrow()
+    rows = store.dead_letters.scan(selected_fields=fields, snapshot_id=snapshot_id).to_arrow()
     connection.register("dead_letter_rows", rows)
     connection.execute("create or replace table raw.dead_letters as select * from dead_letter_rows")
     connection.unregister("dead_letter_rows")
