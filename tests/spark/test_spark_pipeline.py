@@ -136,6 +136,9 @@ def test_a_history_goes_through_spark_and_a_session_goes_out_of_it(
     assert len(moved) > 40
     assert not again.full_refresh
     assert "incremental" in str(again)
+    # what arrives afterwards makes no difference to what was built before
+    source.with_name("late.jsonl").write_text('{"no": entry\n')
+    assert extract(settings, progress=False).dead_letters == 1
     assert compare(settings).differences == []
     assert not any(branches.BRANCH in table.metadata.refs for table in derived_tables(store))
     for name in ("stg_entries", "fct_messages"):
