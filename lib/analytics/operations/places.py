@@ -33,7 +33,7 @@ def derived(settings: Settings) -> dict[str, list[Path]]:
         "artifacts of dbt": [data / "dbt"],
         "logs": [data / "logs"],
         "the working copy": [settings.build_path.parent],
-        "what a killed comparison left": [data / "reconcile.tmp"],
+        "what a killed comparison left": [data / "reconcile.tmp", data / "spark.tmp"],
         "storage of a former version": [settings.former_storage_dir],
         "older versions": [
             path for path in settings.versions_dir.glob("*") if path.resolve() not in (published, *published.parents)

@@ -138,7 +138,7 @@ class Branches:
     def rows(self, schema: str, name: str) -> int:
         """Rows of a table, as its newest snapshot says."""
         known = self._written.get((schema, name), "")
-        stored = self.store.catalog.load_table((schema, f"{name}{_NEXT}" if f"{_NEXT}.branch_" in known else name))
+        stored = self.store.catalog.load_table((schema, f"{name}{_NEXT}" if known.endswith(_NEXT) else name))
         snapshot = stored.snapshot_by_name(BRANCH) or stored.current_snapshot()
         return int((snapshot.summary and snapshot.summary["total-records"]) or 0) if snapshot else 0
 
@@ -149,7 +149,7 @@ class Branches:
             facts: properties of each.
         """
         for (schema, name), relation in self._written.items():
-            if f"{_NEXT}.branch_" in relation:
+            if relation.endswith(_NEXT):
                 self._take_next(schema, name, relation)
         tables = [".".join(name) for name in self._written]
         said = json.dumps({"facts": dict(facts), "tables": tables})
@@ -184,9 +184,8 @@ class Branches:
         columns = ", ".join(f"`{column}` {kind}" for column, kind in kinds.items())
         properties = ", ".join(f"'{key}' = '{value}'" for key, value in _PROPERTIES.items())
         self.spark.sql(f"create table {table} ({columns}) using iceberg tblproperties ({properties})")
-        self.spark.sql(f"alter table {table} create branch {BRANCH}")
-        self._written[of] = f"{table}.branch_{BRANCH}"
-        return self._written[of]
+        self._written[of] = table  # nothing stands on `main` that would have to stay
+        return table
 
     def _types(self, kinds: Mapping[str, str]) -> dict[str, str]:
         made = self.spark.sql(

@@ -6,12 +6,12 @@ Spark's order.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,6 +27,8 @@ from analytics.warehouse.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_l
 
 if TYPE_CHECKING:
     import duckdb
+
+WORK_FOLDER = "spark.tmp"  # below DATA_DIR, while a build or comparison runs
 
 # The relation that holds the documents' text; models that read it run in Spark's tasks.
 DOCUMENTS = '"analytics"."raw"."new_documents"'
@@ -94,9 +96,8 @@ def prepared(
         "analytics_tz": settings.analytics_tz,
         "as_of": as_of.isoformat(),
     }
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.data_dir, prefix="spark-") as folder:
-        database = Path(folder) / "analytics.db"
+    with _folder(settings) as folder:
+        database = folder / "analytics.db"
         with connect(database) as connection:
             connection.execute("create schema raw")
             lay_documents(connection, store, files or [], 1)
@@ -119,6 +120,18 @@ def prepared(
         unit_tests = compile_unit_tests(settings, database, variables) if test else {}
         with connect(database, memory_limit=memory_limit) as connection:
             yield Prepared(compiled, unit_tests, connection)
+
+
+@contextmanager
+def _folder(settings: Settings) -> Iterator[Path]:
+    """An empty folder; what a killed run left in it is gone, and purge looks for it too."""
+    folder = settings.data_dir / WORK_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_small(
