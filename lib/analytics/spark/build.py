@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
+from analytics.errors import ConfigError
 from analytics.raw import envelope
 from analytics.raw.maintenance import DERIVED_FROM, derived_tables
 from analytics.raw.store import FilesAdded, RawStore
@@ -160,11 +161,10 @@ class _State:
     @classmethod
     def of(cls, settings: Settings, store: RawStore, full_refresh: bool, snapshot_id: int | None) -> _State:
         """Of a catalog."""
-        now = built_with.current(settings.model_copy(update={"transform_engine": "spark"}))
-        building = hashlib.sha256(f"{now.building} {_translation()}".encode()).hexdigest()
+        reading, building = built_with_now(settings)
         tables = {table.name(): table.properties for table in derived_tables(store)}
         known = tables.get(("staging", "stg_entries"), {})
-        if full_refresh or known.get(READING) != now.reading or not known.get(SNAPSHOT, "").isdigit():
+        if full_refresh or known.get(READING) != reading or not known.get(SNAPSHOT, "").isdigit():
             known = {}
         since = int(known[SNAPSHOT]) if known else None
         added = store.files_added_since(since, until=snapshot_id)
@@ -176,14 +176,23 @@ class _State:
             for properties in tables.values()
         )
         at = (added.snapshot_id, store.dead_letters.metadata.current_snapshot_id)
-        return cls(added, since, by_session, json.loads(known.get(MODELS, "[]")), now.reading, building, at)
+        return cls(added, since, by_session, json.loads(known.get(MODELS, "[]")), reading, building, at)
 
 
-def _translation() -> str:
-    """What decides how models are translated, as text."""
+def built_with_now(settings: Settings) -> tuple[str, str]:
+    """Hashes of how documents are parsed, and of everything that decides numbers.
+
+    Raises:
+        ConfigError: Spark is not installed.
+    """
+    now = built_with.current(settings.model_copy(update={"transform_engine": "spark"}))
     files = [Path(__file__).with_name(f"{name}.py") for name in ("dialect", "regex", "rules", "selects", "types")]
-    versions = [f"{name} {version(name)}" for name in ("pyspark", "sqlglot")]
-    return " ".join([*versions, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
+    try:
+        versions = [f"{name} {version(name)}" for name in ("pyspark", "sqlglot")]
+    except PackageNotFoundError:
+        raise ConfigError("Spark is not installed: run `make setup-spark`") from None
+    translation = " ".join([*versions, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)])
+    return now.reading, hashlib.sha256(f"{now.building} {translation}".encode()).hexdigest()
 
 
 class _Run:

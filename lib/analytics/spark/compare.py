@@ -18,7 +18,7 @@ from analytics.common.text import excerpt
 from analytics.errors import AnalyticsError, first_line
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.spark.build import AS_OF, LETTERS, SNAPSHOT
+from analytics.spark.build import AS_OF, BUILDING, LETTERS, SNAPSHOT, built_with_now
 from analytics.spark.raw_tables import prepared
 from analytics.warehouse.marts import SCHEMA
 
@@ -66,7 +66,7 @@ def compare(settings: Settings) -> Comparison:
             are too large for this machine.
     """
     store = RawStore(settings)
-    snapshot_id, letters_id, as_of = _built_from(store)
+    snapshot_id, letters_id, as_of = _built_from(settings, store)
     files = store.data_files(snapshot_id) if snapshot_id is not None else []
     with _errors(), prepared(settings, store, as_of, files=files, at=(snapshot_id, letters_id)) as reference:
         found, rows = [], {}
@@ -89,7 +89,7 @@ def _errors() -> Iterator[None]:
         raise AnalyticsError(f"the marts cannot be compared on this machine: {first_line(error)}") from error
 
 
-def _built_from(store: RawStore) -> tuple[int | None, int | None, datetime]:
+def _built_from(settings: Settings, store: RawStore) -> tuple[int | None, int | None, datetime]:
     """The snapshots of raw.conversations and raw.dead_letters, and the instant, that Spark's marts were built for."""
     names = store.catalog.list_tables(SCHEMA) if store.catalog.namespace_exists(SCHEMA) else []
     tables = [store.catalog.load_table(name) for name in names]
@@ -98,6 +98,8 @@ def _built_from(store: RawStore) -> tuple[int | None, int | None, datetime]:
         raise AnalyticsError("Spark has built no marts yet: run `claude-analytics spark build` first")
     if len({(properties[SNAPSHOT], properties[AS_OF]) for properties in built}) > 1:
         raise AnalyticsError("Spark's marts are of several builds: run `claude-analytics spark build` again")
+    if built[0].get(BUILDING) != built_with_now(settings)[1]:
+        raise AnalyticsError("models, prices or settings have changed since: run `claude-analytics spark build` again")
     found = []
     for name, table in ((SNAPSHOT, store.conversations), (LETTERS, store.dead_letters)):
         said = built[0].get(name, "")
