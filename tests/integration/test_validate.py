@@ -209,7 +209,7 @@ def test_an_incremental_build_and_what_is_published_are_valid(tmp_path: Path, db
     assert failed(check(settings)) == set()
     publish(settings)
     assert failed(check(settings)) == set()
-    # of earlier loads it is counted what there is, of the newest every row is looked at
+    # a document of an earlier load, and one of the newest
     load(settings, even_if_unchanged=True)
     for entry in ("u2", "u1"):
         change(settings, f"delete from staging.stg_entries where entry_key = '{entry}'")
