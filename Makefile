@@ -163,7 +163,7 @@ test-servers: $(TEST_INSTALLED) ## Read from other MongoDB servers (needs Java 1
 
 .PHONY: test-spark
 test-spark: $(TEST_INSTALLED) ## Build the marts on Apache Spark and compare them with DuckDB's (needs Java 17; run `make setup-spark` first)
-	@$(VENV)/bin/python -m pytest tests/spark -n 0 $(ARGS)
+	@$(VENV)/bin/python -m pytest tests/spark -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-containers
 test-containers: $(TEST_INSTALLED) ## Build the image, start the stack and use it (needs podman; prepare it with tests/containers/prepare)
