@@ -434,8 +434,11 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
     query: ClassVar[str] = f"""
         with shared as (
             -- an id that a proxy gives to every response is none: its responses have keys of their own.
-            -- int_shared_message_ids has those of the last run's sessions only
-            select distinct message_id
+            -- int_shared_message_ids has those of the last run's sessions only, responses only those that are counted
+            select response_key as message_id
+            from intermediate.int_shared_message_ids
+            union
+            select message_id
             from intermediate.int_response_usage
             where not is_advisor and response_key <> message_id
         ),

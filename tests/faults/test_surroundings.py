@@ -20,7 +20,7 @@ import duckdb
 import pytest
 from analytics.errors import SourceUnavailableError
 from analytics.raw.store import RawStore
-from analytics.sources import collection, mongodb
+from analytics.sources import collection, mongodb_parts
 from analytics.sources.sync import sync
 from analytics.warehouse.versions import current_version, versions
 from faults.harness import History, Space, marts, raw_rows, take
@@ -132,7 +132,7 @@ def test_a_server_that_stays_silent_is_given_up_and_asked_again(
         client["claude_logs"]["conversations"].insert_many([{"_id": n, **json.loads(entry(n))} for n in range(6_000)])
     frozen = threading.Event()
     thaw = threading.Timer(2.5, lambda: own_server.signal(signal.SIGCONT))
-    decode = mongodb.batch_json
+    decode = mongodb_parts.batch_json
 
     def freeze_once(raw: bytes) -> Any:
         if not frozen.is_set():
@@ -141,7 +141,7 @@ def test_a_server_that_stays_silent_is_given_up_and_asked_again(
             thaw.start()
         return decode(raw)
 
-    monkeypatch.setattr(mongodb, "batch_json", freeze_once)
+    monkeypatch.setattr(mongodb_parts, "batch_json", freeze_once)
     # so small that the cursor is asked for more when the server is silent
     monkeypatch.setattr(collection, "CURSOR_BATCH", 200)
     result = take(space.settings)
