@@ -58,6 +58,10 @@ def test_both_engines_share_a_catalog_and_lose_nothing(settings: Settings) -> No
     writer.join()
     assert result.snapshot_id == before
     assert store.catalog.load_table(("raw", "conversations")).current_snapshot().snapshot_id != before
+    # once more, with nothing new: what is parsed stays
+    again = build(settings, snapshot_id=before)
+    assert (again.documents, again.full_refresh) == (0, False)
+    assert store.catalog.load_table(("staging", "stg_entries")).scan().count() == result.documents
     assert compare(settings).differences == []
     assert not (settings.data_dir / "iceberg").exists(), "the catalog is PostgreSQL's"
 

@@ -106,6 +106,10 @@ class Branches:
             chosen = chosen.repartitionByRange(f.col(day)).sortWithinPartitions(day)
         chosen.writeTo(self._branch(schema, name, kinds)).overwrite(f.lit(True))
 
+    def keep(self, schema: str, name: str) -> None:
+        """Nothing of it changes: it belongs to this build as it is."""
+        self._written[schema, name] = f"{CATALOG}.{schema}.{name}"
+
     def append(self, schema: str, name: str, rows: DataFrame) -> None:
         """More rows."""
         rows.writeTo(self._branch(schema, name)).append()

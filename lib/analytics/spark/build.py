@@ -279,6 +279,8 @@ class _Run:
         before = self.tables.rows(*name)
         if self.state.added.files:
             self.tables.append(*name, rows)
+        else:
+            self.tables.keep(*name)
         self.documents = self.tables.rows(*name) - before
         return before + self.documents
 
