@@ -16,13 +16,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pyarrow as pa
 from analytics.privacy.redact import redact_batch
+from reference import seconds_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -103,16 +102,6 @@ def share_of_extract(rows: list[str], times: int = 3) -> float:
     return statistics.median(shares)
 
 
-def best_of(times: int, work: Callable[[], object]) -> float:
-    """Seconds of the quickest of `times` calls."""
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=100)
@@ -133,8 +122,8 @@ def main() -> None:
             except orjson.JSONDecodeError:
                 continue
 
-    parsing = best_of(2, parse)
-    redacting = best_of(3, lambda: redact_batch(array))
+    parsing = seconds_of(parse, 2)
+    redacting = seconds_of(lambda: redact_batch(array), 3)
     counts = redact_batch(array)[1]
     figures = {
         "documents": len(rows),
