@@ -11,7 +11,7 @@ import pyarrow as pa
 import tenacity
 
 from analytics.errors import AnalyticsError, ConfigError, first_line
-from analytics.raw.parquet import COMPRESSION_LEVEL
+from analytics.raw.parquet import BULK, COMPRESSION_LEVEL
 from analytics.settings import Settings, mask_uri
 
 if TYPE_CHECKING:
@@ -45,9 +45,6 @@ _TABLE_PROPERTIES = {
     # PyIceberg's own retry would commit the properties of the first attempt over those of whoever was faster.
     "commit.retry.num-retries": "0",
 }
-
-# Statistics on a document's text would bloat manifests and help nobody.
-_TEXTS = ("entry", "original")
 
 
 def retrying(before_sleep: Callable[[Any], None] | None = None) -> tenacity.Retrying:
@@ -142,8 +139,9 @@ def _open_table(catalog: Catalog, name: str, schema: pa.Schema, *, by_date: bool
     if by_date:
         source = schema.get_field_index("date") + 1
         spec = PartitionSpec(PartitionField(source, 1000, IdentityTransform(), "date"))
-    # a REST catalog refuses a setting for a column that is not there
-    unmeasured = {f"write.metadata.metrics.column.{text}": "none" for text in _TEXTS if text in schema.names}
+    # Statistics on a document's text would bloat manifests and help nobody; a REST catalog refuses a setting for a
+    # column that is not there.
+    unmeasured = {f"write.metadata.metrics.column.{text}": "none" for text in sorted(BULK & set(schema.names))}
     try:
         catalog.create_namespace_if_not_exists(NAMESPACE)
         return catalog.create_table(

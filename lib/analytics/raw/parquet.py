@@ -39,7 +39,7 @@ _REPEATING = {
     ),
     *("agent_id", "version", "cwd", "git_branch", "date", "reason", "source", "first_seen_at"),
 }
-_BULK = {"entry", "original"}
+BULK = {"entry", "original"}
 
 
 def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
@@ -85,7 +85,7 @@ def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataF
     path = table.location_provider().new_data_location(f"{uuid.uuid4()}.parquet", key)
     output = table.io.new_output(path)
     names = set(rows.column_names)
-    has_text = bool(_BULK & names)  # tables that Spark built have none
+    has_text = bool(BULK & names)  # tables that Spark built have none
     with output.create() as stream:
         writer = pq.ParquetWriter(
             stream,
@@ -93,7 +93,7 @@ def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataF
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
             use_dictionary=sorted(_REPEATING & names) if has_text else True,
-            write_statistics=sorted(names - _BULK) if has_text else True,
+            write_statistics=sorted(names - BULK) if has_text else True,
         )
         with writer:
             writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
