@@ -234,7 +234,8 @@ def test_run_ends_recorded_and_alerted_when_a_library_crashes(unharmed: Workspac
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     (line,) = errors.strip().splitlines()
-    assert "extract failed: a library aborted the kernel (SIGABRT); log: " in line
+    # Python writes the stacks of threads that go on meanwhile, which can crash on top of it
+    assert re.search(r"extract failed: a library (aborted|crashed) the kernel \((SIGABRT|SIGSEGV)\); log: ", line)
     run = unharmed.runs()[-1]
     assert (run["outcome"], run["error"]["stage"]) == ("failed", "extract")
     assert "full-backfill fails in extract" in file.read_text()
