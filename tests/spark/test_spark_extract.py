@@ -175,6 +175,11 @@ def test_files_are_stored_as_the_plain_extract_stores_them(
 ) -> None:
     environment.setenv("PYICEBERG_HOME", str(tmp_path))
     environment.setenv("CLAUDE_PROJECTS_DIR", os.pathsep.join((str(tmp_path / "projects"), str(tmp_path / "copy"))))
+    # on another machine Python is somewhere else
+    python, started = tmp_path / "python", tmp_path / "started"
+    python.write_text(f'#!/bin/sh\ntouch "{started}"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o700)
+    environment.setenv("SPARK_CONF", f"{load_settings().spark_conf};spark.pyspark.python={python}")
     settings = load_settings()
     # a folder's name is on its way to the tasks too
     names = [f"-p-{SECRET}/s0.jsonl", *(f"-p/s{n}.jsonl" for n in range(1, 12))]
@@ -192,6 +197,7 @@ def test_files_are_stored_as_the_plain_extract_stores_them(
     assert (second.documents_stored, second.dead_letters) == (6 * 70, 6)
     assert both(settings, commits=0).is_new is False
     assert sessions == [[], []]
+    assert started.exists()
     assert bytes_with(settings.warehouse_dir, SECRET.encode()) == []
 
 

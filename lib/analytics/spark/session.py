@@ -74,7 +74,9 @@ def session(
     chosen = configuration(settings, catalog)
     if "SPARK_REMOTE" not in os.environ:
         jars.require_java()
-    with environment({"PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON") or sys.executable}):
+    # a driver written in Python looks at this variable only; spark-submit, which we are not, knows the setting
+    python = (_spark_defaults() | chosen).get("spark.pyspark.python")
+    with environment({"PYSPARK_PYTHON": python or os.environ.get("PYSPARK_PYTHON") or sys.executable}):
         builder = SparkSession.builder
         for name, value in {**chosen, **(conf or {})}.items():
             builder = builder.config(name, value)
