@@ -2,12 +2,10 @@
     What is counted, in one place: the aggregates and dimensions use these, the tests in dbt/tests hold them to the
     facts. All of them read columns of fct_messages or fct_tool_calls, optionally through a relation alias; those of
     agg_session_hours are sums already.
-#}
 
-{% macro token_columns() -%}
-    {#- The token kinds of a response. They are priced differently: never added up into one number. -#}
-    {{ return(['input_tokens', 'output_tokens', 'cache_write_5m_tokens', 'cache_write_1h_tokens', 'cache_read_tokens']) }}
-{%- endmacro %}
+    Reports, pages and cards take the same macros (analytics.warehouse.measures.macro), so nothing here may need more than
+    Jinja and token_columns().
+#}
 
 {% macro context_tokens() -%}
     {#- What a response was given to read: fresh input, cache writes and cache reads. -#}
@@ -47,21 +45,47 @@
 {%- endmacro %}
 
 {% macro summed_response_measures() -%}
-    {#- The same columns of a group of rows of agg_session_hours. -#}
-    cast(sum(response_count) as bigint) as response_count,
+    {#- The same columns of a group of rows of agg_session_hours. What did not happen happened zero times. -#}
+    cast(coalesce(sum(response_count), 0) as bigint) as response_count,
         {%- for tokens in token_columns() %}
-        cast(sum({{ tokens }}) as bigint) as {{ tokens }},
+        cast(coalesce(sum({{ tokens }}), 0) as bigint) as {{ tokens }},
         {%- endfor %}
-        cast(sum(context_tokens) as bigint) as context_tokens,
+        cast(coalesce(sum(context_tokens), 0) as bigint) as context_tokens,
         cast(
             case
-                when sum(response_count) = 0 then 0
+                when coalesce(sum(response_count), 0) = 0 then 0
                 -- where nobody answered the cost is 0, not unknown
                 else sum(cost_usd) filter (where response_count > 0)
             end as decimal(18, 9)
         ) as cost_usd,
-        cast(sum(unpriced_response_count) as bigint) as unpriced_response_count,
-        cast(sum(lower_bound_response_count) as bigint) as lower_bound_response_count
+        cast(coalesce(sum(unpriced_response_count), 0) as bigint) as unpriced_response_count,
+        cast(coalesce(sum(lower_bound_response_count), 0) as bigint) as lower_bound_response_count
+{%- endmacro %}
+
+{% macro burn_rate() -%}
+    {#- USD per hour of a group of responses, from the first to the last; below a minute there is no rate to speak of. -#}
+    case
+            when epoch_ms(last_response_at) - epoch_ms(first_response_at) >= 60000
+                then cast(cost_usd as double) * 3600000 / (epoch_ms(last_response_at) - epoch_ms(first_response_at))
+        end
+{%- endmacro %}
+
+{% macro tool_counts() -%}
+    {#- Columns of a group of tool calls, by how they ended. Rates are of the finished ones, retries of all. -#}
+    count(*) as call_count,
+        count(*) filter (where status <> 'pending') as finished_count,
+        count(*) filter (where status = 'success') as success_count,
+        count(*) filter (where status = 'error') as error_count,
+        count(*) filter (where status = 'rejected') as rejected_count,
+        count(*) filter (where status = 'interrupted') as interrupted_count,
+        count(*) filter (where status = 'pending') as pending_count,
+        count(*) filter (where is_retry_followed) as retried_count
+{%- endmacro %}
+
+{% macro tool_durations() -%}
+    {#- Columns of a group of tool calls: median and 95th percentile of the known durations, to the millisecond. -#}
+    cast(round(quantile_cont(duration_ms, 0.5)) as bigint) as p50_duration_ms,
+        cast(round(quantile_cont(duration_ms, 0.95)) as bigint) as p95_duration_ms
 {%- endmacro %}
 
 {% macro rate(part, whole) -%}

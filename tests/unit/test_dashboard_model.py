@@ -154,6 +154,18 @@ def test_a_snippet_stands_in_every_card_at_its_indentation(folder: Path) -> None
     assert snippets.expand(sql, folder, "x.sql") == "select\n    cost_usd\n    / 2 as half,\n    1 as one\n"
 
 
+def test_a_macro_of_the_marts_stands_in_a_card_as_dbt_would_write_it(folder: Path) -> None:
+    sql = snippets.expand("select\n    {{macro: tool_durations}}\nfrom fct_tool_calls", folder, "x.sql")
+    assert sql.splitlines() == [
+        "select",
+        "    cast(round(quantile_cont(duration_ms, 0.5)) as bigint) as p50_duration_ms,",
+        "    cast(round(quantile_cont(duration_ms, 0.95)) as bigint) as p95_duration_ms",
+        "from fct_tool_calls",
+    ]
+    with pytest.raises(ConfigError, match="x.sql: unknown macro 'tool_duration' of dbt/macros/counting.sql"):
+        snippets.expand("{{macro: tool_duration}}", folder, "x.sql")
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

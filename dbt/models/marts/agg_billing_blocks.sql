@@ -92,11 +92,7 @@ final as (
         cost_usd,
         unpriced_response_count,
         lower_bound_response_count,
-        -- below a minute there is no rate to speak of
-        case
-            when epoch_ms(last_response_at) - epoch_ms(first_response_at) >= 60000
-                then cast(cost_usd as double) * 3600000 / (epoch_ms(last_response_at) - epoch_ms(first_response_at))
-        end as burn_rate_usd_per_hour,
+        {{ burn_rate() }} as burn_rate_usd_per_hour,
         started_at <= {{ as_of() }} and {{ as_of() }} < ended_at as is_current
     from blocks
 

@@ -10,14 +10,8 @@ by_tool as (
 
     select
         tool_name,
-        count(*) as call_count,
-        count(*) filter (where status = 'success') as success_count,
-        count(*) filter (where status = 'error') as error_count,
-        count(*) filter (where status = 'rejected') as rejected_count,
-        count(*) filter (where status = 'interrupted') as interrupted_count,
-        count(*) filter (where status = 'pending') as pending_count,
-        count(*) filter (where is_retry_followed) as retried_count,
-        quantile_cont(duration_ms, [0.5, 0.95]) as quantiles,
+        {{ tool_counts() }},
+        {{ tool_durations() }},
         count(distinct session_id) as session_count
     from tool_calls
     group by tool_name
@@ -34,12 +28,12 @@ final as (
         rejected_count,
         interrupted_count,
         pending_count,
-        {{ rate('success_count', 'call_count - pending_count') }} as success_rate,
-        {{ rate('error_count', 'call_count - pending_count') }} as error_rate,
-        {{ rate('rejected_count', 'call_count - pending_count') }} as rejection_rate,
+        {{ rate('success_count', 'finished_count') }} as success_rate,
+        {{ rate('error_count', 'finished_count') }} as error_rate,
+        {{ rate('rejected_count', 'finished_count') }} as rejection_rate,
         {{ rate('retried_count', 'call_count') }} as retry_rate,
-        cast(round(quantiles[1]) as bigint) as p50_duration_ms,
-        cast(round(quantiles[2]) as bigint) as p95_duration_ms,
+        p50_duration_ms,
+        p95_duration_ms,
         session_count,
         row_number() over (order by call_count desc, tool_name) as popularity_rank
     from by_tool

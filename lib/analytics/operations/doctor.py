@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from analytics.common.text import excerpt, one_line
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
+from analytics.warehouse.measures import TOKENS, unpriced_models
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,23 +86,19 @@ def kept_sentences(settings: Settings) -> list[str]:
 
 
 def _unpriced_models(connection: duckdb.DuckDBPyConnection) -> Finding:
-    rows = connection.sql(
-        """
-        select model, count(*), sum(input_tokens), sum(output_tokens),
-            sum(cache_write_5m_tokens + cache_write_1h_tokens), sum(cache_read_tokens)
+    # the hours of a model may have responses of both kinds: their tokens are not those without a price
+    unpriced = """(
+        select *, 1 as unpriced_response_count
         from marts.fct_messages
         where message_kind in ('response', 'advisor') and not is_priced
-        group by model
-        order by count(*) desc, model
-        """
-    ).fetchall()
+    )"""
     return Finding(
         "models without a price",
         "their cost is unknown, not zero; add prices in a CSV and name it in PRICING_OVERRIDES",
         [
-            f"{model or '(no model)'}: {count:,} responses, {given:,} input, {output:,} output, "
-            f"{written:,} cache write, {read:,} cache read tokens"
-            for model, count, given, output, written, read in rows
+            f"{model}: {count:,} responses, {given:,} input, {output:,} output, "
+            f"{short + long:,} cache write, {read:,} cache read tokens"
+            for model, count, given, output, short, long, read in unpriced_models(connection, unpriced, TOKENS)
         ],
     )
 

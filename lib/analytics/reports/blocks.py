@@ -24,12 +24,12 @@ from analytics.reports.report import (
 )
 from analytics.reports.selection import Selection
 from analytics.reports.table import Column
-from analytics.warehouse.measures import RESPONSE_SUMS, RESPONSES
+from analytics.warehouse.measures import RESPONSE_SUMS, RESPONSES, macro
 
 if TYPE_CHECKING:
     import duckdb
 
-MS_PER_HOUR = 3_600_000
+TIMES = ("started_at", "ended_at", "first_response_at", "last_response_at")
 
 
 def blocks(
@@ -55,33 +55,36 @@ def blocks(
     rows = fetch(
         connection,
         f"""
+        with blocks as (
+            select
+                block_started_at as started_at,
+                block_ended_at as ended_at,
+                min(first_response_at) as first_response_at,
+                max(last_response_at) as last_response_at,
+                bool_or(is_current_block) as is_current,
+                count(distinct session_id) as session_count,
+                {RESPONSE_SUMS}
+            from hours_in_blocks
+            group by block_started_at, block_ended_at
+        )
+
         select
-            epoch_ms(block_started_at) as started_at,
-            epoch_ms(block_ended_at) as ended_at,
-            epoch_ms(min(first_response_at)) as first_response_at,
-            epoch_ms(max(last_response_at)) as last_response_at,
-            bool_or(is_current_block) as is_current,
-            count(distinct session_id) as session_count,
-            {RESPONSE_SUMS}
-        from hours_in_blocks
-        group by block_started_at, block_ended_at
-        order by block_started_at
+            * replace ({", ".join(f"epoch_ms({name}) as {name}" for name in TIMES)}),
+            {macro("burn_rate")} as burn_rate_usd_per_hour
+        from blocks
+        order by started_at
         """,
     )
     built_at = published_at(connection)
     now = now or utc_now()
     for row in rows:
-        active_ms = row["last_response_at"] - row["first_response_at"]
-        # as agg_billing_blocks: below a minute there is no rate to speak of
-        has_rate = active_ms >= 60_000 and row["cost_usd"] is not None
-        row["burn_rate_usd_per_hour"] = float(row["cost_usd"]) * MS_PER_HOUR / active_ms if has_rate else None
-        for name in ("started_at", "ended_at", "first_response_at", "last_response_at"):
+        for name in TIMES:
             row[name] = instant(row[name])
         row["is_current"] = row["is_current"] and now < row["ended_at"]
         row["projected_cost_usd"] = _projection(row, built_at)
     (sessions,) = connection.sql("select count(distinct session_id) from hours_in_blocks").fetchall()[0]
     fields = (
-        *("started_at", "ended_at", "first_response_at", "last_response_at", "is_current", "session_count"),
+        *(*TIMES, "is_current", "session_count"),
         *RESPONSES,
         *("burn_rate_usd_per_hour", "projected_cost_usd"),
     )

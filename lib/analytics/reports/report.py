@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from analytics.reports.table import Column
+from analytics.warehouse.measures import unpriced_models
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,15 +63,8 @@ def sums(rows: Sequence[Row], names: Iterable[str]) -> Row:
 
 def response_notes(connection: duckdb.DuckDBPyConnection, relation: str = "selected_hours") -> list[str]:
     """What the tokens and costs of these hours or responses leave out."""
-    unpriced = connection.sql(f"""
-        select coalesce(model, '(none)'), cast(sum(unpriced_response_count) as bigint)
-        from {relation}
-        group by 1
-        having sum(unpriced_response_count) > 0
-        order by 2 desc, 1
-    """).fetchall()
     (lower_bound,) = connection.sql(f"select sum(lower_bound_response_count) from {relation}").fetchall()[0]
-    return missing_notes(unpriced, lower_bound)
+    return missing_notes(unpriced_models(connection, relation), lower_bound)
 
 
 def missing_notes(unpriced: Sequence[tuple[str, int]], lower_bound: int | None) -> list[str]:

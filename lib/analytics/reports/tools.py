@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from analytics.cards.model import default_folder
-from analytics.cards.snippets import expand
 from analytics.reports import cells
 from analytics.reports.report import Report, Row, counted, fetch, sums
 from analytics.reports.selection import Selection
-from analytics.warehouse.measures import ratio
+from analytics.warehouse.measures import macro, ratio
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,9 +28,8 @@ def tool(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zone
         with by_tool as (
             select
                 tool_name,
-                {expand("{{snippet: tool_counts}}", default_folder(), __name__)},
-                cast(round(quantile_cont(duration_ms, 0.5)) as bigint) as p50_duration_ms,
-                cast(round(quantile_cont(duration_ms, 0.95)) as bigint) as p95_duration_ms,
+                {macro("tool_counts")},
+                {macro("tool_durations")},
                 count(distinct session_id) as session_count
             from selected_tool_calls
             group by tool_name

@@ -222,8 +222,7 @@ def model(connection: duckdb.DuckDBPyConnection, selection: Selection, zone: Zon
             select
                 model,
                 count(distinct session_id) as session_count,
-                {RESPONSE_SUMS},
-                sum(context_tokens) as context_tokens
+                {RESPONSE_SUMS}
             from selected_hours
             where response_count > 0
             group by model

@@ -1,25 +1,64 @@
-"""What is counted of responses, and the one way in which terminal and pages add it up.
+"""What is counted of responses and tool calls, and the one way in which terminal, pages and cards add it up.
 
-The marts say what a response, its tokens and its cost are (dbt/macros/counting.sql); here their rows are summed.
+The formulas are dbt's (dbt/macros/counting.sql), which the marts are built with; here they are read for what sums rows
+of the marts.
 """
 
 from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from analytics.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    import duckdb
 
 TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
 # What is known of a group of responses. Columns of the marts, under their names.
 RESPONSES = ("response_count", *TOKENS, "cost_usd", "unpriced_response_count", "lower_bound_response_count")
 
-# Their sums over rows of agg_session_hours. Whatever did not happen happened zero times; only a cost can be unknown: of
-# responses of which none has a price.
-RESPONSE_SUMS = f"""
-    {", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in RESPONSES if name != "cost_usd")},
-    cast(
-        case when coalesce(sum(response_count), 0) = 0 then 0 else sum(cost_usd) filter (where response_count > 0) end
-        as decimal(18, 9)
-    ) as cost_usd
-"""
+
+@cache
+def _macros() -> Template:
+    text = (PROJECT_ROOT / "dbt" / "macros" / "counting.sql").read_text(encoding="utf-8")
+    environment = Environment(undefined=StrictUndefined)
+    environment.globals["token_columns"] = lambda: TOKENS
+    return environment.from_string(text)
+
+
+def macro(name: str) -> str:
+    """The SQL of a macro of dbt/macros/counting.sql that takes no arguments.
+
+    Raises:
+        AttributeError: there is no such macro.
+    """
+    return inspect.cleandoc(getattr(_macros().module, name)())
+
+
+# Over rows of agg_session_hours.
+RESPONSE_SUMS = macro("summed_response_measures")
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:
     """A share of sums; None when there is nothing to divide."""
     return None if part is None or not whole else float(part) / float(whole)
+
+
+def unpriced_models(connection: duckdb.DuckDBPyConnection, relation: str, sums: tuple[str, ...] = ()) -> list[Any]:
+    """Rows of model, responses without a price, and sums of other columns; of each model with some, the most first.
+
+    Args:
+        relation: rows with the measures of responses, such as agg_session_hours.
+    """
+    summed = "".join(f", cast(sum({column}) as bigint)" for column in sums)
+    return connection.sql(f"""
+        select coalesce(model, '(none)'), cast(sum(unpriced_response_count) as bigint){summed}
+        from {relation}
+        group by 1
+        having sum(unpriced_response_count) > 0
+        order by 2 desc, 1
+    """).fetchall()

@@ -23,6 +23,7 @@ from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import BuiltWith
 from analytics.warehouse.dbt_build import OutOfMemoryError, Request, build, plan_path
+from analytics.warehouse.measures import unpriced_models
 from analytics.warehouse.plan import read_plan, run_plan
 from analytics.warehouse.prices import PriceList, write_model_prices
 from analytics.warehouse.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_limit, connect, vacuum_tasks
@@ -249,13 +250,10 @@ def unpriced(connection: duckdb.DuckDBPyConnection) -> list[str]:
     import duckdb
 
     try:
-        unpriced = connection.execute(
-            "select model, cast(sum(unpriced_response_count) as bigint) from marts.agg_session_hours"
-            " where unpriced_response_count > 0 group by model order by model"
-        ).fetchall()
+        found = unpriced_models(connection, "marts.agg_session_hours")
     except duckdb.CatalogException:  # not built yet
         return []
     return [
         f"no price for model {model}: {count} responses have no cost; add it to PRICING_OVERRIDES"
-        for model, count in unpriced
+        for model, count in found
     ]

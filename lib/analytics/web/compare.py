@@ -124,8 +124,7 @@ usage as (
     select
         count(distinct session_id) as session_count,
         cast(coalesce(sum(prompt_count), 0) as bigint) as prompt_count,
-        {RESPONSE_SUMS},
-        sum(context_tokens) as context_tokens
+        {RESPONSE_SUMS}
     from agg_session_hours
     where
         date_key between $first and $last

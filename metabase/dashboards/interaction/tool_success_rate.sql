@@ -9,7 +9,7 @@ calls as (
     select
         called_date_key,
         project_id,
-        {{snippet: tool_counts}}
+        {{macro: tool_counts}}
     from fct_tool_calls
     where
         true

@@ -4,9 +4,8 @@ tools as (
 
     select
         tool_name,
-        {{snippet: tool_counts}},
-        median(duration_ms) as median_duration_ms,
-        quantile_cont(duration_ms, 0.95) as p95_duration_ms,
+        {{macro: tool_counts}},
+        {{macro: tool_durations}},
         sum(duration_ms) / 1000.0 as total_seconds,
         count(distinct session_id) as session_count
     from fct_tool_calls
@@ -25,7 +24,7 @@ select
     success_count / nullif(finished_count, 0)::double as success_rate,
     rejected_count / nullif(finished_count, 0)::double as rejection_rate,
     retried_count / call_count::double as retry_rate,
-    median_duration_ms,
+    p50_duration_ms as median_duration_ms,
     p95_duration_ms,
     total_seconds,
     session_count
