@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from analytics.quality.described import Table
 from analytics.quality.described import tables as described
 from analytics.quality.gx_duckdb import register
+from analytics.warehouse.measures import TOKENS
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations import UnexpectedRowsExpectation
 from great_expectations.render import LegacyDiagnosticRendererType, RenderedTableContent
@@ -34,7 +36,7 @@ EXAMPLES = 20
 
 
 class ExpectNoFailingRows(UnexpectedRowsExpectation):
-    """Base: passes when the query returns nothing."""
+    """Base: passes when the query returns nothing. The docstring is what pages and messages say of an expectation."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
     query: ClassVar[str] = ""
@@ -48,6 +50,7 @@ class ExpectNoFailingRows(UnexpectedRowsExpectation):
 
     @pydantic.root_validator(pre=True)
     def _set_query(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values["description"] = values.get("description") or " ".join((cls.__doc__ or "").split())
         failing = cls.build_query(values)
         values["unexpected_rows_query"] = (
             f"with failing as (\n{failing}\n)\nselect *, count(*) over () as failing_rows from failing limit {EXAMPLES}"
@@ -93,6 +96,18 @@ def _union(queries: list[str]) -> str:
     return "\nunion all by name\n".join(queries) or "select null as table_name where false"
 
 
+def _rows(table: str, key: str, shown: str, wrong: list[str]) -> str:
+    """The rows of a table for which one of these conditions is true, with what is shown of them."""
+    return f"""
+        select
+            '{table}' as table_name,
+            cast({key} as varchar) as key_value,
+            {shown}
+        from {table}
+        where {" or ".join(wrong)}
+    """
+
+
 def _given(values: dict[str, Any], name: str, described: Any) -> Any:
     """What the suite says, an empty list too; where it says nothing, what dbt's descriptions of the marts do."""
     return described if values.get(name) is None else values[name]
@@ -109,15 +124,18 @@ _TOUCHED = "session_id in (select session_id from intermediate.int_touched_sessi
 _RELATED = "session_id in (select session_id from intermediate.int_touched_sessions)"
 
 
+_ALL_TOKENS = " + ".join(TOKENS)
+_RESPONSE = "message_kind in ('response', 'advisor')"
+
+
 def _text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
 class ExpectTablesToExist(ExpectNoFailingRows):
-    """Every table that the layer promises is there."""
+    """Every table of the layer is there."""
 
     tables: list[str] | None = None  # None: the marts
-    description: str = "Every table of the layer is there."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
@@ -134,11 +152,10 @@ class ExpectTablesToExist(ExpectNoFailingRows):
 
 
 class ExpectKeysToBeUnique(ExpectNoFailingRows):
-    """One row per key, and no row without one."""
+    """Keys are unique and not null: one row per thing counted."""
 
     keys: dict[str, str] | None = None  # table -> key column; None: those of the marts
     loaded: list[str] | None = None  # those of the tables that only ever get rows of a new load
-    description: str = "Keys are unique and not null: one row per thing counted."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
@@ -174,10 +191,9 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
 
 
 class ExpectValuesToBePresent(ExpectNoFailingRows):
-    """Columns nothing can be counted without are never null."""
+    """Columns that nothing can be counted without are never null."""
 
     columns: dict[str, list[str]] | None = None  # table -> columns; None: those of the marts
-    description: str = "Columns that nothing can be counted without are never null."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
@@ -200,71 +216,54 @@ class ExpectValuesToBePresent(ExpectNoFailingRows):
 
 
 class ExpectValuesToBeKnown(ExpectNoFailingRows):
-    """Categories are among those that dashboards and definitions know."""
-
-    # table -> column -> allowed values, null is always allowed; None: those of the marts
-    values: dict[str, dict[str, list[str]]] | None = None
-    description: str = "Categories are among those that the definitions know."
+    """Categories are among those that the definitions know."""
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
-        known = _given(values, "values", {table.name: table.known for table in described()})
         return _union(
             [
                 f"""
                 select
-                    '{table}' as table_name,
+                    '{table.name}' as table_name,
                     '{column}' as column_name,
                     {column} as unknown_value,
                     count(*) as in_rows
-                from {table}
+                from {table.name}
                 where {column} not in ({", ".join(map(_text, allowed))})
                 group by {column}
                 """
-                for table, columns in known.items()
-                for column, allowed in columns.items()
+                for table in described()
+                for column, allowed in table.known.items()
             ]
         )
 
 
 class ExpectNumbersToBeInRange(ExpectNoFailingRows):
-    """Counts, tokens, durations and prices are never negative, rates lie between 0 and 1."""
+    """Counts, tokens, costs and durations are never negative; rates lie between 0 and 1."""
 
-    # None: the numbers of the marts
-    keys: dict[str, str] | None = None  # table -> column that names a row
+    keys: dict[str, str] | None = None  # table -> column that names a row; None: the numbers of the marts
     not_negative: dict[str, list[str]] | None = None  # table -> columns
-    rates: dict[str, list[str]] | None = None  # table -> columns between 0 and 1
-    description: str = "Counts, tokens, costs and durations are never negative; rates lie between 0 and 1."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
-        numeric = [table for table in described() if table.not_negative or table.rates]
-        keys = _given(values, "keys", {table.name: table.key for table in numeric})
-        not_negative = _given(values, "not_negative", {table.name: table.not_negative for table in numeric})
-        rates = _given(values, "rates", {table.name: table.rates for table in numeric})
+        tables = described()
+        if keys := values.get("keys"):
+            tables = tuple(Table(name, key, not_negative=values["not_negative"][name]) for name, key in keys.items())
         queries = []
-        for table, key in keys.items():
-            wrong = {column: f"{column} < 0" for column in not_negative.get(table, [])}
-            wrong |= {column: f"not {column} between 0 and 1" for column in rates.get(table, [])}
+        for table in tables:
+            wrong = {column: f"{column} < 0" for column in table.not_negative}
+            wrong |= {column: f"not {column} between 0 and 1" for column in table.rates}
             found = ", ".join(f"case when {test} then '{c} = ' || {c} end" for c, test in wrong.items())
-            queries.append(
-                f"""
-                select
-                    '{table}' as table_name,
-                    cast({key} as varchar) as key_value,
-                    concat_ws(', ', {found}) as out_of_range
-                from {table}
-                where {" or ".join(wrong.values())}
-                """
-            )
+            if wrong:
+                shown = f"concat_ws(', ', {found}) as out_of_range"
+                queries.append(_rows(table.name, table.key, shown, [*wrong.values()]))
         return _union(queries)
 
 
 class ExpectReferencesToExist(ExpectNoFailingRows):
-    """What a column names is a row of the table it refers to."""
+    """No orphans: what a column refers to is there."""
 
     references: dict[str, str] | None = None  # schema.table.column -> schema.table.column; None: those of the marts
-    description: str = "No orphans: what a column refers to is there."
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
@@ -293,12 +292,9 @@ class ExpectReferencesToExist(ExpectNoFailingRows):
 
 
 class ExpectRowsWhereThereAreConversations(ExpectNoFailingRows):
-    """A layer is not empty when the history is not."""
+    """Tables have rows as soon as there is one user or assistant entry; with no history they have none."""
 
     tables: list[str]
-    description: str = (
-        "Tables have rows as soon as there is one user or assistant entry; with no history they have none."
-    )
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
@@ -319,11 +315,8 @@ class ExpectRowsWhereThereAreConversations(ExpectNoFailingRows):
 
 
 class ExpectLoadStateToMatchTables(ExpectNoFailingRows):
-    """The one row that says what was loaded tells the truth."""
+    """raw.load_state is one row, and the documents and dead letters it says were loaded are in the tables."""
 
-    description: str = (
-        "raw.load_state is one row, and the documents and dead letters it says were loaded are in the tables."
-    )
     query: ClassVar[str] = """
         with counted as (
             select
@@ -347,72 +340,48 @@ class ExpectLoadStateToMatchTables(ExpectNoFailingRows):
 
 
 class ExpectTimesToBePlausible(ExpectNoFailingRows):
-    """Entries are neither older than Claude nor from the future."""
+    """Times lie between 2023 and tomorrow: a wrong clock puts usage on the wrong day."""
 
-    columns: dict[str, str]  # table -> column
-    keys: dict[str, str]  # table -> column that names a row
-    description: str = "Times lie between 2023 and tomorrow: a wrong clock puts usage on the wrong day."
-
-    @classmethod
-    def build_query(cls, values: dict[str, Any]) -> str:
-        return _union(
-            [
-                f"""
-                select
-                    '{table}' as table_name,
-                    cast({values["keys"][table]} as varchar) as key_value,
-                    {column} as implausible
-                from {table}
-                where {column} not between timestamptz '2023-01-01' and now() + interval 1 day
-                """
-                for table, column in values["columns"].items()
-            ]
-        )
+    query: ClassVar[str] = _rows(
+        *("raw.conversations", "_id", "timestamp as implausible"),
+        ["timestamp not between timestamptz '2023-01-01' and now() + interval 1 day"],
+    )
 
 
 class ExpectEntriesToFollowTheirParents(ExpectNoFailingRows):
-    """Along a session's chain time does not run backwards."""
+    """In what was loaded last no entry is more than a minute older than the entry it answers (parentUuid); parallel
+    tool results differ by less."""
 
-    tolerance_seconds: int = 60
-    description: str = (
-        "In what was loaded last no entry is more than a minute older than the entry it answers (parentUuid); "
-        "parallel tool results differ by less."
-    )
-
-    @classmethod
-    def build_query(cls, values: dict[str, Any]) -> str:
-        seconds = int(values.get("tolerance_seconds", cls.__fields__["tolerance_seconds"].default))
-        return f"""
-            with children as (
-                select uuid, parent_uuid, session_id, source_file, timestamp
-                from raw.conversations
-                where {_newest("raw.conversations")} and parent_uuid is not null
-            ),
-            parents as (
-                select uuid, session_id, source_file, timestamp
-                from raw.conversations
-                where session_id in (select session_id from children)
-            )
-            select
-                'raw.conversations' as table_name,
-                child.uuid as key_value,
-                child.session_id,
-                child.timestamp as entry_at,
-                parent.timestamp as parent_at
-            from children as child
-            join parents as parent
-                on hash(child.parent_uuid) = hash(parent.uuid)
-                and child.timestamp < parent.timestamp - interval {seconds} second
-            where
-                child.session_id = parent.session_id
-                and child.source_file = parent.source_file
-        """
+    query: ClassVar[str] = f"""
+        with children as (
+            select uuid, parent_uuid, session_id, source_file, timestamp
+            from raw.conversations
+            where {_newest("raw.conversations")} and parent_uuid is not null
+        ),
+        parents as (
+            select uuid, session_id, source_file, timestamp
+            from raw.conversations
+            where session_id in (select session_id from children)
+        )
+        select
+            'raw.conversations' as table_name,
+            child.uuid as key_value,
+            child.session_id,
+            child.timestamp as entry_at,
+            parent.timestamp as parent_at
+        from children as child
+        join parents as parent
+            on hash(child.parent_uuid) = hash(parent.uuid)
+            and child.timestamp < parent.timestamp - interval 1 minute
+        where
+            child.session_id = parent.session_id
+            and child.source_file = parent.source_file
+    """
 
 
 class ExpectEveryDocumentToBeParsedOnce(ExpectNoFailingRows):
-    """What was loaded is what was parsed."""
+    """Every document of raw.conversations is parsed exactly once, and nothing else is."""
 
-    description: str = "Every document of raw.conversations is parsed exactly once, and nothing else is."
     query: ClassVar[str] = """
         select
             'staging.stg_entries' as table_name,
@@ -425,12 +394,9 @@ class ExpectEveryDocumentToBeParsedOnce(ExpectNoFailingRows):
 
 
 class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
-    """The usage that counts is the largest over all lines of a response, once."""
+    """Every API response stands once, with the largest usage any of its lines carries: not the first line's, not the
+    sum."""
 
-    description: str = (
-        "Every API response stands once, with the largest usage any of its lines carries: not the first line's, "
-        "not the sum."
-    )
     query: ClassVar[str] = f"""
         with shared as (
             -- an id that a proxy gives to every response is none: its responses have keys of their own.
@@ -447,10 +413,7 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
                 hash(response_key) as response_hash,
                 any_value(response_key) as response_key,
                 bool_or({_TOUCHED}) as is_touched,
-                max(
-                    input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens
-                    + cache_read_tokens
-                ) as tokens
+                max({_ALL_TOKENS}) as tokens
             from staging.stg_entries
             where
                 entry_type = 'assistant'
@@ -464,10 +427,7 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
                 hash(response_key) as response_hash,
                 any_value(response_key) as response_key,
                 bool_or({_TOUCHED}) as is_touched,
-                sum(
-                    input_tokens + output_tokens + cache_write_5m_tokens + cache_write_1h_tokens
-                    + cache_read_tokens
-                ) as tokens
+                sum({_ALL_TOKENS}) as tokens
             from intermediate.int_response_usage
             where
                 not is_advisor
@@ -490,12 +450,9 @@ class ExpectResponsesToCarryTheirLargestUsage(ExpectNoFailingRows):
 
 
 class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
-    """Tool calls are the distinct tool_use ids, no more and no fewer."""
+    """Every tool_use id in the entries is one tool call, however often its line was copied. Of copies that differ the
+    earliest is the entry."""
 
-    description: str = (
-        "Every tool_use id in the entries is one tool call, however often its line was copied. Of copies that "
-        "differ the earliest is the entry."
-    )
     # Only for ids without a call it is looked up whether the copy they stand in is the one that counts.
     query: ClassVar[str] = f"""
         with blocks as (
@@ -544,11 +501,8 @@ class ExpectEveryToolUseToBeOneCall(ExpectNoFailingRows):
 
 
 class ExpectAtMostOneResultPerToolUse(ExpectNoFailingRows):
-    """A tool call has one outcome."""
+    """A tool_use has at most one result: copies of it agree on whether it is an error and on its length."""
 
-    description: str = (
-        "A tool_use has at most one result: copies of it agree on whether it is an error and on its length."
-    )
     query: ClassVar[str] = f"""
         select
             'staging.stg_entries' as table_name,
@@ -573,105 +527,64 @@ class ExpectAtMostOneResultPerToolUse(ExpectNoFailingRows):
 
 
 class ExpectToolNamesToBeValid(ExpectNoFailingRows):
-    """Names as the API allows them; MCP names split into server and tool."""
+    """Tool names are letters, digits, _ and -; mcp__server__tool names have a server and a tool."""
 
-    description: str = "Tool names are letters, digits, _ and -; mcp__server__tool names have a server and a tool."
-    query: ClassVar[str] = """
-        select
-            'marts.dim_tools' as table_name,
-            tool_name as key_value,
-            mcp_server,
-            mcp_tool
-        from marts.dim_tools
-        where
-            not regexp_full_match(tool_name, '[a-zA-Z0-9_-]+')
-            or is_mcp <> (mcp_server is not null)
-            or is_mcp <> (mcp_tool is not null)
-    """
+    query: ClassVar[str] = _rows(
+        *("marts.dim_tools", "tool_name", "mcp_server, mcp_tool"),
+        [
+            "not regexp_full_match(tool_name, '[a-zA-Z0-9_-]+')",
+            "is_mcp <> (mcp_server is not null)",
+            "is_mcp <> (mcp_tool is not null)",
+        ],
+    )
 
 
 class ExpectTimesToBeOrdered(ExpectNoFailingRows):
-    """What starts before it ends."""
-
-    pairs: dict[str, list[str]]  # table -> [earlier, later]
-    keys: dict[str, str]  # table -> column that names a row
-    description: str = "Nothing ends before it started."
+    """Nothing ends before it started."""
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
         return _union(
             [
-                f"""
-                select
-                    '{table}' as table_name,
-                    cast({values["keys"][table]} as varchar) as key_value,
-                    {earlier} as earlier,
-                    {later} as later
-                from {table}
-                where {later} < {earlier}
-                """
-                for table, (earlier, later) in values["pairs"].items()
+                _rows(table.name, table.key, f"{earlier} as earlier, {later} as later", [f"{later} < {earlier}"])
+                for table in described()
+                for later, earlier in table.not_before.items()
             ]
         )
 
 
 class ExpectDurationsToFollowTheirTimes(ExpectNoFailingRows):
-    """A duration is measured, or unknown; never a guess."""
+    """A tool call's duration is the time from call to result in whole milliseconds; it is unknown exactly where one of
+    the two is, or where the clock was set back in between."""
 
-    description: str = (
-        "A tool call's duration is the time from call to result in whole milliseconds; it is unknown exactly where "
-        "one of the two is, or where the clock was set back in between."
+    query: ClassVar[str] = _rows(
+        *("marts.fct_tool_calls", "tool_use_id", "called_at, finished_at, duration_ms"),
+        [
+            "duration_ms is distinct from"
+            " case when finished_at >= called_at then epoch_ms(finished_at) - epoch_ms(called_at) end"
+        ],
     )
-    query: ClassVar[str] = """
-        select
-            'marts.fct_tool_calls' as table_name,
-            tool_use_id as key_value,
-            called_at,
-            finished_at,
-            duration_ms
-        from marts.fct_tool_calls
-        where
-            duration_ms is distinct from
-            case when finished_at >= called_at then epoch_ms(finished_at) - epoch_ms(called_at) end
-    """
 
 
 class ExpectClocksNotToStepBack(ExpectNoFailingRows):
-    """A clock that was set back is not an error of the data; it is worth knowing."""
+    """No tool call has a result that is older than the call: the machine's clock was not set back."""
 
-    description: str = "No tool call has a result that is older than the call: the machine's clock was not set back."
-    query: ClassVar[str] = """
-        select
-            'marts.fct_tool_calls' as table_name,
-            tool_use_id as key_value,
-            called_at,
-            finished_at
-        from marts.fct_tool_calls
-        where finished_at < called_at
-    """
+    query: ClassVar[str] = _rows(
+        "marts.fct_tool_calls", "tool_use_id", "called_at, finished_at", ["finished_at < called_at"]
+    )
 
 
 class ExpectCostExactlyWherePriced(ExpectNoFailingRows):
-    """Unknown is null, never zero."""
+    """A response has a cost exactly when its model has a price; it is null where there is none. User messages have
+    neither tokens nor cost."""
 
-    description: str = (
-        "A response has a cost, never a negative one, exactly when its model has a price; it is null where there "
-        "is none. User messages have neither tokens nor cost."
+    query: ClassVar[str] = _rows(
+        *("marts.fct_messages", "message_key", "message_kind, model, is_priced, cost_usd"),
+        [
+            f"({_RESPONSE}) and is_priced <> (cost_usd is not null)",
+            f"not ({_RESPONSE}) and (cost_usd is not null or input_tokens is not null)",
+        ],
     )
-    query: ClassVar[str] = """
-        select
-            'marts.fct_messages' as table_name,
-            message_key as key_value,
-            message_kind,
-            model,
-            is_priced,
-            cost_usd
-        from marts.fct_messages
-        where
-            cost_usd < 0
-            or (message_kind in ('response', 'advisor') and is_priced <> (cost_usd is not null))
-            or (message_kind not in ('response', 'advisor') and (cost_usd is not null or input_tokens is not null))
-    """
 
 
 class ExpectTotalsToAgree(ExpectNoFailingRows):
@@ -705,9 +618,6 @@ class ExpectTotalsToAgree(ExpectNoFailingRows):
         """
 
 
-_TOKENS = ("input_tokens", "output_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens")
-
-
 def _sums(*columns: str, suffix: str = "", where: str = "") -> str:
     """A select list of sums, each named as its column plus `suffix`; nothing to sum is 0."""
     only = f" filter ({where})" if where else ""
@@ -718,37 +628,33 @@ def _count(name: str, where: str) -> str:
     return f"count(*) filter ({where}) as {name}"
 
 
-_RESPONSE = "message_kind in ('response', 'advisor')"
 _PROMPT = "message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued"
-_RESPONSE_SUMS = _sums("response_count", *_TOKENS, "cost_usd", "unpriced_response_count")
-_DATED_SUMS = _sums("response_count", *_TOKENS, "cost_usd", "unpriced_response_count", suffix="_dated")
+_RESPONSE_SUMS = _sums("response_count", *TOKENS, "cost_usd", "unpriced_response_count")
+_DATED_SUMS = _sums("response_count", *TOKENS, "cost_usd", "unpriced_response_count", suffix="_dated")
 
 
 class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
-    """The same tokens and dollars in every layer."""
+    """Responses, each kind of token and cost are the same in sum in the intermediate responses, the message facts,
+    sessions, their hours, projects, days, models and billing blocks."""
 
-    description: str = (
-        "Responses, each kind of token and cost are the same in sum in the intermediate responses, the message "
-        "facts, sessions, their hours, projects, days, models and billing blocks."
-    )
     facts: ClassVar[dict[str, str]] = {
         "marts.fct_messages": ", ".join(
             [
                 _count("response_count", _RESPONSE),
-                _sums(*_TOKENS, "cost_usd", where=_RESPONSE),
+                _sums(*TOKENS, "cost_usd", where=_RESPONSE),
                 _count("unpriced_response_count", f"{_RESPONSE} and cost_usd is null"),
             ]
         ),
         "marts.fct_messages where created_date_key is not null": ", ".join(
             [
                 _count("response_count_dated", _RESPONSE),
-                _sums(*_TOKENS, "cost_usd", suffix="_dated", where=_RESPONSE),
+                _sums(*TOKENS, "cost_usd", suffix="_dated", where=_RESPONSE),
                 _count("unpriced_response_count_dated", f"{_RESPONSE} and cost_usd is null"),
             ]
         ),
     }
     totals: ClassVar[dict[str, str]] = {
-        "intermediate.int_response_usage where not is_synthetic": f"count(*) as response_count, {_sums(*_TOKENS)}",
+        "intermediate.int_response_usage where not is_synthetic": f"count(*) as response_count, {_sums(*TOKENS)}",
         "marts.dim_sessions": _RESPONSE_SUMS,
         "marts.dim_projects": _RESPONSE_SUMS,
         "marts.agg_session_hours": _RESPONSE_SUMS,
@@ -759,12 +665,9 @@ class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
 
 
 class ExpectCountsToReconcile(ExpectTotalsToAgree):
-    """The same prompts, calls and errors in every aggregate."""
+    """Prompts, responses, tool calls, errors, rejections and commits are the same in sum in the facts, sessions,
+    projects, tools, days and hours."""
 
-    description: str = (
-        "Prompts, responses, tool calls, errors, rejections and commits are the same in sum in the facts, sessions, "
-        "projects, tools, days and hours."
-    )
     facts: ClassVar[dict[str, str]] = {
         "marts.fct_messages": ", ".join(
             [
@@ -822,11 +725,8 @@ class ExpectCountsToReconcile(ExpectTotalsToAgree):
 
 
 class ExpectLinesToReconcile(ExpectTotalsToAgree):
-    """The same lines of code in every aggregate."""
+    """Lines added and removed by successful file operations are the same in sum in sessions, days and languages."""
 
-    description: str = (
-        "Lines added and removed by successful file operations are the same in sum in sessions, days and languages."
-    )
     facts: ClassVar[dict[str, str]] = {
         "marts.fct_file_operations where status = 'success'": _sums("lines_added", "lines_removed"),
         "marts.fct_file_operations where status = 'success' and operated_date_key is not null": _sums(
@@ -841,11 +741,8 @@ class ExpectLinesToReconcile(ExpectTotalsToAgree):
 
 
 class ExpectCalendarsToBeComplete(ExpectNoFailingRows):
-    """Charts over time have no holes."""
+    """Every day from the first to the last has a row in agg_daily_summary, every hour of the week one."""
 
-    description: str = (
-        "Every day from the first to the last has a row in agg_daily_summary, every hour of the week one."
-    )
     query: ClassVar[str] = """
         select
             'marts.agg_daily_summary' as table_name,
@@ -861,9 +758,8 @@ class ExpectCalendarsToBeComplete(ExpectNoFailingRows):
 
 
 class ExpectMartsToBeFresh(ExpectNoFailingRows):
-    """The newest entry that was loaded has reached the marts."""
+    """The newest user or assistant entry in raw.conversations is within a session of the marts."""
 
-    description: str = "The newest user or assistant entry in raw.conversations is within a session of the marts."
     query: ClassVar[str] = """
         select
             'marts.dim_sessions' as table_name,

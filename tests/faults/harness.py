@@ -150,11 +150,11 @@ def raw_rows(settings: Settings) -> tuple[list[Any], list[Any]]:
     store = RawStore(settings)
     ours = ["extracted_at", "ingested_at"]
     documents = store.conversations.scan().to_arrow().drop_columns(ours).to_pylist()
-    letters = store.dead_letters.scan().to_arrow().drop_columns(["first_seen_at"]).to_pylist()
+    dead_letters = store.dead_letters.scan().to_arrow().drop_columns(["first_seen_at"]).to_pylist()
     if settings.source == "mongodb":
         for document in documents:  # the text has it too
             document["entry"] = _without_time(document["entry"])
-    return sorted(documents, key=lambda row: row["_id"]), sorted(letters, key=lambda row: row["dead_letter_id"])
+    return sorted(documents, key=lambda row: row["_id"]), sorted(dead_letters, key=lambda row: row["dead_letter_id"])
 
 
 def _without_time(entry: str) -> str:
@@ -225,9 +225,9 @@ class History:
     def assert_complete(self) -> None:
         """What is there now is what the run gave that was never killed."""
         settings = self.space.settings
-        documents, letters = raw_rows(settings)
+        documents, dead_letters = raw_rows(settings)
         assert documents == self.raw[0]
-        assert letters == self.raw[1]
+        assert dead_letters == self.raw[1]
         assert_same(marts(settings.published_path), self.marts)
         assert not settings.build_path.exists()
         leftovers = [path for path in self.space.root.rglob("*.partial*") if path.is_file()]

@@ -34,7 +34,7 @@ def rows(settings: Settings) -> dict[str, dict[str, Any]]:
 
 def dead(settings: Settings) -> dict[str, str]:
     """Reasons by dead letter id."""
-    return {letter.dead_letter_id: letter.reason for letter in dead_letters.letters(settings)}
+    return {dead_letter.dead_letter_id: dead_letter.reason for dead_letter in dead_letters.stored(settings)}
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def test_bson_is_replayed_and_a_kill_in_between_repeats_nothing(
         patch.undo()
     assert bson_json.dumps is real
     assert (first.documents_stored, first.dead_letters) == (2, 1)
-    (letter,) = dead_letters.letters(space.settings)
-    assert "ZeroDivisionError" in letter.reason
+    (dead_letter,) = dead_letters.stored(space.settings)
+    assert "ZeroDivisionError" in dead_letter.reason
 
     assert space.killed("replay", at="replay.stored")
     assert (len(rows(space.settings)), len(dead(space.settings))) == (3, 1)

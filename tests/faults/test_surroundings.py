@@ -300,11 +300,11 @@ def test_sync_watches_while_runs_read(synced: History) -> None:
         watching.terminate()
         assert watching.wait(60) == 0
     space.do("extract")
-    documents, letters = raw_rows(space.settings)
+    documents, dead_letters = raw_rows(space.settings)
     extra = [row for row in documents if row["project_id"] == "-extra"]
     assert len(extra) == 1
     assert [row for row in documents if row not in extra] == synced.raw[0]
-    assert letters == synced.raw[1]
+    assert dead_letters == synced.raw[1]
     # the server is that of all tests
     with MongoClient(space.settings.mongo_uri.get_secret_value()) as client:
         client[space.settings.mongo_db][space.settings.mongo_collection].delete_many({"projectId": "-extra"})

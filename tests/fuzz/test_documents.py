@@ -95,9 +95,9 @@ def counts(space: Space) -> tuple[int, int]:
     store = RawStore(space.settings)
     ids = store.conversations.scan(selected_fields=("_id",)).to_arrow()["_id"].to_pylist()
     assert len(ids) == len(set(ids))
-    letters = store.dead_letters.scan(selected_fields=("reason", "byte_length")).to_arrow().to_pylist()
-    assert all(letter["reason"] for letter in letters)
-    return len(ids), len(letters)
+    dead_letters = store.dead_letters.scan(selected_fields=("reason", "byte_length")).to_arrow().to_pylist()
+    assert all(dead_letter["reason"] for dead_letter in dead_letters)
+    return len(ids), len(dead_letters)
 
 
 def assert_reconciled(result: ExtractResult) -> None:
@@ -273,12 +273,12 @@ def test_numbers_can_be_built_and_validated_from_everything_odd(
     if kind == "collection":
         sync(space.settings, progress=False)
     assert_reconciled(extract(space.settings, progress=False))
-    documents, letters = counts(space)
+    documents, dead_letters = counts(space)
     space.do("load", "transform", "validate", "publish")
     with duckdb.connect(str(space.settings.published_path.resolve()), read_only=True) as connection:
         connection.execute("set timezone = 'UTC'")
         assert connection.sql("select count(*) from raw.conversations").fetchone() == (documents,)
-        assert connection.sql("select count(*) from raw.dead_letters").fetchone() == (letters,)
+        assert connection.sql("select count(*) from raw.dead_letters").fetchone() == (dead_letters,)
         (responses,) = connection.sql("select count(*) from marts.fct_messages where role = 'assistant'").fetchone()
     assert responses > 50
 

@@ -198,9 +198,9 @@ def test_odd_lines_are_stored_or_dead_lettered_once(settings: Settings, write_tr
     assert documents["nan"]["b"] == {"$numberDouble": "-Infinity"}
     assert documents["surrogate"]["text"] == "a\ufffdb"
     assert documents["nul"]["text"] == "a\0b"
-    letters = RawStore(settings).dead_letters.scan().to_arrow()
-    assert sorted(letters["original"].to_pylist()) == sorted(dead)
-    assert all(letters["reason"].to_pylist())
+    dead_letters = RawStore(settings).dead_letters.scan().to_arrow()
+    assert sorted(dead_letters["original"].to_pylist()) == sorted(dead)
+    assert all(dead_letters["reason"].to_pylist())
     by_uuid = {row["uuid"]: row for row in rows(settings)}
     today = by_uuid["bom"]["date"]
     assert by_uuid["year1"]["date"] == by_uuid["year9999"]["date"] == today
@@ -361,9 +361,9 @@ def test_one_undecodable_document_does_not_stop_the_others(
     result = extract(settings, progress=False)
     check_counts(result)
     assert (result.documents_stored, result.dead_letters) == (20, 1)
-    (letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
-    assert letter["document_id"] == "broken"
-    assert letter["original"] == bson.encode(documents[10]).replace(b"abcd", b"\xff\xfe\xfd\xfc")
+    (dead_letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    assert dead_letter["document_id"] == "broken"
+    assert dead_letter["original"] == bson.encode(documents[10]).replace(b"abcd", b"\xff\xfe\xfd\xfc")
     again = extract(settings, full_backfill=True, progress=False)
     check_counts(again)
     assert not again.is_new
@@ -513,9 +513,9 @@ def test_secrets_are_replaced_before_they_are_stored_and_counted(make_settings: 
     assert (result.documents_stored, result.dead_letters) == (1, 1)
     assert sum(result.redacted.values()) == 2
     (row,) = rows(settings, "entry")
-    (letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    (dead_letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
     assert key not in row["entry"]
-    assert key.encode() not in letter["original"]
+    assert key.encode() not in dead_letter["original"]
     store = RawStore(settings)
     assert sum(int(n) for name, n in store.properties().items() if name.startswith("redacted.")) == 2
     write_transcript("-p/b.jsonl", entry(2, text=f"again {key}"))
@@ -579,8 +579,8 @@ def test_an_entry_glued_to_a_torn_line_is_stored_and_an_old_dead_letter_of_it_is
         assert extract(settings, progress=False).dead_letters == 1
     done = replay(settings)
     assert (done.solved, done.documents_stored) == (1, 1)
-    letters = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
-    assert [(letter["byte_offset"], letter["original"]) for letter in letters] == [
+    dead_letters = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    assert [(dead_letter["byte_offset"], dead_letter["original"]) for dead_letter in dead_letters] == [
         (len(json.dumps(entry(1))) + 1, b'{"type":"user","mess')
     ]
     # read anew, each piece has the same identity

@@ -88,9 +88,9 @@ def test_dead_letters_of_sync_reach_the_raw_layer_once(target: Settings, write_t
     assert sync(target, progress=False).dead_letters == 2
     second = extract(target, progress=False)
     assert second.dead_letters == 0
-    letters = RawStore(target).dead_letters.scan().to_arrow()
-    assert sorted(map(len, letters["original"].to_pylist())) == [8, len(huge)]
-    assert any("16 MiB" in reason for reason in letters["reason"].to_pylist())
+    dead_letters = RawStore(target).dead_letters.scan().to_arrow()
+    assert sorted(map(len, dead_letters["original"].to_pylist())) == [8, len(huge)]
+    assert any("16 MiB" in reason for reason in dead_letters["reason"].to_pylist())
 
 
 def test_a_sync_keeps_no_secret_of_a_line_it_could_not_copy(target: Settings, write_transcript: Any) -> None:
@@ -101,9 +101,9 @@ def test_a_sync_keeps_no_secret_of_a_line_it_could_not_copy(target: Settings, wr
     assert files
     assert [path for path in files if token.encode() in path.read_bytes()] == []
     extract(target, progress=False)
-    (letter,) = RawStore(target).dead_letters.scan().to_arrow().to_pylist()
-    assert letter["original"] == b'{"torn": "[REDACTED:github_token]'
-    assert letter["source_file"] == "-home-[REDACTED:github_token]/[REDACTED:github_token].jsonl"
+    (dead_letter,) = RawStore(target).dead_letters.scan().to_arrow().to_pylist()
+    assert dead_letter["original"] == b'{"torn": "[REDACTED:github_token]'
+    assert dead_letter["source_file"] == "-home-[REDACTED:github_token]/[REDACTED:github_token].jsonl"
 
 
 def test_ingested_at_never_runs_backwards(

@@ -34,8 +34,8 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def dead(settings: Settings) -> list[tuple[str | None, str]]:
-    letters = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
-    return [(letter["document_id"], letter["reason"]) for letter in letters]
+    dead_letters = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    return [(dead_letter["document_id"], dead_letter["reason"]) for dead_letter in dead_letters]
 
 
 @pytest.mark.parametrize("number", [0, 599])
@@ -73,9 +73,9 @@ def test_a_line_that_ends_the_connection_when_inserted_stops_no_other(
         assert not sync(settings, progress=False).documents_read
         found = extract(settings, progress=False)
     assert (found.documents_stored, found.dead_letters) == (59, 1)
-    (letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
-    assert json.loads(letter["original"]) == lines[10]
-    assert letter["source_file"] == path.relative_to(path.parents[1]).as_posix()
+    (dead_letter,) = RawStore(settings).dead_letters.scan().to_arrow().to_pylist()
+    assert json.loads(dead_letter["original"]) == lines[10]
+    assert dead_letter["source_file"] == path.relative_to(path.parents[1]).as_posix()
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_a_macro_of_the_marts_stands_in_a_card_as_dbt_would_write_it(folder: Pat
         "    cast(round(quantile_cont(duration_ms, 0.95)) as bigint) as p95_duration_ms",
         "from fct_tool_calls",
     ]
-    with pytest.raises(ConfigError, match="x.sql: unknown macro 'tool_duration' of dbt/macros/counting.sql"):
+    with pytest.raises(ConfigError, match=r"x\.sql: unknown macro 'tool_duration' of dbt/macros/counting.sql"):
         snippets.expand("{{macro: tool_duration}}", folder, "x.sql")
 
 

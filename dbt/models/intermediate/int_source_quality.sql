@@ -69,7 +69,7 @@ dead_letter_reasons as (
 
     select
         coalesce(reason, 'unknown') as reason,
-        count(*) as letters
+        count(*) as dead_letters
     from dead_letters
     group by all
 
@@ -138,8 +138,8 @@ final as (
 
     select
         'dead_letters',
-        coalesce(sum(letters), 0),
-        string_agg(reason || ': ' || letters, ', ' order by letters desc, reason)
+        coalesce(sum(dead_letters), 0),
+        string_agg(reason || ': ' || dead_letters, ', ' order by dead_letters desc, reason)
     from dead_letter_reasons
 
     union all

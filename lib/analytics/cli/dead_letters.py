@@ -23,17 +23,17 @@ def list_(limit: int) -> None:
     """Reason, place and size of each."""
     from analytics.raw import dead_letters as work
 
-    found = work.letters(load_settings())
-    for letter in found[: -limit - 1 : -1]:
+    found = work.stored(load_settings())
+    for dead_letter in found[: -limit - 1 : -1]:
         echo(
-            f"{letter.dead_letter_id[:12]}  {letter.first_seen_at:%Y-%m-%d %H:%M}Z  {letter.byte_length:>9,} B  "
-            f"{one_line(letter.place)}: {one_line(letter.reason)}"
+            f"{dead_letter.dead_letter_id[:12]}  {dead_letter.first_seen_at:%Y-%m-%d %H:%M}Z  "
+            f"{dead_letter.byte_length:>9,} B  {one_line(dead_letter.place)}: {one_line(dead_letter.reason)}"
         )
     if not found:
         echo("no dead letters")
         return
     echo(f"{len(found)} dead letters")
-    for reason, count in Counter(letter.reason.split(":")[0] for letter in found).most_common():
+    for reason, count in Counter(dead_letter.reason.split(":")[0] for dead_letter in found).most_common():
         echo(f"  {count}  {one_line(reason)}")
     echo("next: claude-analytics dead-letters export FILE, or replay once the cause is fixed")
 

@@ -178,8 +178,8 @@ def purge(
         lifted = tombstones.forget(settings, kind, value)
         echo(f"{kind} {value} {'may come back: claude-analytics worker full-backfill' if lifted else 'is not purged'}")
         return
-    documents, letters = purging.count(settings, kind, value)
-    echo(f"{kind} {value}: {documents:,} documents, {letters:,} lines that could not be read")
+    documents, dead_letters = purging.count(settings, kind, value)
+    echo(f"{kind} {value}: {documents:,} documents, {dead_letters:,} dead letters")
     if dry_run:
         return
     if not yes:

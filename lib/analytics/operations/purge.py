@@ -20,7 +20,15 @@ from analytics.common.faults import reached
 from analytics.common.files import disk_errors
 from analytics.errors import ConfigError
 from analytics.operations import places
-from analytics.privacy.tombstones import PREDICATES, Tombstone, Tombstones, mask_letters, mask_rows, save, tombstones
+from analytics.privacy.tombstones import (
+    PREDICATES,
+    Tombstone,
+    Tombstones,
+    mask_dead_letters,
+    mask_rows,
+    save,
+    tombstones,
+)
 from analytics.settings import Settings
 
 
@@ -96,8 +104,10 @@ def count(settings: Settings, kind: str, value: str) -> tuple[int, int]:
         rows.num_rows - _kept(mask_rows(rows, [tombstone], _untimed_ids(settings, store, tombstone)))
         for rows in _scan(store, store.conversations)
     )
-    letters = sum(rows.num_rows - _kept(mask_letters(rows, tombstone)) for rows in _scan(store, store.dead_letters))
-    return documents, letters
+    dead_letters = sum(
+        rows.num_rows - _kept(mask_dead_letters(rows, tombstone)) for rows in _scan(store, store.dead_letters)
+    )
+    return documents, dead_letters
 
 
 def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], None] = lambda line: None) -> PurgeResult:
@@ -136,7 +146,9 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
         documents, files = rewrite.remove(
             store, store.conversations, lambda rows: mask_rows(rows, [tombstone], frozenset(ids))
         )
-        letters, letter_files = rewrite.remove(store, store.dead_letters, lambda rows: mask_letters(rows, tombstone))
+        dead_letters, dead_letter_files = rewrite.remove(
+            store, store.dead_letters, lambda rows: mask_dead_letters(rows, tombstone)
+        )
         _purge_sync(settings, tombstone)
         reached("purge.rows")
         say("published data ...")
@@ -157,9 +169,9 @@ def purge(settings: Settings, kind: str, value: str, *, say: Callable[[str], Non
             kind=kind,
             value=value,
             documents=documents,
-            dead_letters=letters,
+            dead_letters=dead_letters,
             derived_removed=removed,
-            files_deleted=files + letter_files,
+            files_deleted=files + dead_letter_files,
             left=_left(settings, RawStore(settings), tombstone, names),
             in_source=_in_source(settings, tombstone),
         )
@@ -210,7 +222,7 @@ def _untimed_ids(settings: Settings, store: Any, tombstone: Tombstone) -> set[st
 def _dead_letter_ids(store: Any, tombstone: Tombstone) -> set[str]:
     found: set[str] = set()
     for rows in _scan(store, store.dead_letters):
-        mask = mask_letters(rows, tombstone).to_pylist()
+        mask = mask_dead_letters(rows, tombstone).to_pylist()
         ids = rows["dead_letter_id"].to_pylist()
         found.update(one for one, kept in zip(ids, mask, strict=True) if not kept)
     return found
@@ -236,7 +248,7 @@ def _left(settings: Settings, store: Any, tombstone: Tombstone, names: set[str])
     from analytics.raw.maintenance import derived_tables, is_derived_from
     from analytics.warehouse.marts import open_version
 
-    documents, letters = count(settings, tombstone.kind, tombstone.value)
+    documents, dead_letters = count(settings, tombstone.kind, tombstone.value)
     with open_version(settings.published_path) as connection:
         published = connection.execute(
             f"select count(*) from raw.conversations where {PREDICATES[tombstone.kind]}", {"value": tombstone.value}
@@ -251,7 +263,7 @@ def _left(settings: Settings, store: Any, tombstone: Tombstone, names: set[str])
     older = places.derived(settings)
     return {
         "raw.conversations": documents,
-        "raw.dead_letters": letters,
+        "raw.dead_letters": dead_letters,
         "the published documents": published,
         "the published messages": messages,
         "older snapshots": sum(max(0, number - 1) for number in snapshots),

@@ -137,7 +137,7 @@ def mask_rows(rows: pa.Table, listed: list[Tombstone], ids: frozenset[str] | set
     return mask
 
 
-def mask_letters(rows: pa.Table, tombstone: Tombstone) -> pa.ChunkedArray:
+def mask_dead_letters(rows: pa.Table, tombstone: Tombstone) -> pa.ChunkedArray:
     """True where a dead letter stays. They have no time of their own: what was first seen before the day goes."""
     if tombstone.kind == "before":
         limit = datetime.fromisoformat(tombstone.value.replace("Z", "+00:00"))

@@ -1,6 +1,7 @@
 """What dbt's descriptions say of the marts, for the expectations that hold for every one of them.
 
-A key, a column that is never null, a category's values, a reference: they stand once, as data tests of the models.
+A key, a column that is never null, a category's values, a reference: they stand once, as data tests of the models; what
+a number or a time may be in the column's type and `meta`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _NUMBER = re.compile(r"(big|small|tiny|huge|)int(eger)?|double|float|decimal\b.*
 _REFERENCE = re.compile(r"ref\('(\w+)'\)")
 # Numbers below zero mean something only where the column's `meta` says so.
 _MAY_BE_NEGATIVE = "may_be_negative"
+# A time's `meta` names the one that it is never before.
+_NOT_BEFORE = "not_before"
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Table:
     references: dict[str, str] = field(default_factory=dict)  # column -> schema.table.column
     not_negative: list[str] = field(default_factory=list)
     rates: list[str] = field(default_factory=list)  # between 0 and 1
+    not_before: dict[str, str] = field(default_factory=dict)  # column of a time -> that of an earlier one
 
 
 @cache
@@ -55,6 +59,8 @@ def _table(name: str, model: dict[str, Any]) -> Table:
                 parent = _REFERENCE.fullmatch(reference["to"])
                 assert parent, f"{table.name}.{name}: a reference to {reference['to']}"
                 table.references[name] = f"{SCHEMA}.{parent[1]}.{reference['field']}"
+        if earlier := _meta(column).get(_NOT_BEFORE):
+            table.not_before[name] = earlier
         if name.endswith(("_rate", "_share")):
             table.rates.append(name)
         elif _NUMBER.fullmatch(column.get("data_type", "")) and not _meta(column).get(_MAY_BE_NEGATIVE):

@@ -248,7 +248,7 @@ def _check(layer: str, batch: str, item: ExpectationValidationResult) -> Check:
     return Check(
         layer=layer,
         expectation=config.type,
-        description=config.description or _class_description(config.type),
+        description=config.description or "",
         severity=str(getattr(config.severity, "value", config.severity) or "critical"),
         success=bool(item.success),
         tables=tables or [batch],
@@ -256,14 +256,6 @@ def _check(layer: str, batch: str, item: ExpectationValidationResult) -> Check:
         examples=[dict(row) for row in examples],
         error=_exception(item.exception_info),
     )
-
-
-def _class_description(expectation: str) -> str:
-    """What the expectation's class says about itself."""
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    described = get_expectation_impl(expectation).__fields__["description"].default
-    return str(described or "")
 
 
 def _exception(info: Any) -> str | None:

@@ -34,7 +34,7 @@ _NO_OBJECT = "not a JSON object"
 
 
 @dataclass(frozen=True)
-class Letter:
+class StoredDeadLetter:
     """One dead letter, without its bytes."""
 
     dead_letter_id: str
@@ -55,7 +55,7 @@ class Letter:
 
     @property
     def row_id(self) -> str:
-        """The `_id` of the row this letter becomes, if it becomes one row."""
+        """The `_id` of the row it becomes, if it becomes one row."""
         return self.document_id or self.dead_letter_id
 
 
@@ -77,12 +77,12 @@ class ReplayResult:
         )
 
 
-def letters(settings: Settings) -> list[Letter]:
+def stored(settings: Settings) -> list[StoredDeadLetter]:
     """All dead letters, oldest first."""
     store = RawStore(settings)
-    names = tuple(Letter.__dataclass_fields__)
+    names = tuple(StoredDeadLetter.__dataclass_fields__)
     rows = store.dead_letters.scan(selected_fields=names).to_arrow().to_pylist()
-    found = [Letter(**row) for row in rows]
+    found = [StoredDeadLetter(**row) for row in rows]
     return sorted(found, key=lambda item: (item.first_seen_at, item.source_file or "", item.byte_offset or 0))
 
 
@@ -104,8 +104,8 @@ def export(settings: Settings, target: Path, ids: Iterable[str] | None = None) -
     try:
         with partial_file(target) as temporary, temporary.open("wb") as stream:
             temporary.chmod(0o600)
-            for letter, original in _with_bytes(store, wanted):
-                facts: dict[str, Any] = asdict(letter)
+            for dead_letter, original in _with_bytes(store, wanted):
+                facts: dict[str, Any] = asdict(dead_letter)
                 try:
                     facts["original"] = original.decode()
                 except UnicodeDecodeError:
@@ -141,16 +141,16 @@ def _replay(settings: Settings, ids: Iterable[str] | None) -> ReplayResult:
     store = intake.store
     solved: list[str] = []
     remaining: dict[str, str] = {}
-    for letter, original in _with_bytes(store, wanted):
-        if len(store.stored_ids(pa.array([letter.row_id], pa.string()), intake.known_files)):
-            solved.append(letter.dead_letter_id)
+    for dead_letter, original in _with_bytes(store, wanted):
+        if len(store.stored_ids(pa.array([dead_letter.row_id], pa.string()), intake.known_files)):
+            solved.append(dead_letter.dead_letter_id)
             continue
-        batch, reason = _read(settings, letter, original)
+        batch, reason = _read(settings, dead_letter, original)
         if batch is None:
-            remaining[letter.dead_letter_id] = reason
+            remaining[dead_letter.dead_letter_id] = reason
             continue
         intake.absorb(batch)
-        solved.append(letter.dead_letter_id)
+        solved.append(dead_letter.dead_letter_id)
         if intake.is_full:
             intake.commit()
     intake.commit()
@@ -166,14 +166,14 @@ def remove_solved(store: RawStore) -> int:
         return 0
     rows = store.dead_letters.scan(selected_fields=("dead_letter_id", "document_id")).to_arrow().to_pylist()
     keys = {row["document_id"] or row["dead_letter_id"]: row["dead_letter_id"] for row in rows}
-    stored = store.stored_ids(pa.array(list(keys), pa.string())).to_pylist()
-    store.remove_dead_letters([keys[key] for key in stored])
-    return len(stored)
+    solved = store.stored_ids(pa.array(list(keys), pa.string())).to_pylist()
+    store.remove_dead_letters([keys[key] for key in solved])
+    return len(solved)
 
 
 def _chosen(settings: Settings, ids: Iterable[str] | None) -> set[str]:
     """Ids of the dead letters meant by `ids`."""
-    known = [letter.dead_letter_id for letter in letters(settings)]
+    known = [dead_letter.dead_letter_id for dead_letter in stored(settings)]
     if ids is None:
         return set(known)
     chosen: set[str] = set()
@@ -185,24 +185,24 @@ def _chosen(settings: Settings, ids: Iterable[str] | None) -> set[str]:
     return chosen
 
 
-def _with_bytes(store: RawStore, wanted: set[str]) -> Iterator[tuple[Letter, bytes]]:
+def _with_bytes(store: RawStore, wanted: set[str]) -> Iterator[tuple[StoredDeadLetter, bytes]]:
     """The dead letters of these ids with their original bytes, a few in memory at a time."""
     if not wanted:
         return
-    names = tuple(Letter.__dataclass_fields__)
+    names = tuple(StoredDeadLetter.__dataclass_fields__)
     for rows in store.dead_letters.scan(selected_fields=(*names, "original")).to_arrow_batch_reader():
         for position in range(rows.num_rows):
             if rows["dead_letter_id"][position].as_py() in wanted:
                 (row,) = rows.slice(position, 1).to_pylist()
                 original = row.pop("original")
-                yield Letter(**row), original
+                yield StoredDeadLetter(**row), original
 
 
-def _read(settings: Settings, letter: Letter, original: bytes) -> tuple[Batch | None, str]:
+def _read(settings: Settings, dead_letter: StoredDeadLetter, original: bytes) -> tuple[Batch | None, str]:
     """The documents in `original` -> (batch, ""), or (None, why there are none)."""
-    batch = Batch(settings.machine_name, letter.first_seen_at)
+    batch = Batch(settings.machine_name, dead_letter.first_seen_at)
     # a document that was JSON text already has a MongoDB id and no BSON
-    if letter.source == "mongodb" and int.from_bytes(original[:4], "little") == len(original):
+    if dead_letter.source == "mongodb" and int.from_bytes(original[:4], "little") == len(original):
         from analytics.sources.bson_json import batch_json
 
         batch = Batch()
@@ -211,13 +211,13 @@ def _read(settings: Settings, letter: Letter, original: bytes) -> tuple[Batch | 
             return None, failures[0][2]
         batch.add(found, texts)
     else:
-        lines = _lines(original, letter.byte_offset or 0)
+        lines = _lines(original, dead_letter.byte_offset or 0)
         failed = [line for line in lines if line.reason is not None]
         if len(failed) == len(lines):
-            return None, (failed[0].reason if failed else None) or letter.reason
-        file = letter.source_file
+            return None, (failed[0].reason if failed else None) or dead_letter.reason
+        file = dead_letter.source_file
         project = file.split("/")[0] if file and "/" in file else None
-        keys = [letter.row_id]
+        keys = [dead_letter.row_id]
         if len(lines) > 1:
             keys = [fingerprint((file or "").encode(), b"%d" % line.offset, line.original) for line in lines]
         good = [(key, line.text) for key, line in zip(keys, lines, strict=True) if line.reason is None]
@@ -225,7 +225,7 @@ def _read(settings: Settings, letter: Letter, original: bytes) -> tuple[Batch | 
         # what is torn of a line that also holds an entry
         batch.add_dead(
             [
-                DeadLetter(key, line.reason, letter.source, line.original, None, file, line.offset)
+                DeadLetter(key, line.reason, dead_letter.source, line.original, None, file, line.offset)
                 for key, line in zip(keys, lines, strict=True)
                 if line.reason is not None
             ]

@@ -173,24 +173,24 @@ class Intake:
         first = keep_new(rows["_id"], _NO_IDS)
         if not pc.all(first).as_py():
             rows = rows.filter(first)
-        letters = self._dead_letters(self._pending_dead)
+        dead_letters = self._dead_letters(self._pending_dead)
         self.skipped += sum(part.num_rows for part in self._pending) - rows.num_rows
-        self.skipped += len(self._pending_dead) - letters.num_rows
-        self.dead += letters.num_rows
+        self.skipped += len(self._pending_dead) - dead_letters.num_rows
+        self.dead += dead_letters.num_rows
         self.stored += rows.num_rows
         self._pending, self._pending_dead, self._pending_bytes = [], [], 0
         reached("extract.read")
         files = [file for taken in self._taken for file in taken.files]
-        letter_files = [file for taken in self._taken for file in taken.dead_letter_files]
+        dead_letter_files = [file for taken in self._taken for file in taken.dead_letter_files]
         wanted = bool(rows.num_rows or files) or (properties is not None and (force or self.stored > 0))
-        if wanted or letters.num_rows or letter_files:
+        if wanted or dead_letters.num_rows or dead_letter_files:
             update = self._update(properties or {}) if wanted else None
             self.store.append(
                 rows if rows.num_rows else None,
-                dead_letters=letters,
+                dead_letters=dead_letters,
                 properties=update,
                 files=files,
-                dead_letter_files=letter_files,
+                dead_letter_files=dead_letter_files,
             )
         self._taken = []
         return wanted

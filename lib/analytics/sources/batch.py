@@ -44,12 +44,12 @@ class DeadLetter:
     byte_offset: int | None = None
 
 
-def without_secrets(letter: DeadLetter) -> DeadLetter:
-    """`letter` with secrets in its bytes and in its file's name replaced; its id stays."""
-    name = letter.source_file
+def without_secrets(dead_letter: DeadLetter) -> DeadLetter:
+    """`dead_letter` with secrets in its bytes and in its file's name replaced; its id stays."""
+    name = dead_letter.source_file
     return replace(
-        letter,
-        original=redact_bytes(letter.original),
+        dead_letter,
+        original=redact_bytes(dead_letter.original),
         source_file=name if name is None else redact_text(name),
     )
 
@@ -109,10 +109,10 @@ class Batch:
         if self._loose >= PACK_BYTES:
             self._pack()
 
-    def add_dead(self, letters: list[DeadLetter]) -> None:
+    def add_dead(self, dead_letters: list[DeadLetter]) -> None:
         """Documents that cannot be stored."""
-        self.dead += letters
-        self.bytes += sum(len(letter.original) for letter in letters)
+        self.dead += dead_letters
+        self.bytes += sum(len(dead_letter.original) for dead_letter in dead_letters)
 
     def _pack(self) -> None:
         size = len(self._ids)

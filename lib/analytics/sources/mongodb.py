@@ -121,10 +121,10 @@ class MongoSource:
         self._recall(known)
         self._now = known.now
         self.must_commit = f"{self._key}.read_at" not in known.properties
-        if self._state is not None and (letters := self._state.waiting_dead_letters()):
+        if self._state is not None and (dead_letters := self._state.waiting_dead_letters()):
             batch = Batch()
-            batch.add_dead(letters)
-            batch.bookmarks = [[letter.dead_letter_id for letter in letters]]
+            batch.add_dead(dead_letters)
+            batch.bookmarks = [[dead_letter.dead_letter_id for dead_letter in dead_letters]]
             yield batch
         before = self._reader.count()
         self.is_empty = not before

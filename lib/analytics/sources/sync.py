@@ -257,7 +257,7 @@ class _Copy:
             reached("sync.inserted")
             self.inserted += new
             dead = [*dead, *failed]
-            refused = {letter.dead_letter_id for letter in failed}
+            refused = {dead_letter.dead_letter_id for dead_letter in failed}
             stored = [item.key for item in lot.documents if item.key not in refused]
             if stored:
                 facts["probe"] = stored[-1]
@@ -265,7 +265,7 @@ class _Copy:
         self.read += len(lot.documents) + len(lot.dead)
         self.refused += len(dead)
         if self._redacts:
-            dead = [without_secrets(letter) for letter in dead]
+            dead = [without_secrets(dead_letter) for dead_letter in dead]
         self._state.save(self._root, lot.states, dead, facts)
         reached("sync.saved")
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # What a table was built from stands in its properties.
 SNAPSHOT = DERIVED_FROM
 AS_OF = "claude-analytics.as-of"
-LETTERS = "claude-analytics.dead-letters-snapshot"
+DEAD_LETTERS = "claude-analytics.dead-letters-snapshot"
 READING = "claude-analytics.reading"
 BUILDING = "claude-analytics.building"
 MODELS = "claude-analytics.models"  # the model ids in the documents
@@ -226,7 +226,7 @@ class _Run:
         """What stands in every table's properties."""
         return {
             SNAPSHOT: str(self.state.added.snapshot_id),
-            LETTERS: str(self.state.at[1]),
+            DEAD_LETTERS: str(self.state.at[1]),
             AS_OF: as_of.isoformat(),
             READING: self.state.reading,
             BUILDING: self.state.building,

@@ -18,7 +18,7 @@ from analytics.common.text import excerpt
 from analytics.errors import AnalyticsError, first_line
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
-from analytics.spark.build import AS_OF, BUILDING, LETTERS, SNAPSHOT, built_with_now
+from analytics.spark.build import AS_OF, BUILDING, DEAD_LETTERS, SNAPSHOT, built_with_now
 from analytics.spark.raw_tables import prepared
 from analytics.warehouse.marts import SCHEMA
 
@@ -101,7 +101,7 @@ def _built_from(settings: Settings, store: RawStore) -> tuple[int | None, int | 
     if built[0].get(BUILDING) != built_with_now(settings)[1]:
         raise AnalyticsError("models, prices or settings have changed since: run `claude-analytics spark build` again")
     found = []
-    for name, table in ((SNAPSHOT, store.conversations), (LETTERS, store.dead_letters)):
+    for name, table in ((SNAPSHOT, store.conversations), (DEAD_LETTERS, store.dead_letters)):
         said = built[0].get(name, "")
         found.append(int(said) if said.isdigit() else None)
         if found[-1] is not None and table.snapshot_by_id(found[-1]) is None:
