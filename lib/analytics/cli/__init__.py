@@ -6,7 +6,6 @@ how fast an hourly run is.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
@@ -14,6 +13,7 @@ import sys
 import click
 
 from analytics.cli.output import echo
+from analytics.common.process import rarely_look_for_cycles
 from analytics.errors import AnalyticsError, first_line
 
 # command name -> (module, one line for --help). The attribute in the module is the command's name with - as _.
@@ -84,7 +84,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point. Known errors end as one line on stderr and their exit code (1 failed, 2 usage, 3 busy)."""
     os.umask(0o077)  # transcripts are private: what is written is for its owner only
-    gc.set_threshold(100_000)  # looking for cycles in what imports make is a sixth of a report's time
+    rarely_look_for_cycles()
     try:
         cli()
     except AnalyticsError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,12 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def rarely_look_for_cycles() -> None:
+    """Have Python look for garbage in cycles less often: in what imports make there is none, and looking takes a sixth
+    of a report's time, a quarter of what Great Expectations takes to import."""
+    gc.set_threshold(100_000)
 
 
 @contextlib.contextmanager

@@ -5,25 +5,35 @@ What a library does to that process, up to aborting it, never reaches the run, w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
+import zmq
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
+from traitlets import Type
 
 from analytics.settings import PROJECT_ROOT
 
 # A Unix socket's path has at most 103 bytes (macOS), and `/kernel-ipc-5` comes after the folder.
 _LONGEST_FOLDER = 90
+
+# After so long a client tries again to reach a kernel that does not listen yet.
+_RECONNECT_MS = 10
+# So long after its answer a kernel may be silent for a client that does not hear yet what it publishes.
+_PUBLISHED_SECONDS = 0.2
 
 
 class Kernel:
@@ -105,8 +115,43 @@ class Kernel:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+class _Client(AsyncKernelClient):
+    """Jupyter's client, which is ready as soon as the kernel is.
+
+    Jupyter's own waits a fifth of a second for messages that it throws away (whoever executes cells looks only at
+    those that answer it), and when a kernel is not there yet, tries again ten times a second.
+    """
+
+    def start_channels(self, *channels: bool, **options: bool) -> None:
+        """Connect to the kernel, which may not listen yet."""
+        self.context.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        super().start_channels(*channels, **options)
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Wait until the kernel answers, and what it publishes is heard.
+
+        Raises:
+            RuntimeError: it has ended, or does not answer within `timeout` seconds.
+        """
+        deadline = time.monotonic() + (timeout or float("inf"))
+        while True:
+            self.kernel_info()
+            with contextlib.suppress(Empty):
+                reply = await self.shell_channel.get_msg(timeout=1)
+                if reply["msg_type"] == "kernel_info_reply":
+                    await self.iopub_channel.get_msg(timeout=_PUBLISHED_SECONDS)
+                    self._handle_kernel_info_reply(reply)
+                    return
+            if not await self.is_alive():
+                raise RuntimeError("the kernel ended before it answered")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the kernel did not answer in {timeout} seconds")
+
+
 class _Manager(AsyncKernelManager):
     """Starts this Python with `kernel_process`, not the kernel of some name."""
+
+    client_factory = Type(_Client)
 
     @property
     def kernel_spec(self) -> KernelSpec:

@@ -16,7 +16,7 @@ import signal
 import sys
 
 from analytics.common import progress
-from analytics.common.process import without_url_grammar
+from analytics.common.process import rarely_look_for_cycles, without_url_grammar
 from analytics.runs.surroundings import prepare_notebook
 
 # From <linux/prctl.h>: the signal this process gets when its parent dies.
@@ -27,6 +27,7 @@ def main() -> None:
     """Run the kernel until it is told to stop, or until its parent is gone."""
     outside, *modules = sys.argv[3:]
     del sys.argv[3:]
+    rarely_look_for_cycles()
     _die_with_parent()
     # the stack of a crash goes to the run's log: standard error is soon the notebook's
     faulthandler.enable(file=os.fdopen(os.dup(2), "w"))
