@@ -1,10 +1,15 @@
-"""Connections to the working copy. Without these, small row groups could pile up for years, or be merged every hour."""
+"""The working copy: how it begins, and connections to it. What would go wrong: a run that builds on a copy of another
+version or on half of one; small row groups that pile up for years, or are merged every hour."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import duckdb
+import pytest
+from analytics.settings import Settings, load_settings
+from analytics.warehouse.ahead import copying_ahead, remove_copies, take_copy
+from analytics.warehouse.versions import lead_to, move_in
 from analytics.warehouse.working_copy import RUNS_PER_MERGE, connect
 
 
@@ -43,3 +48,55 @@ def test_a_connection_has_the_settings_of_a_build(tmp_path: Path) -> None:
         names = ("TimeZone", "memory_limit", "preserve_insertion_order", "autoload_known_extensions")
         found = [connection.execute(f"select current_setting('{name}')").fetchone()[0] for name in names]
     assert found == ["UTC", "100.0 MiB", False, False]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(data_dir=tmp_path)
+
+
+def published(settings: Settings, version: str) -> None:
+    """Publish a database that says its version."""
+    settings.build_path.parent.mkdir(exist_ok=True)
+    with duckdb.connect(str(settings.build_path)) as connection:
+        connection.execute(f"create table v as select '{version}' as version")
+    lead_to(settings, move_in(settings, version))
+
+
+def waiting(settings: Settings) -> list[str]:
+    return [path.name for path in settings.build_path.parent.iterdir()]
+
+
+def test_a_copy_that_was_made_ahead_becomes_the_working_copy(settings: Settings) -> None:
+    published(settings, "20261101T000000.0")
+    with copying_ahead(settings) as wait:
+        wait()
+        copied = take_copy(settings)
+        assert copied is not None
+        assert copied.size_bytes == settings.published_path.stat().st_size
+    with duckdb.connect(str(settings.build_path)) as connection:  # it can be written
+        connection.execute("insert into v values ('new')")
+
+
+def test_a_copy_of_another_version_or_half_of_one_is_not_taken(settings: Settings) -> None:
+    published(settings, "20261101T000000.0")
+    with copying_ahead(settings) as wait:
+        wait()
+        (whole,) = waiting(settings)
+        settings.build_path.with_name(whole).rename(settings.data_dir / "kept")
+    assert waiting(settings) == []
+    (settings.data_dir / "kept").rename(settings.build_path.with_name(whole))  # as a run that is killed leaves it
+
+    published(settings, "20261102T000000.0")
+    settings.build_path.with_name("ahead-20261102T000000.0.db.partial").write_bytes(b"half")
+    assert take_copy(settings) is None
+    remove_copies(settings)
+    assert waiting(settings) == []
+
+
+def test_a_copy_that_cannot_be_made_is_left_to_load(settings: Settings) -> None:
+    published(settings, "20261101T000000.0")
+    Path(f"{settings.published_path.resolve()}.wal").touch()
+    with copying_ahead(settings) as wait:
+        wait()
+        assert take_copy(settings) is None

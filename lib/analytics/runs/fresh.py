@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
-from analytics.common.files import CopyResult, copy_database, remove_database
+from analytics.common.files import remove_database
 from analytics.common.lock import run_lock
 from analytics.runs import history
 from analytics.runs.quick_look import nothing_to_do
@@ -32,24 +30,17 @@ def fresh(settings: Settings) -> Iterator[Settings]:
             return
         from analytics.raw.extract import extract
         from analytics.spark.transform import transform
-        from analytics.warehouse.load import copied_ahead, load
+        from analytics.warehouse.ahead import copying_ahead
+        from analytics.warehouse.load import load
         from analytics.warehouse.publish import write_published_at
         from analytics.warehouse.working_copy import connect
 
-        ahead = copied_ahead(settings)
-
-        def rename(_published: Path, target: Path) -> CopyResult:
-            copied = copying.result()
-            ahead.rename(target)
-            return copied
-
-        pool = ThreadPoolExecutor(1, "copy")
         try:
-            ahead.parent.mkdir(parents=True, exist_ok=True)
-            # the one works in the disk, the other in the processor
-            copying = pool.submit(copy_database, settings.published_path.resolve(), ahead)
-            extract(settings)
-            if load(settings, copy=rename).nothing_new:
+            with copying_ahead(settings) as wait_for_copy:
+                extract(settings)
+                wait_for_copy()
+                loaded = load(settings)
+            if loaded.nothing_new:
                 yield settings
                 return
             transform(settings)
@@ -57,6 +48,4 @@ def fresh(settings: Settings) -> Iterator[Settings]:
                 write_published_at(connection)
             yield settings.model_copy(update={"duckdb_path": settings.build_path})
         finally:
-            pool.shutdown()
-            remove_database(ahead)
             remove_database(settings.build_path)

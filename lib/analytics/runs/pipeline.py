@@ -111,7 +111,7 @@ def _run(settings: Settings, record: Run, last: Run | None, say: Callable[[str],
                 logger.info("run %s started", record.run_id)
                 everything = record.parameters["full_backfill"] or record.parameters["full_refresh"]
                 if everything or not watch.looks_done(lambda: nothing_to_do(settings, last)):
-                    _build(record, watch)
+                    _build(settings, record, watch)
             _conclude(record, watch)
         except BaseException as error:
             failure = _failure(error, record, watch)
@@ -132,7 +132,7 @@ def _run(settings: Settings, record: Run, last: Run | None, say: Callable[[str],
             logger.info("%s", record)
 
 
-def _build(record: Run, watch: _Watch) -> None:
+def _build(settings: Settings, record: Run, watch: _Watch) -> None:
     """The Ploomber build of pipeline.yaml with this run's parameters."""
     progress.show_status("pipeline  starts")
     with without_url_grammar():
@@ -147,10 +147,13 @@ def _build(record: Run, watch: _Watch) -> None:
             from ploomber.spec import DAGSpec
 
             from analytics.runs.notebook_engine import one_kernel
+            from analytics.warehouse.ahead import copying_ahead
 
-            # and this one while the stages before it run
+            # and these while the stages before them run
             apart = Kernel(log, VALIDATE_NEEDS)
             ending.callback(apart.kill)
+            if not record.parameters["full_refresh"]:
+                watch.before["load"] = ending.enter_context(copying_ahead(settings))
             parameters = {
                 "run_id": record.run_id,
                 "runs": str(record.folder),
@@ -181,6 +184,7 @@ class _Watch:
         self._current: str | None = None
         self._error: tuple[str, str] | None = None  # name and message of what stopped the current stage
         self._reminder: threading.Timer | None = None
+        self.before: dict[str, Callable[[], None]] = {}  # what a stage waits for, by its name
 
     def __enter__(self) -> None:
         pass
@@ -215,6 +219,8 @@ class _Watch:
         logger.info("%s started", stage.name)
         if not progress.show_status(f"{stage.name:10}running since {utc_now().astimezone():%H:%M:%S}"):
             self._remind(stage.name, SILENT_SECONDS)
+        if wait := self.before.get(stage.name):
+            wait()
 
     def finished(self, output_path: str, notebook: Any, error: Failure | None) -> None:
         self._quiet()

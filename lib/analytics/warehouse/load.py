@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
-from analytics.common.files import CopyResult, copy_database, disk_errors, remove_database
+from analytics.common.files import copy_database, disk_errors, remove_database
 from analytics.errors import AnalyticsError, first_line
 from analytics.raw.catalog import local_path
 from analytics.raw.store import RawStore
 from analytics.settings import Settings
 from analytics.warehouse import built_with
+from analytics.warehouse.ahead import remove_copies, take_copy
 from analytics.warehouse.built_with import UNKNOWN, BuiltWith, Stale
 from analytics.warehouse.documents import lay_documents, load_dead_letters
 from analytics.warehouse.mappings import write_mappings
@@ -50,7 +51,7 @@ class LoadResult:
     dead_letters: int  # dead letters in all
     files: int  # Parquet files read
     snapshot_id: int | None  # Iceberg snapshot of raw.conversations that is now loaded
-    copy_method: str  # how the published file was copied: reflink, copy or none
+    copy_method: str  # how the published file was copied: reflink, copy, ahead (before the load began) or none
     copy_seconds: float
     copy_bytes: int
     duration_seconds: float
@@ -85,7 +86,6 @@ def load(
     *,
     full_refresh: bool = False,
     even_if_unchanged: bool = False,
-    copy: Callable[[Path, Path], CopyResult] = copy_database,
 ) -> LoadResult:
     """Load what Iceberg holds beyond the published database into `settings.build_path`.
 
@@ -94,19 +94,13 @@ def load(
             that parse documents have changed.
         even_if_unchanged: make the working copy although there is nothing new. So it does by itself when prices,
             time zone or models have changed.
-        copy: copies the published file, given first, to the second path.
 
     Raises:
         AnalyticsError: the working copy cannot be written, or an Iceberg file cannot be read.
         ConfigError: PRICING_OVERRIDES, PROJECT_ALIASES or PEOPLE cannot be read.
     """
     with disk_errors("load", settings.data_dir):
-        return _load(settings, full_refresh, even_if_unchanged, copy)
-
-
-def copied_ahead(settings: Settings) -> Path:
-    """Where a copy of the published file waits for `load`, which clears away what it finds at `build_path`."""
-    return settings.build_path.with_name("ahead.db")
+        return _load(settings, full_refresh, even_if_unchanged)
 
 
 def is_loaded(
@@ -128,9 +122,7 @@ def is_loaded(
     )
 
 
-def _load(
-    settings: Settings, full_refresh: bool, even_if_unchanged: bool, copy: Callable[[Path, Path], CopyResult]
-) -> LoadResult:
+def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> LoadResult:
     started = time.perf_counter()
     reached("load.started")
     now = built_with.current(settings)
@@ -156,9 +148,8 @@ def _load(
         and stale <= Stale.PLAN
     )
     remove_database(settings.build_path)
-    if copy is copy_database:
-        remove_database(copied_ahead(settings))  # a fresh report was killed
     if published is not None and unchanged and not even_if_unchanged:
+        remove_copies(settings)
         return LoadResult(
             nothing_new=True,
             full_refresh=False,
@@ -176,9 +167,9 @@ def _load(
     method, copy_seconds, copy_bytes = "none", 0.0, 0
     settings.build_path.parent.mkdir(parents=True, exist_ok=True)
     if not full:
-        copied = copy(settings.published_path.resolve(), settings.build_path)
+        copied = take_copy(settings) or copy_database(settings.published_path.resolve(), settings.build_path)
         method, copy_seconds, copy_bytes = copied.method, copied.seconds, copied.size_bytes
-
+    remove_copies(settings)  # of another version, left by a run that was killed
     reached("load.copied")
     load_id = _next_load_id(settings, published)
     documents, state = _load_files(
