@@ -587,70 +587,74 @@ class ExpectCostExactlyWherePriced(ExpectNoFailingRows):
     )
 
 
+# Tables of days, hours of the week and blocks: what has no time is in none of them.
+_DATED = {
+    *("marts.agg_daily_usage", "marts.agg_daily_summary", "marts.agg_billing_blocks"),
+    *("marts.agg_hourly_activity", "marts.agg_code_changes"),
+}
+
+
 class ExpectTotalsToAgree(ExpectNoFailingRows):
     """Base: totals of several tables against those of the facts."""
 
     totals: ClassVar[dict[str, str]] = {}  # table -> select list of totals; the same name means the same number
-    facts: ClassVar[dict[str, str]] = {}  # `from` clause of the facts -> select list
+    facts: ClassVar[dict[str, tuple[str, str]]] = {}  # `from` clause of the facts -> column of the day, select list
 
     @classmethod
     def build_query(cls, values: dict[str, Any]) -> str:
-        def longer(table: str, relation: str, columns: str) -> str:
+        def longer(table: str, relation: str, columns: str, *, dated: bool = False) -> str:
             return f"""
-                unpivot (
-                    select '{table}' as table_name, columns(*)::decimal(38, 9)
-                    from (select {columns} from {relation})
+                select table_name, measure || '{"_dated" if dated else ""}' as measure, total
+                from (
+                    unpivot (
+                        select '{table}' as table_name, columns(*)::decimal(38, 9)
+                        from (select {columns} from {relation})
+                    )
+                    on columns(* exclude (table_name)) into name measure value total
                 )
-                on columns(* exclude (table_name)) into name measure value total
             """
 
-        in_facts = _union([f"({longer('facts', *item)})" for item in cls.facts.items()])
-        in_tables = _union([f"({longer(table.split()[0], table, c)})" for table, c in cls.totals.items()])
+        facts = [longer("facts", table, columns) for table, (_, columns) in cls.facts.items()]
+        facts += [
+            longer("facts", f"(from {table}) where {day} is not null", columns, dated=True)
+            for table, (day, columns) in cls.facts.items()
+        ]
+        tables = [longer(name.split()[0], name, columns, dated=name in _DATED) for name, columns in cls.totals.items()]
         return f"""
             select
                 in_tables.table_name,
                 in_tables.measure,
                 in_tables.total as total_in_table,
                 in_facts.total as total_in_facts
-            from ({in_tables}) as in_tables
-            join ({in_facts}) as in_facts using (measure)
+            from ({_union(tables)}) as in_tables
+            join ({_union(facts)}) as in_facts using (measure)
             where in_tables.total <> in_facts.total
         """
 
 
-def _sums(*columns: str, suffix: str = "", where: str = "") -> str:
-    """A select list of sums, each named as its column plus `suffix`; nothing to sum is 0."""
-    only = f" filter ({where})" if where else ""
-    return ", ".join(f"coalesce(sum({c}){only}, 0) as {c}{suffix}" for c in columns)
+def _sums(*columns: str, where: str = "true", **named: str) -> str:
+    """A select list of sums, each named as its column, or with another name; nothing to sum is 0."""
+    named = {column: column for column in columns} | named
+    return ", ".join(f"coalesce(sum({column}) filter ({where}), 0) as {name}" for name, column in named.items())
 
 
-def _count(name: str, where: str) -> str:
-    return f"count(*) filter ({where}) as {name}"
+def _counts(**conditions: str) -> str:
+    """A select list of how many rows each condition holds for."""
+    return ", ".join(f"count(*) filter ({condition}) as {name}" for name, condition in conditions.items())
 
 
-_PROMPT = "message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued"
 _RESPONSE_SUMS = _sums("response_count", *TOKENS, "cost_usd", "unpriced_response_count")
-_DATED_SUMS = _sums("response_count", *TOKENS, "cost_usd", "unpriced_response_count", suffix="_dated")
 
 
 class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
     """Responses, each kind of token and cost are the same in sum in the intermediate responses, the message facts,
     sessions, their hours, projects, days, models and billing blocks."""
 
-    facts: ClassVar[dict[str, str]] = {
-        "marts.fct_messages": ", ".join(
-            [
-                _count("response_count", _RESPONSE),
-                _sums(*TOKENS, "cost_usd", where=_RESPONSE),
-                _count("unpriced_response_count", f"{_RESPONSE} and cost_usd is null"),
-            ]
-        ),
-        "marts.fct_messages where created_date_key is not null": ", ".join(
-            [
-                _count("response_count_dated", _RESPONSE),
-                _sums(*TOKENS, "cost_usd", suffix="_dated", where=_RESPONSE),
-                _count("unpriced_response_count_dated", f"{_RESPONSE} and cost_usd is null"),
-            ]
+    facts: ClassVar[dict[str, tuple[str, str]]] = {
+        "marts.fct_messages": (
+            "created_date_key",
+            _counts(response_count=_RESPONSE, unpriced_response_count=f"{_RESPONSE} and cost_usd is null")
+            + f", {_sums(*TOKENS, 'cost_usd', where=_RESPONSE)}",
         ),
     }
     totals: ClassVar[dict[str, str]] = {
@@ -658,9 +662,9 @@ class ExpectTokensAndCostToReconcile(ExpectTotalsToAgree):
         "marts.dim_sessions": _RESPONSE_SUMS,
         "marts.dim_projects": _RESPONSE_SUMS,
         "marts.agg_session_hours": _RESPONSE_SUMS,
-        "marts.agg_daily_usage": _DATED_SUMS,
-        "marts.agg_daily_summary": _DATED_SUMS,
-        "marts.agg_billing_blocks": _DATED_SUMS,
+        "marts.agg_daily_usage": _RESPONSE_SUMS,
+        "marts.agg_daily_summary": _RESPONSE_SUMS,
+        "marts.agg_billing_blocks": _RESPONSE_SUMS,
     }
 
 
@@ -668,56 +672,45 @@ class ExpectCountsToReconcile(ExpectTotalsToAgree):
     """Prompts, responses, tool calls, errors, rejections and commits are the same in sum in the facts, sessions,
     projects, tools, days and hours."""
 
-    facts: ClassVar[dict[str, str]] = {
-        "marts.fct_messages": ", ".join(
-            [
-                "count(*) as message_count",
-                _count("prompt_count", _PROMPT),
-                _count("prompt_count_dated", f"{_PROMPT} and created_date_key is not null"),
-                _count("response_count", _RESPONSE),
-                _count("response_count_dated", f"{_RESPONSE} and created_date_key is not null"),
-            ]
+    facts: ClassVar[dict[str, tuple[str, str]]] = {
+        "marts.fct_messages": (
+            "created_date_key",
+            _counts(
+                message_count="true",
+                prompt_count="message_kind in ('prompt', 'slash_command') and not is_sidechain and not is_queued",
+                response_count=_RESPONSE,
+            ),
         ),
-        "marts.fct_tool_calls": ", ".join(
-            [
-                "count(*) as tool_call_count",
-                "count(called_date_key) as tool_call_count_dated",
-                _count("tool_error_count", "status = 'error'"),
-                _count("tool_error_count_dated", "status = 'error' and called_date_key is not null"),
-                _count("rejected_tool_call_count", "status = 'rejected'"),
-                _count("success_count", "status = 'success'"),
-                _count("pending_count", "status = 'pending'"),
-                _count("commits", "is_git_commit"),
-                _count("pull_requests", "is_pull_request"),
-                _count("commits_dated", "is_git_commit and called_date_key is not null"),
-            ]
+        "marts.fct_tool_calls": (
+            "called_date_key",
+            _counts(
+                tool_call_count="true",
+                tool_error_count="status = 'error'",
+                rejected_tool_call_count="status = 'rejected'",
+                success_count="status = 'success'",
+                pending_count="status = 'pending'",
+                commits="is_git_commit",
+                pull_requests="is_pull_request",
+            ),
         ),
     }
     totals: ClassVar[dict[str, str]] = {
         "marts.dim_sessions": _sums(
-            "message_count",
-            "prompt_count",
-            "response_count",
-            "tool_call_count",
-            "tool_error_count",
-            "rejected_tool_call_count",
-            "commits",
-            "pull_requests",
+            *("message_count", "prompt_count", "response_count", "tool_call_count", "tool_error_count"),
+            *("rejected_tool_call_count", "commits", "pull_requests"),
         ),
         "marts.dim_projects": _sums("prompt_count", "response_count", "tool_call_count"),
         "marts.agg_session_hours": _sums("message_count", "prompt_count", "response_count"),
         "marts.agg_session_metrics": _sums("prompt_count", "response_count", "tool_call_count"),
         "marts.agg_daily_summary": _sums(
-            "prompt_count", "response_count", "tool_call_count", "tool_error_count", "commits", suffix="_dated"
+            *("prompt_count", "response_count", "tool_call_count", "tool_error_count", "commits", "pull_requests")
         ),
-        "marts.agg_hourly_activity": _sums("prompt_count", "response_count", "tool_call_count", suffix="_dated"),
-        "marts.agg_tool_efficiency": ", ".join(
-            [
-                "coalesce(sum(call_count), 0) as tool_call_count",
-                "coalesce(sum(error_count), 0) as tool_error_count",
-                "coalesce(sum(rejected_count), 0) as rejected_tool_call_count",
-                _sums("success_count", "pending_count"),
-            ]
+        "marts.agg_hourly_activity": _sums("prompt_count", "response_count", "tool_call_count"),
+        "marts.agg_tool_efficiency": _sums(
+            *("success_count", "pending_count"),
+            tool_call_count="call_count",
+            tool_error_count="error_count",
+            rejected_tool_call_count="rejected_count",
         ),
         # not int_messages: it holds only the sessions of the last build
         "intermediate.int_tool_calls": "count(*) as tool_call_count",
@@ -727,17 +720,16 @@ class ExpectCountsToReconcile(ExpectTotalsToAgree):
 class ExpectLinesToReconcile(ExpectTotalsToAgree):
     """Lines added and removed by successful file operations are the same in sum in sessions, days and languages."""
 
-    facts: ClassVar[dict[str, str]] = {
-        "marts.fct_file_operations where status = 'success'": _sums("lines_added", "lines_removed"),
-        "marts.fct_file_operations where status = 'success' and operated_date_key is not null": _sums(
-            "lines_added", "lines_removed", suffix="_dated"
+    facts: ClassVar[dict[str, tuple[str, str]]] = {
+        "marts.fct_file_operations where status = 'success'": (
+            "operated_date_key",
+            _sums("lines_added", "lines_removed"),
         ),
     }
-    totals: ClassVar[dict[str, str]] = {
-        "marts.dim_sessions": _sums("lines_added", "lines_removed"),
-        "marts.agg_daily_summary": _sums("lines_added", "lines_removed", suffix="_dated"),
-        "marts.agg_code_changes": _sums("lines_added", "lines_removed", suffix="_dated"),
-    }
+    totals: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("marts.dim_sessions", "marts.agg_daily_summary", "marts.agg_code_changes"),
+        _sums("lines_added", "lines_removed"),
+    )
 
 
 class ExpectCalendarsToBeComplete(ExpectNoFailingRows):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from analytics.cards.model import Card, Column, Dashboard, Heading, Place
+from analytics.cards.model import Card, Column, Dashboard, Place
 from analytics.errors import AnalyticsError, ConfigError, SourceUnavailableError
 from analytics.metabase.bodies import entity_id
 from analytics.metabase.client import MetabaseClient, MetabaseError
@@ -84,7 +84,6 @@ COST = Dashboard(
     position=1,
     filters=("date", "project"),
     cards=(SPEND, TOP, TOTAL),
-    headings=(Heading(0, 0, 24, 1, "Fresh as of the last publish"),),
     source="metabase/dashboards/cost.yaml",
 )
 DETAIL = Dashboard(
@@ -94,7 +93,6 @@ DETAIL = Dashboard(
     position=2,
     filters=(),
     cards=(replace(SPEND, place=Place(0, 0, 24, 6)), replace(TOP, place=Place(6, 0, 24, 6))),
-    headings=(),
     source="metabase/dashboards/detail.yaml",
 )
 DEFINITION = Definition(cards=(TOP, SPEND, TOTAL), dashboards=(COST, DETAIL))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +84,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Heading:
-    """A line of text between cards."""
-
-    row: int
-    col: int
-    width: int
-    height: int
-    text: str
-
-
-@dataclass(frozen=True)
 class Column:
     """How an output column is shown. `format` is a key of FORMATS."""
 
@@ -156,7 +145,6 @@ class Dashboard:
     position: int
     filters: tuple[str, ...]
     cards: tuple[Card, ...]
-    headings: tuple[Heading, ...]
     source: str
 
 
@@ -209,7 +197,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _dashboard(document: dict[str, Any], path: Path, folder: Path, cards: dict[str, Card]) -> Dashboard:
     where = _relative(path)
-    _only(document, {"title", "description", "position", "filters", "cards", "headings"}, where)
+    _only(document, {"title", "description", "position", "filters", "cards"}, where)
     filters = tuple(document.get("filters") or ())
     for name in filters:
         if name not in FILTERS:
@@ -221,14 +209,9 @@ def _dashboard(document: dict[str, Any], path: Path, folder: Path, cards: dict[s
             if item["use"] not in cards:
                 raise ConfigError(f"{where}: no card {item['use']!r} to use")
             card = cards[item["use"]]
-            placed.append(_replace_place(card, _place(item.get("place"), f"{where}: {card.key}")))
+            placed.append(replace(card, place=_place(item.get("place"), f"{where}: {card.key}")))
         else:
             placed.append(cards[item["key"]])
-    headings = tuple(
-        Heading(row, col, width, height, _text(item, "text", f"{where}: heading"))
-        for item in document.get("headings", [])
-        for row, col, width, height in [item["place"]]
-    )
     dashboard = Dashboard(
         key=path.stem,
         title=_text(document, "title", where),
@@ -236,17 +219,10 @@ def _dashboard(document: dict[str, Any], path: Path, folder: Path, cards: dict[s
         position=int(document.get("position", 99)),
         filters=filters,
         cards=tuple(sorted(placed, key=lambda card: (card.at.row, card.at.col))),
-        headings=headings,
         source=where,
     )
     _check_layout(dashboard)
     return dashboard
-
-
-def _replace_place(card: Card, place: Place) -> Card:
-    from dataclasses import replace
-
-    return replace(card, place=place)
 
 
 def _card(item: dict[str, Any], path: Path, folder: Path) -> Card:
@@ -272,8 +248,7 @@ def _card(item: dict[str, Any], path: Path, folder: Path) -> Card:
     for name in _TAG.findall(sql):
         if name not in FILTERS:
             raise ConfigError(f"{_relative(sql_path)}: unknown filter {{{{{name}}}}}; one of {', '.join(FILTERS)}")
-    view = {name: item[name] for name in item.keys() - {"key", "title", "description", "display", "place", "columns"}}
-    view.pop("definition", None)
+    said = {"key", "title", "description", "display", "place", "columns", "definition"}
     if display == "smartscalar":
         sql = _current_or_nothing(sql, _text(item, "value", where), _text(item, "date", where))
     return Card(
@@ -285,7 +260,7 @@ def _card(item: dict[str, Any], path: Path, folder: Path) -> Card:
         place=_place(item["place"], where) if "place" in item else None,
         definition=definition,
         columns=_columns(item.get("columns") or {}, where),
-        view=view,
+        view={name: value for name, value in item.items() if name not in said},
         source=_relative(sql_path),
     )
 
@@ -331,16 +306,14 @@ def _place(value: Any, where: str) -> Place:
 
 def _check_layout(dashboard: Dashboard) -> None:
     taken: dict[tuple[int, int], str] = {}
-    boxes = [(card.place, card.key) for card in dashboard.cards if card.place]
-    boxes += [(Place(item.row, item.col, item.width, item.height), item.text) for item in dashboard.headings]
-    for place, name in boxes:
-        for row in range(place.row, place.row + place.height):
-            for col in range(place.col, place.col + place.width):
+    for card in dashboard.cards:
+        for row in range(card.at.row, card.at.row + card.at.height):
+            for col in range(card.at.col, card.at.col + card.at.width):
                 if (row, col) in taken:
                     raise ConfigError(
-                        f"{dashboard.source}: {name} lies over {taken[row, col]} at row {row}, column {col}"
+                        f"{dashboard.source}: {card.key} lies over {taken[row, col]} at row {row}, column {col}"
                     )
-                taken[row, col] = name
+                taken[row, col] = card.key
 
 
 def _text(item: dict[str, Any], name: str, where: str) -> str:

@@ -19,7 +19,8 @@ def doctor(repair: bool) -> None:
 
     Exits with 0 also when there is something to look at: findings are not failures.
     """
-    from analytics.operations.doctor import examine, kept_sentences
+    from analytics.operations.doctor import examine
+    from analytics.operations.kept import kept_sentences
 
     if repair:
         from analytics.raw.repair import repair as run_repair

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
-from analytics.cli.reporting import print_report
+from analytics.cli.reporting import formats, print_report
 
 
 @click.command()
-@click.option("--json", "to_json", is_flag=True, help="One JSON object with the rows.")
-@click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header.")
+@formats
 def prices(to_json: bool, to_csv: bool) -> None:
     """What the models in the data cost today, in USD per million tokens, and where that stands.
 
@@ -19,12 +18,11 @@ def prices(to_json: bool, to_csv: bool) -> None:
     """
     from analytics.reports.prices import prices as build
 
-    print_report(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)
+    print_report(build, to_json=to_json, to_csv=to_csv)
 
 
 @click.command()
-@click.option("--json", "to_json", is_flag=True, help="One JSON object with the rows.")
-@click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header.")
+@formats
 def projects(to_json: bool, to_csv: bool) -> None:
     """List the projects as every reader shows them, and propose aliases for folders that were moved.
 
@@ -37,4 +35,4 @@ def projects(to_json: bool, to_csv: bool) -> None:
     """
     from analytics.reports.projects import projects as build
 
-    print_report(build, since=None, until=None, projects=(), machines=(), to_json=to_json, to_csv=to_csv)
+    print_report(build, to_json=to_json, to_csv=to_csv)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analytics.cli.output import echo
-from analytics.cli.reporting import numbers_of, one_format, print_report, print_result, selects
+from analytics.cli.reporting import formats, numbers_of, one_format, print_report, print_result, selects
 from analytics.settings import load_settings
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def blocks(live: bool, seconds: int, **options: Any) -> None:
 
 
 @report.command()
-@click.option("--json", "to_json", is_flag=True, help="One JSON object with the rows.")
-@click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header.")
+@formats
 def limits(to_json: bool, to_csv: bool) -> None:
     """How near the five-hour and weekly limits are: as Claude Code reported them, else an estimate.
 

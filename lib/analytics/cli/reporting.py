@@ -29,13 +29,23 @@ OPTIONS = (
     click.option("--machine", "machines", metavar="HOST", multiple=True, help="Where sessions ran; repeatable."),
     click.option("--sort", metavar="FIELD", help="Order by a field, as --json calls it: the largest first."),
     click.option("--fresh", is_flag=True, help="With what was written since the last run; takes some seconds."),
+)
+FORMATS = (
     click.option("--json", "to_json", is_flag=True, help="One JSON object with rows and totals."),
     click.option("--csv", "to_csv", is_flag=True, help="Comma-separated rows under a header."),
 )
 
 
+def formats(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of everything that is printed as rows."""
+    for option in reversed(FORMATS):
+        command = option(command)
+    return command
+
+
 def selects(command: Callable[..., None]) -> Callable[..., None]:
     """The options that all reports share."""
+    command = formats(command)
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -53,12 +63,12 @@ def numbers_of(settings: Settings, fresh: bool) -> contextlib.AbstractContextMan
 def print_report(
     build: Callable[..., Report],
     *,
-    since: str | None,
-    until: str | None,
-    projects: tuple[str, ...],
-    machines: tuple[str, ...],
     to_json: bool,
     to_csv: bool,
+    since: str | None = None,
+    until: str | None = None,
+    projects: tuple[str, ...] = (),
+    machines: tuple[str, ...] = (),
     sort: str | None = None,
     fresh: bool = False,
 ) -> None:

@@ -14,7 +14,7 @@ import re
 import uuid
 from typing import Any
 
-from analytics.cards.model import FILTERS, Card, Dashboard, Heading
+from analytics.cards.model import FILTERS, Card, Dashboard
 from analytics.metabase.client import Json
 from analytics.metabase.visualization import visualization_settings
 
@@ -152,55 +152,32 @@ def parameter_bodies(dashboard: Dashboard, card_ids: dict[str, int]) -> list[Jso
 def dashcard_bodies(dashboard: Dashboard, card_ids: dict[str, int], stored: list[Json]) -> list[Json]:
     """The `dashcards` of PUT /api/dashboard: stored ones are updated in place, new ones get negative ids.
 
-    A stored dashcard is reused for the same card (or for the same text), so that a run which changes
-    nothing sends nothing, and one that moves a card keeps its links.
+    A stored dashcard is reused for the same card, so that a run which changes nothing sends nothing, and one that
+    moves a card keeps its links.
     """
     free = sorted(stored, key=lambda dashcard: dashcard["id"])
-    bodies = []
-    items: list[Card | Heading] = [*dashboard.headings, *dashboard.cards]
-    for position, item in enumerate(items, start=1):
-        reused = next((dashcard for dashcard in free if _is_of(dashcard, item, card_ids)), None)
+    bodies: list[Json] = []
+    for position, card in enumerate(dashboard.cards, start=1):
+        card_id = card_ids[card.key]
+        reused = next((dashcard for dashcard in free if dashcard.get("card_id") == card_id), None)
         if reused is not None:
             free.remove(reused)
-        place = item.at if isinstance(item, Card) else item
-        card_id = card_ids[item.key] if isinstance(item, Card) else None
-        heard = [name for name in dashboard.filters if isinstance(item, Card) and name in item.tags]
         bodies.append(
             {
                 "id": reused["id"] if reused else -position,
                 "card_id": card_id,
-                "row": place.row,
-                "col": place.col,
-                "size_x": place.width,
-                "size_y": place.height,
+                "row": card.at.row,
+                "col": card.at.col,
+                "size_x": card.at.width,
+                "size_y": card.at.height,
                 "dashboard_tab_id": None,
                 "series": [],
-                "visualization_settings": {} if isinstance(item, Card) else _heading(item),
+                "visualization_settings": {},
                 "parameter_mappings": [
                     {"parameter_id": parameter_id(dashboard.key, name), "card_id": card_id, "target": _target(name)}
-                    for name in heard
+                    for name in dashboard.filters
+                    if name in card.tags
                 ],
             }
         )
     return bodies
-
-
-def _is_of(dashcard: Json, item: Card | Heading, card_ids: dict[str, int]) -> bool:
-    if isinstance(item, Card):
-        return bool(dashcard.get("card_id") == card_ids[item.key])
-    if dashcard.get("card_id") is not None:
-        return False
-    return bool((dashcard.get("visualization_settings") or {}).get("text") == item.text)
-
-
-def _heading(heading: Heading) -> Json:
-    return {
-        "virtual_card": {
-            "name": None,
-            "display": "heading",
-            "visualization_settings": {},
-            "dataset_query": {},
-            "archived": False,
-        },
-        "text": heading.text,
-    }

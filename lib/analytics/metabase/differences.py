@@ -58,14 +58,11 @@ def _tag(tag: Json) -> Json:
 
 
 def _settings(settings: Json | None) -> Json:
-    """Settings in a form that compares: `column_settings` keys are JSON texts whose spacing may change, and of a
-    heading's virtual card only the kind is ours, the server may fill in the rest."""
+    """Settings in a form that compares: `column_settings` keys are JSON texts whose spacing may change."""
     settings = dict(settings or {})
     columns = settings.get("column_settings")
     if isinstance(columns, dict):
         settings["column_settings"] = {json.dumps(json.loads(key)): value for key, value in columns.items()}
-    if isinstance(settings.get("virtual_card"), dict):
-        settings["virtual_card"] = settings["virtual_card"].get("display")
     return settings
 
 

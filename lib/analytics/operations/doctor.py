@@ -74,17 +74,6 @@ def examine(settings: Settings) -> list[Finding]:
         raise AnalyticsError(f"{database} is not a published database of this version: {first_line(error)}") from None
 
 
-def kept_sentences(settings: Settings) -> list[str]:
-    """What is kept, since when, and what would be lost if runs stopped; nothing when nothing is published."""
-    from analytics.operations.kept import kept
-    from analytics.warehouse.marts import open_version
-
-    if not settings.published_path.exists():
-        return []
-    with open_version(settings.published_path) as connection:
-        return kept(settings, connection).sentences()
-
-
 def _unpriced_models(connection: duckdb.DuckDBPyConnection) -> Finding:
     # the hours of a model may have responses of both kinds: their tokens are not those without a price
     unpriced = """(

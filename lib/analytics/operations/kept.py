@@ -56,6 +56,16 @@ class Kept:
         return said
 
 
+def kept_sentences(settings: Settings) -> list[str]:
+    """What is kept, since when, and what would be lost if runs stopped; nothing when nothing is published."""
+    from analytics.warehouse.marts import open_version
+
+    if not settings.published_path.exists():
+        return []
+    with open_version(settings.published_path) as connection:
+        return kept(settings, connection).sentences()
+
+
 def kept(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Kept:
     """What the published version holds.
 

@@ -48,7 +48,7 @@ class PurgeResult:
     def __str__(self) -> str:
         gone = ", ".join(f"{count} of {place}" for place, count in self.derived_removed.items() if count)
         lines = [
-            f"removed {self.documents:,} documents and {self.dead_letters:,} unreadable lines, "
+            f"removed {self.documents:,} documents and {self.dead_letters:,} dead letters, "
             f"{self.files_deleted} files of the raw tables" + (f"; {gone}" if gone else ""),
             "left: " + ", ".join(f"{count} in {place}" for place, count in self.left.items()),
         ]

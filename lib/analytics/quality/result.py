@@ -37,12 +37,10 @@ class Check:
 class ValidationResult:
     """What every expectation said."""
 
-    checkpoint: str
     database: Path
     checks: list[Check]
     docs_path: Path | None  # index of the data docs; None when they were not built
     duration_seconds: float
-    import_seconds: float  # of these, spent importing Great Expectations
     notes: list[str] = field(default_factory=list)  # what could not be looked at
     engine: str = "DuckDB"  # what built the models
     data_tests: int = 0  # tests of dbt that held there, when that was not DuckDB

@@ -82,7 +82,6 @@ def _validate(
     with _gx_environment(settings, database), _gx_context(starting) as context:
         from great_expectations.data_context.types.resource_identifiers import ExpectationSuiteIdentifier
 
-        import_seconds = time.perf_counter() - started
         outcome = _run(context, checkpoint, documents)
         reached("validate.checked")
         if build_docs:
@@ -99,12 +98,10 @@ def _validate(
     }
     by_layer = {result.suite_name: result.results for result in outcome.run_results.values()}
     result = ValidationResult(
-        checkpoint=checkpoint,
         database=database,
         checks=[_check(layer, batch, item) for layer, batch in layers.items() for item in by_layer[layer]],
         docs_path=settings.data_docs_dir / "index.html" if build_docs else None,
         duration_seconds=round(time.perf_counter() - started, 3),
-        import_seconds=round(import_seconds, 3),
         notes=notes,
         engine=engine,
         data_tests=data_tests,

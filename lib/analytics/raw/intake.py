@@ -306,20 +306,7 @@ class Intake:
             ]
         if not dead:
             return DEAD_LETTER_SCHEMA.empty_table()
-        rows = [
-            {
-                "dead_letter_id": item.dead_letter_id,
-                "reason": item.reason,
-                "source": item.source,
-                "document_id": item.document_id,
-                "source_file": item.source_file,
-                "byte_offset": item.byte_offset,
-                "byte_length": len(item.original),
-                "first_seen_at": self.now,
-                "original": item.original,
-            }
-            for item in dead
-        ]
+        rows = [{**vars(item), "byte_length": len(item.original), "first_seen_at": self.now} for item in dead]
         table = pa.Table.from_pylist(rows, schema=DEAD_LETTER_SCHEMA)
         ids = table["dead_letter_id"]
         mask = keep_new(ids, self.store.stored_dead_letter_ids(ids))

@@ -131,20 +131,11 @@ def _moved(location: str, before: str, after: str) -> str:
 
 def _with_path(file: Any, path: str) -> Any:
     """The same data file at another path."""
-    from pyiceberg.manifest import DataFile
+    from pyiceberg.manifest import DATA_FILE_TYPE, DataFile
 
-    names: tuple[str, ...] = (
-        "content",
-        "file_format",
-        "partition",
-        "record_count",
-        "file_size_in_bytes",
-        "column_sizes",
-        "value_counts",
-    )
-    names += ("null_value_counts", "nan_value_counts", "lower_bounds", "upper_bounds", "key_metadata", "split_offsets")
-    names += ("equality_ids", "sort_order_id", "spec_id")
-    return DataFile.from_args(file_path=path, **{name: getattr(file, name) for name in names})
+    facts: dict[str, Any] = {field.name: getattr(file, field.name) for field in DATA_FILE_TYPE[2].fields}
+    facts |= {"file_path": path, "spec_id": file.spec_id}
+    return DataFile.from_args(**facts)
 
 
 def _adopt(table: Any, files: list[Any], properties: dict[str, str]) -> None:

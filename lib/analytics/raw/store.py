@@ -289,6 +289,15 @@ class RawStore:
         for file in self.live(table):
             yield self.read_file(table, file, columns)
 
+    def read_paths(self, files: list[str], columns: list[str]) -> Iterator[pa.Table]:
+        """Columns of data files of raw.conversations, a file at a time, through the catalog's own file access."""
+        import pyarrow.parquet as pq
+
+        for file in files:
+            with self.conversations.io.new_input(file).open() as stream:
+                rows = pq.read_table(stream, columns=columns)
+            yield rows
+
     def read_file(self, table: Table, file: DataFile, columns: set[str] | None = None) -> pa.Table:
         """The rows of one file; columns that it does not have yet are null."""
         import pyarrow.parquet as pq

@@ -66,24 +66,14 @@ def tokens() -> list[Column]:
     ]
 
 
-def cost(header: str = "cost $", name: str = "cost_usd") -> Column:
+def cost(header: str = "cost $", name: str = "cost_usd", *, unknown: str = "no price") -> Column:
     """Dollars and cents; unknown is not zero."""
 
     def cell(row: dict[str, Any], number: Number) -> str:
         bounds = ("lower_bound_response_count", "unpriced_response_count")
-        return "no price" if row[name] is None else dollars(row[name], at_least(row, *bounds))
+        return unknown if row.get(name) is None else dollars(row[name], at_least(row, *bounds))
 
     return Column(header, cell)
-
-
-def cost_if_known() -> Column:
-    """Dollars and cents; nothing where no response says what it cost."""
-
-    def cell(row: dict[str, Any], number: Number) -> str:
-        bounds = ("lower_bound_response_count", "unpriced_response_count")
-        return "" if row.get("cost_usd") is None else dollars(row["cost_usd"], at_least(row, *bounds))
-
-    return Column("cost $", cell)
 
 
 def models(*, optional: int) -> Column:

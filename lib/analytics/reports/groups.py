@@ -75,7 +75,7 @@ def _attributed(
         cells.count("result\ncharacters", "result_characters", optional=3),
         cells.count("responses", "response_count", optional=2),
         *cells.tokens(),
-        cells.cost_if_known(),
+        cells.cost(unknown=""),
     ]
     notes = response_notes(connection, f"(from selected_responses where {attributed} is not null)")
     if rows:

@@ -19,7 +19,7 @@ def limits_report(reader: Reader, zone: ZoneInfo) -> Report:
     columns = [
         cells.text("window", "window"),
         cells.share("used", "used_ratio"),
-        cells.cost_if_known(),
+        cells.cost(unknown=""),
         cells.local_time("resets", "resets_at", zone),
         cells.text("from", "basis"),
     ]

@@ -111,19 +111,10 @@ class Documents:
         if all(paths):
             listed = ", ".join(literal(path) for path in paths)
             return f"read_parquet([{listed}], hive_partitioning = false)" if files else ""
-        cursor.register("stored", self._remote(files))
+        # files that DuckDB cannot open by itself (object stores)
+        columns = ["_id", "session_id", "source_file", "entry"]
+        cursor.register("stored", pa.concat_tables(RawStore(self._settings).read_paths(files, columns)))
         return "stored"
-
-    def _remote(self, files: list[str]) -> pa.Table:
-        """Files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access."""
-        import pyarrow.parquet as pq
-
-        io = RawStore(self._settings).conversations.io
-        tables = []
-        for file in files:
-            with io.new_input(file).open() as stream:
-                tables.append(pq.read_table(stream, columns=["_id", "session_id", "source_file", "entry"]))
-        return pa.concat_tables(tables)
 
     def _files_of(self, days: Iterable[date]) -> list[str]:
         by_day = self._known().by_day

@@ -66,9 +66,9 @@ def compare(settings: Settings) -> Comparison:
             are too large for this machine.
     """
     store = RawStore(settings)
-    snapshot_id, letters_id, as_of = _built_from(settings, store)
+    snapshot_id, dead_letters_id, as_of = _built_from(settings, store)
     files = store.data_files(snapshot_id) if snapshot_id is not None else []
-    with _errors(), prepared(settings, store, as_of, files=files, at=(snapshot_id, letters_id)) as reference:
+    with _errors(), prepared(settings, store, as_of, files=files, at=(snapshot_id, dead_letters_id)) as reference:
         found, rows = [], {}
         for model in reference.plan.models:
             if model.schema == SCHEMA:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from analytics.raw.store import RawStore, own_properties
 from analytics.settings import Settings
 from analytics.warehouse.dbt_build import Compiled, compile_for, compile_increment, compile_unit_tests
-from analytics.warehouse.documents import lay_documents, load_dead_letters
+from analytics.warehouse.documents import lay_documents, load_dead_letters, load_redactions
 from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.plan import Plan, PlannedModel
 from analytics.warehouse.prices import PriceList, note_models, write_model_prices
@@ -101,7 +101,11 @@ def prepared(
         with connect(database) as connection:
             connection.execute("create schema raw")
             lay_documents(connection, store, files or [], 1)
-            _write_small(connection, store, *at)
+            snapshot_id, dead_letters_id = at
+            documents = store.conversations
+            known = documents.snapshot_by_id(snapshot_id) if snapshot_id is not None else documents.current_snapshot()
+            load_redactions(connection, own_properties(known))
+            load_dead_letters(connection, store, snapshot_id=dead_letters_id)
             note_models(connection)
             write_model_prices(connection, PriceList.of(settings))
             write_mappings(connection, settings)
@@ -132,18 +136,3 @@ def _folder(settings: Settings) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_small(
-    connection: duckdb.DuckDBPyConnection, store: RawStore, snapshot_id: int | None, letters_id: int | None
-) -> None:
-    load_dead_letters(connection, store, snapshot_id=letters_id)
-    connection.execute("create table raw.redactions (kind varchar, replacements bigint)")
-    documents = store.conversations
-    snapshot = documents.snapshot_by_id(snapshot_id) if snapshot_id is not None else documents.current_snapshot()
-    redacted = {key: int(value) for key, value in own_properties(snapshot).items() if key.startswith("redacted.")}
-    if redacted:
-        connection.executemany(
-            "insert into raw.redactions values (?, ?)",
-            [(key.removeprefix("redacted."), count) for key, count in sorted(redacted.items())],
-        )

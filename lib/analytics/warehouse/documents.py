@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analytics.common.sql import literal
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 def lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files: list[str], load_id: int) -> None:
     """`raw.new_documents`: the documents of this load with their JSON text."""
+    import pyarrow as pa
+
     from analytics.raw import envelope
 
     (held_as_table,) = connection.execute(
@@ -33,8 +36,10 @@ def lay_documents(connection: duckdb.DuckDBPyConnection, store: RawStore, files:
         return
     rows: Any = envelope.SCHEMA.empty_table()
     if files:
-        # files that DuckDB cannot open by itself (object stores) come through PyIceberg's own file access
-        rows = _read_remote(store, files)
+        # files that DuckDB cannot open by itself (object stores)
+        tables = store.read_paths(files, envelope.SCHEMA.names)
+        batches = (batch for table in tables for batch in table.cast(envelope.SCHEMA).to_batches())
+        rows = pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches)
     connection.register("remote_rows", rows)
     connection.execute(f"create table raw.new_documents as select *, {load_id}::bigint as load_id from remote_rows")
     connection.unregister("remote_rows")
@@ -59,22 +64,16 @@ def _columns(connection: duckdb.DuckDBPyConnection, store: RawStore) -> str:
     return f"map {{{listed}}}"
 
 
-def _read_remote(store: RawStore, files: list[str]) -> Any:
-    """A record batch reader over the given data files, wherever the catalog's file access finds them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from analytics.raw import envelope
-
-    io = store.conversations.io
-
-    def batches() -> Any:
-        for file in files:
-            with io.new_input(file).open() as stream:
-                table = pq.read_table(stream).select(envelope.SCHEMA.names).cast(envelope.SCHEMA)
-            yield from table.to_batches()
-
-    return pa.RecordBatchReader.from_batches(envelope.SCHEMA, batches())
+def load_redactions(connection: duckdb.DuckDBPyConnection, properties: Mapping[str, str]) -> None:
+    """`raw.redactions`: how many secrets were replaced, by kind, as a snapshot of raw.conversations remembers it."""
+    connection.execute("create or replace table raw.redactions (kind varchar, replacements bigint)")
+    counts = [
+        (key.removeprefix("redacted."), int(count))
+        for key, count in sorted(properties.items())
+        if key.startswith("redacted.")
+    ]
+    if counts:
+        connection.executemany("insert into raw.redactions values (?, ?)", counts)
 
 
 def load_dead_letters(

@@ -25,7 +25,7 @@ from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.ahead import remove_copies, take_copy
 from analytics.warehouse.built_with import UNKNOWN, BuiltWith, Stale
-from analytics.warehouse.documents import lay_documents, load_dead_letters
+from analytics.warehouse.documents import lay_documents, load_dead_letters, load_redactions
 from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.prices import PriceList, note_models, write_model_prices
 from analytics.warehouse.working_copy import connect
@@ -238,7 +238,6 @@ def _load_files(
                 documents=_count(connection, "raw.conversations"),
                 dead_letters=_count(connection, "raw.dead_letters"),
             )
-            redacted = {key: int(value) for key, value in store.properties().items() if key.startswith("redacted.")}
             connection.execute(
                 """
                 create or replace table raw.load_state as
@@ -264,12 +263,7 @@ def _load_files(
                     full,
                 ],
             )
-            connection.execute("create or replace table raw.redactions (kind varchar, replacements bigint)")
-            if redacted:
-                connection.executemany(
-                    "insert into raw.redactions values (?, ?)",
-                    [(key.removeprefix("redacted."), count) for key, count in sorted(redacted.items())],
-                )
+            load_redactions(connection, store.properties())
             connection.execute("commit")
     except duckdb.Error as error:
         remove_database(settings.build_path)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,19 +65,13 @@ class PublishResult:
     pruned: list[str]
     serving: serving.ServingResult | None  # None: the serving folder was up to date
     duration_seconds: float
-    steps: dict[str, float] = field(default_factory=dict)  # seconds by step
-
-    @property
-    def tables(self) -> int:
-        """Number of marts."""
-        return len(self.rows)
 
     def __str__(self) -> str:
         if self.nothing_new:
             again = " (serving folder written again)" if self.serving else ""
             return f"nothing new: version {self.version} stays published{again}"
         return (
-            f"published version {self.version}: {self.tables} marts, {sum(self.rows.values()):,} rows, "
+            f"published version {self.version}: {len(self.rows)} marts, {sum(self.rows.values()):,} rows, "
             f"{self.size_bytes / 1e6:.1f} MB in {self.duration_seconds:.1f} s"
         )
 
@@ -100,16 +94,12 @@ def publish(settings: Settings) -> PublishResult:
         if not settings.build_path.exists():
             return _nothing_new(settings, previous, started)
         version = next_version(settings)
-        clock = _Clock()
         compacted = _finish(settings.build_path)
         reached("publish.finished")
-        clock.mark("finish")
         update = serving.prepare(settings, settings.build_path, version)
         reached("publish.prepared")
-        clock.mark("serving")
         path = move_in(settings, version)
         reached("publish.moved")
-        clock.mark("move")
         link = lead_to(settings, path)
         reached("publish.swapped")
         served = update.commit()
@@ -117,22 +107,8 @@ def publish(settings: Settings) -> PublishResult:
         _write_figures(settings)
         pruned = prune(settings, version, since=previous)
         reached("publish.pruned")
-        clock.mark("swap")
-        return PublishResult(
-            nothing_new=False,
-            version=version,
-            path=path,
-            published_path=settings.published_path,
-            link=link,
-            size_bytes=path.stat().st_size,
-            compacted=compacted,
-            rows={mart.name: mart.rows for mart in update.marts},
-            previous=previous,
-            kept=versions(settings),
-            pruned=pruned,
-            serving=served,
-            duration_seconds=round(time.perf_counter() - started, 3),
-            steps=clock.seconds,
+        return _result(
+            settings, started, version, previous, update.marts, link, compacted=compacted, pruned=pruned, served=served
         )
 
 
@@ -173,21 +149,7 @@ def rollback(settings: Settings) -> PublishResult:
         link = lead_to(settings, path)
         served = update.commit()
         _write_figures(settings)
-        return PublishResult(
-            nothing_new=False,
-            version=version,
-            path=path,
-            published_path=settings.published_path,
-            link=link,
-            size_bytes=path.stat().st_size,
-            compacted=False,
-            rows={mart.name: mart.rows for mart in update.marts},
-            previous=current,
-            kept=kept,
-            pruned=[],
-            serving=served,
-            duration_seconds=round(time.perf_counter() - started, 3),
-        )
+        return _result(settings, started, version, current, update.marts, link, served=served)
 
 
 def _nothing_new(settings: Settings, version: str | None, started: float) -> PublishResult:
@@ -199,39 +161,45 @@ def _nothing_new(settings: Settings, version: str | None, started: float) -> Pub
             f"nothing to publish: no working copy at {settings.build_path}; run `claude-analytics pipeline`"
         )
     with open_version(path) as connection:
-        rows = {mart.name: mart.rows for mart in serving.marts_of(connection)}
+        marts = serving.marts_of(connection)
     served = None
     if not serving.is_current(settings, path, version):
         served = serving.prepare(settings, path, version).commit()
     pruned = prune(settings, version, since=None)
+    link = "symlink" if settings.published_path.is_symlink() else "file"
+    result = _result(settings, started, version, version, marts, link, pruned=pruned, served=served)
+    return replace(result, nothing_new=True)
+
+
+def _result(
+    settings: Settings,
+    started: float,
+    version: str,
+    previous: str | None,
+    marts: list[serving.Mart],
+    link: str,
+    *,
+    compacted: bool = False,
+    pruned: Sequence[str] = (),
+    served: serving.ServingResult | None = None,
+) -> PublishResult:
+    """What readers see of the version that is published now."""
+    path = settings.published_path.resolve()
     return PublishResult(
-        nothing_new=True,
+        nothing_new=False,
         version=version,
         path=path,
         published_path=settings.published_path,
-        link="symlink" if settings.published_path.is_symlink() else "file",
+        link=link,
         size_bytes=path.stat().st_size,
-        compacted=False,
-        rows=rows,
-        previous=version,
+        compacted=compacted,
+        rows={mart.name: mart.rows for mart in marts},
+        previous=previous,
         kept=versions(settings),
-        pruned=pruned,
+        pruned=list(pruned),
         serving=served,
         duration_seconds=round(time.perf_counter() - started, 3),
     )
-
-
-class _Clock:
-    """Seconds between marks."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def mark(self, step: str) -> None:
-        now = time.perf_counter()
-        self.seconds[step] = round(now - self._last, 3)
-        self._last = now
 
 
 @contextlib.contextmanager

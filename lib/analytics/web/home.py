@@ -9,9 +9,8 @@ from analytics.common import formats
 from analytics.common.clock import utc_now
 from analytics.common.periods import beginning, same_days_before
 from analytics.common.text import clean
-from analytics.operations.kept import kept
+from analytics.operations.kept import kept_sentences
 from analytics.runs import history
-from analytics.warehouse.marts import connect
 from analytics.web.choice import Choice, days_of
 from analytics.web.compare import MEASURES, bounded, sums
 from analytics.web.pages import Pages
@@ -68,8 +67,7 @@ def _period(pages: Pages, last: date, title: str, unit: str, against: str) -> di
 
 def _kept(pages: Pages) -> str:
     """What is kept, since when, and what would be lost if runs stopped."""
-    with connect(pages.settings) as connection:
-        said = kept(pages.settings, connection).sentences()
+    said = kept_sentences(pages.settings)
     return ". ".join(sentence[0].upper() + sentence[1:] for sentence in said) + ("." if said else "")
 
 

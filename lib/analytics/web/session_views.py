@@ -63,27 +63,12 @@ class SessionView:
 
     def part(self, start: int, count: int, here: Step | None) -> dict[str, Any]:
         """Some steps of the main chain."""
-        chosen = self._steps[start : start + count]
-        return {
-            "steps": chosen,
-            "start": start,
-            "end": start + len(chosen),
-            "has_earlier": start > 0,
-            "has_later": start + len(chosen) < len(self._steps),
-            "open": _path_to(chosen, here) if here is not None else set(),
-        }
+        return _part(self._steps, start, count, here)
 
     def branch_part(self, agent_id: str) -> dict[str, Any]:
         """The steps of a sub-agent."""
         steps = self.timeline.branches[agent_id].steps
-        return {
-            "steps": steps,
-            "start": 0,
-            "end": len(steps),
-            "has_earlier": False,
-            "has_later": False,
-            "open": set(),
-        }
+        return _part(steps, 0, len(steps), None)
 
     # Addresses
 
@@ -231,6 +216,18 @@ class SessionView:
             "most": formats.compact(most),
             "compactions": len(marks),
         }
+
+
+def _part(steps: list[Step], start: int, count: int, here: Step | None) -> dict[str, Any]:
+    chosen = steps[start : start + count]
+    return {
+        "steps": chosen,
+        "start": start,
+        "end": start + len(chosen),
+        "has_earlier": start > 0,
+        "has_later": start + len(chosen) < len(steps),
+        "open": _path_to(chosen, here) if here is not None else set(),
+    }
 
 
 def _holds(branch: Branch, step: Step, seen: set[str]) -> bool:
