@@ -29,7 +29,7 @@ from processes import PROCESSES
 BUILD = """
 create schema raw;
 create schema marts;
-create table raw.load_state as select 1::bigint as load_id;
+create table raw.load_state as select 1::bigint as load_id, true as is_built;
 create view raw.new_documents as select 'text' as entry;
 create table raw.built_with as
     select 'r' as reading, 'b' as building, 'p' as project, ['intermediate.int_entries'] as build_only;
@@ -68,7 +68,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def test_a_working_copy_built_in_part_is_refused(settings: Settings) -> None:
     build(settings, 5)
     publish(settings)
-    build(settings, 6, "alter table raw.load_state add column is_built boolean default false")
+    build(settings, 6, "update raw.load_state set is_built = false")
     with pytest.raises(AnalyticsError, match="not built from all it holds: run `claude-analytics transform`"):
         publish(settings)
     assert published_rows(settings) == served_rows(settings) == 5

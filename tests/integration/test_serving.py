@@ -26,7 +26,7 @@ from analytics.warehouse.publish import publish, rollback
 BUILD = """
 create schema raw;
 create schema marts;
-create table raw.load_state as select 1::bigint as load_id;
+create table raw.load_state as select 1::bigint as load_id, true as is_built;
 create table marts.fct_messages as
     select
         'm' || i as message_key,

@@ -27,7 +27,7 @@ class FileState:
     mtime_ns: int
     head: str  # fingerprint of the first bytes before `offset`
     tail: str  # fingerprint of the last bytes before `offset`
-    read_to: int | None = None  # the furthest any version of the file was read; None: not known
+    read_to: int | None  # the furthest any version of the file was read; None: not known
 
     def to_list(self) -> list[Any]:
         """As a JSON-ready list."""

@@ -124,12 +124,12 @@ def build_only(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _row(connection: duckdb.DuckDBPyConnection, columns: str) -> Any:
-    """What raw.built_with says; None where it does not stand, or an earlier version did not know these columns."""
+    """What raw.built_with says; None where it does not stand."""
     import duckdb
 
     try:
         return connection.execute(f"select {columns} from raw.built_with").fetchone()
-    except (duckdb.CatalogException, duckdb.BinderException):
+    except duckdb.CatalogException:
         return None
 
 

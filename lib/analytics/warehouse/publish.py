@@ -269,12 +269,7 @@ def _finish(database: Path) -> bool:
 
 def _refuse_partial_build(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
     """What was loaded and not built would be missing in every version from now on: the next load counts it as done."""
-    import duckdb
-
-    try:
-        (built,) = connection.execute("select bool_and(is_built) from raw.load_state").fetchone() or (None,)
-    except duckdb.Error:
-        return  # loaded by a version that did not say
+    (built,) = connection.execute("select bool_and(is_built) from raw.load_state").fetchall()[0]
     if not built:
         raise AnalyticsError(
             f"the working copy {database} is not built from all it holds: run `claude-analytics transform`, without"

@@ -112,8 +112,6 @@ class ServingUpdate:
         reached("publish.serving")
         rewritten = _write_views(self.folder, self.marts)
         _remove_unserved(self.folder)
-        for path in self.folder.glob("*.parquet"):  # layout of earlier releases; its views are gone by now
-            path.unlink()
         return ServingResult(
             folder=self.folder,
             tables=len(self.marts),

@@ -139,13 +139,8 @@ def _transform(
 
 def _load_was_full(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the working copy began empty."""
-    import duckdb
-
-    try:
-        row = connection.execute("select full_refresh from raw.load_state").fetchone()
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return False
-    return bool(row and row[0])
+    (full,) = connection.execute("select full_refresh from raw.load_state").fetchall()[0]
+    return bool(full)
 
 
 def _run_plan(
