@@ -257,21 +257,6 @@ def test_links_that_a_copy_made_folders_are_replaced(tmp_path: Path) -> None:
     assert (copied.serving_dir / "current").is_symlink()
 
 
-def test_a_folder_of_an_earlier_release_is_taken_over(settings: Settings) -> None:
-    build(settings, 4)
-    publish(settings)
-    folder = settings.serving_dir
-    shutil.rmtree(folder)
-    folder.mkdir(0o700)
-    with duckdb.connect(str(folder / "serving.duckdb")) as connection:
-        for mart in ("fct_messages", "empty_mart", "agg_gone"):
-            connection.execute(f"copy (select 1 as a) to '{folder}/{mart}.parquet'")
-            connection.execute(f"create view {mart} as select a from read_parquet('{folder}/{mart}.parquet')")
-    assert publish(settings).serving.views_rewritten
-    assert sorted(path.name for path in folder.iterdir()) == ["current", "serving.duckdb", "versions"]
-    assert count_anew(settings) == 4
-
-
 def test_earlier_files_can_be_opened_by_their_path_until_the_grace_is_over(settings: Settings) -> None:
     build(settings, 3)
     publish(settings)

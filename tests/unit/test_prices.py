@@ -22,7 +22,7 @@ CLAUDE = [
     for provider in data.providers
     if provider.id in ("anthropic", "aws")
     for model in provider.models
-    if canonical(model.id.removeprefix("regional.")).name.startswith("claude-")
+    if canonical(model.id.removeprefix("regional.")).is_claude
 ]
 PROMPTS = (1, 100_000, 100_001, 200_000, 200_001, 999_999)
 
@@ -136,7 +136,7 @@ def test_the_supplement_says_nothing_the_library_has_learned() -> None:
 )
 def test_ids_are_one_model_however_they_are_written(written: str, name: str, bedrock: str | None) -> None:
     found = canonical(written)
-    assert (found.name, found.bedrock) == (name, bedrock)
+    assert (found.name, found.bedrock, found.is_claude) == (name, bedrock, True)
 
 
 @pytest.mark.parametrize(

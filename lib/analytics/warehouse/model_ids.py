@@ -32,6 +32,7 @@ class ModelId:
     """A model: `claude-opus-4-6`, the same through Bedrock's regional or global endpoints, or another vendor's."""
 
     name: str  # canonical; for other vendors in lower case, without date, dots as dashes
+    is_claude: bool
     bedrock: str | None = None  # `global` or `regional` when it is one of Bedrock's ids
 
     def __str__(self) -> str:
@@ -44,7 +45,7 @@ def canonical(model: str) -> ModelId:
     >>> canonical("openrouter/anthropic/claude-opus-4.6:thinking").name
     'claude-opus-4-6'
     >>> canonical("eu.anthropic.claude-sonnet-4-5-20250929-v1:0")
-    ModelId(name='claude-sonnet-4-5', bedrock='regional')
+    ModelId(name='claude-sonnet-4-5', is_claude=True, bedrock='regional')
     """
     name = model.strip().lower()
     # a router's or vendor's path, or an ARN: the model is what stands last
@@ -58,10 +59,10 @@ def canonical(model: str) -> ModelId:
         name = shorter
     found = _CLAUDE.match(name)
     if not found:
-        return ModelId(name, bedrock)
+        return ModelId(name, False, bedrock)
     family = found["family"] or found["family_last"]
     # a zero as in claude-opus-4-0 is no point release
     version = re.sub(r"-0$", "", found["version"] or found["version_first"])
     # Anthropic named the family last up to version 3
     name = f"claude-{version}-{family}" if int(version.split("-")[0]) < 4 else f"claude-{family}-{version}"
-    return ModelId(name, bedrock)
+    return ModelId(name, True, bedrock)
