@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 RECORDED = "rate_limits.jsonl"
+FIGURES = "statusline.json"  # what publish writes for the status line beside it
 WINDOWS = ("five_hour", "seven_day")
 
 

@@ -15,9 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from analytics.common.reported_limits import RECORDED, WINDOWS
+from analytics.common.reported_limits import FIGURES, RECORDED, WINDOWS
 
-FIGURES = "statusline.json"
 # A limit that did not change is written again after this long: the file tells when it was last seen.
 SECONDS_BETWEEN = 300
 # Beyond this size the older half is dropped.

@@ -8,11 +8,9 @@ from datetime import date, datetime, time
 from analytics.common.clock import utc_now
 from analytics.common.files import partial_file
 from analytics.common.periods import beginning, following
+from analytics.common.reported_limits import FIGURES
 from analytics.settings import Settings
 from analytics.warehouse.marts import connect
-
-# `sessions.statusline` reads it; it imports nothing of the warehouse.
-FILE_NAME = "statusline.json"
 
 
 def write_figures(settings: Settings) -> None:
@@ -54,7 +52,7 @@ def write_figures(settings: Settings) -> None:
     }
     if blocks and blocks[0][0] is not None:
         figures |= {"block_usd": float(blocks[0][0]), "block_ends_at": blocks[0][1] / 1000}
-    with partial_file(settings.data_dir / FILE_NAME) as partial:
+    with partial_file(settings.data_dir / FIGURES) as partial:
         partial.write_text(json.dumps(figures) + "\n")
 
 
