@@ -144,12 +144,7 @@ def _maintain(settings: Settings, run: Run, say: Callable[[str], None]) -> None:
         stage.status, stage.summary = "failed", str(failure)
         # what was published stays published, but the run did not do all of its work
         run.outcome = "failed"
-        run.error = {
-            "stage": stage.name,
-            "type": type(failure).__name__,
-            "message": str(failure),
-            "exit_code": failure.exit_code,
-        }
+        run.failed(stage.name, failure)
         if failure is error:
             raise
         raise failure from error

@@ -47,7 +47,7 @@ from typing import Any
 
 from analytics.common.clock import utc_now
 from analytics.common.files import partial_file
-from analytics.errors import AnalyticsError
+from analytics.errors import AnalyticsError, KilledError
 from analytics.settings import Settings
 
 STAGES = ("extract", "load", "transform", "validate", "publish")
@@ -94,6 +94,15 @@ class Run:
     def stage(self, name: str) -> Stage:
         """The stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    def failed(self, stage: str | None, error: AnalyticsError) -> None:
+        """Note what went wrong, and in which stage, if in one."""
+        self.error = {
+            "stage": stage,
+            "type": type(error).__name__,
+            "message": str(error),
+            "exit_code": error.exit_code,
+        }
 
     def save(self) -> None:
         """Write run.json, whole or not at all."""
@@ -223,12 +232,8 @@ def settle_killed(settings: Settings) -> list[Run]:
             stage.status = "failed"
         run.outcome = "killed"
         during = f" during {stage.name}" if stage else ""
-        run.error = {
-            "stage": stage.name if stage else None,
-            "type": "KilledError",
-            "message": f"was killed{during} (pid {run.pid} on {run.host}); the published data is untouched",
-            "exit_code": 1,
-        }
+        said = f"was killed{during} (pid {run.pid} on {run.host}); the published data is untouched"
+        run.failed(stage.name if stage else None, KilledError(said))
         try:
             run.save()
         except OSError:

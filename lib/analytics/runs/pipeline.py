@@ -116,12 +116,7 @@ def _run(settings: Settings, record: Run, last: Run | None, say: Callable[[str],
         except BaseException as error:
             failure = _failure(error, record, watch)
             record.outcome = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            record.error = {
-                "stage": watch.current,
-                "type": type(failure).__name__,
-                "message": str(failure),
-                "exit_code": failure.exit_code,
-            }
+            record.failed(watch.current, failure)
             raise failure from error
         finally:
             record.finished_at = utc_now().isoformat(timespec="milliseconds")
