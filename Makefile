@@ -244,6 +244,7 @@ $(INSTALLED): requirements.lock requirements-uv.lock pyproject.toml
 	@$(call install,requirements.lock)
 	@$(call install,--no-deps --no-build-isolation --editable .)
 	@$(VENV)/bin/python -m compileall -q lib
+	@$(VENV)/bin/python -m analytics.warehouse.prepared_plan || echo "the first run will compile the models itself"
 	@echo "installed; \`source $(VENV)/bin/activate\` puts claude-analytics on your PATH, make works without"
 	@touch $@
 

@@ -42,3 +42,12 @@ def parsed_dbt_project(request: pytest.FixtureRequest, tmp_path_factory: pytest.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_PARTIAL_PARSE_FILE_PATH", str(folder / "dbt" / "target" / "partial_parse.msgpack"))
         yield
+
+
+@pytest.fixture(scope="module")
+def no_prepared_plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As if `make setup` had left no plan: dbt builds what is built first."""
+    with pytest.MonkeyPatch.context() as patch:
+        nowhere = tmp_path_factory.mktemp("prepared") / "plan.json"
+        patch.setattr("analytics.warehouse.transform.prepared_path", lambda: nowhere)
+        yield

@@ -18,11 +18,15 @@ import pytest
 import raw_tables
 from analytics.errors import AnalyticsError, ConfigError
 from analytics.settings import Settings, load_settings
+from analytics.warehouse import built_with
 from analytics.warehouse.dbt_docs import write_docs
 from analytics.warehouse.dbt_project import dbt_session
-from analytics.warehouse.plan import NotPlainError, Plan, PlannedModel, plan_of, statements
+from analytics.warehouse.plan import NotPlainError, full_statement, plan_of, read_plan, statements
+from analytics.warehouse.prepared_plan import prepare
 from analytics.warehouse.transform import transform
 from analytics.warehouse.working_copy import connect
+
+pytestmark = pytest.mark.usefixtures("no_prepared_plan")
 
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -183,6 +187,7 @@ def test_transform_keeps_old_documents_when_rebuilding_after_an_increment(settin
 
 def test_an_increment_runs_what_dbt_compiled_and_gives_what_dbt_gives(settings: Settings, tmp_path: Path) -> None:
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
+    _plan(settings).unlink(missing_ok=True)
     assert not transform(settings, as_of=AS_OF).by_plan
     _add(settings, HISTORY[2:])
     later = AS_OF + timedelta(days=40)
@@ -207,9 +212,14 @@ def test_dbt_and_the_plan_run_the_same_sql_to_the_letter(settings: Settings) -> 
     raw_tables.load(settings.build_path, raw_tables.documents(HISTORY[:2]), full_refresh=True)
     _plan(settings).unlink(missing_ok=True)  # of another instant
     transform(settings, as_of=AS_OF)
-    content = json.loads(_plan(settings).read_text())
-    models = [PlannedModel(**model) for model in content["models"]]
-    plan = Plan(content["fingerprint"], content["as_of"], models)
+    plan = read_plan(_plan(settings), built_with.current(settings).project)
+    assert plan
+    models, built = plan.models, _of_words(settings, "run")
+    for model in models:
+        select = f"select {', '.join(model.columns)} from (" if model.columns else ""
+        for ran_in_full in (built[model.name], _words(full_statement(model))):
+            assert _words(model.full_sql) in ran_in_full
+            assert select in ran_in_full
     _plan(settings).unlink()
     _add(settings, HISTORY[2:])
     assert not transform(settings, as_of=AS_OF).by_plan
@@ -230,6 +240,45 @@ def test_dbt_and_the_plan_run_the_same_sql_to_the_letter(settings: Settings) -> 
             # a contract's columns in its order
             select = f"select {', '.join(model.columns)} from ("
             assert not model.columns or (select in _words(statement) and select in ran[model.name])
+
+
+def test_a_history_from_its_beginning_is_built_by_a_plan_as_by_dbt(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that the installation left, made of no documents and at another time."""
+    prepared = tmp_path / "prepared.json"
+    monkeypatch.setattr("analytics.warehouse.prepared_plan.prepared_path", lambda: prepared)
+    prepare(settings)
+    _plan(settings).unlink(missing_ok=True)
+
+    def build() -> tuple[bool, list[Any], dict[str, list[tuple[Any, ...]]]]:
+        settings.build_path.unlink(missing_ok=True)
+        raw_tables.load(settings.build_path, raw_tables.documents(HISTORY), full_refresh=True)
+        result = transform(settings, as_of=AS_OF)
+        assert result.full_refresh
+        columns = "select table_schema, table_name, column_name, data_type from information_schema.columns order by all"
+        kept = "select * from raw.built_with, raw.load_state"
+        made = [*rows(settings, columns), *rows(settings, kept), *rows(settings, "from seeds.tool_catalogue")]
+        ran = sorted((run.schema, run.name, run.kind, run.rows) for run in result.models)
+        return result.by_plan, [made, ran, result.warnings], _marts(settings)
+
+    by_dbt, *made_by_dbt = build()
+    monkeypatch.setattr("analytics.warehouse.transform.prepared_path", lambda: prepared)
+    _plan(settings).unlink()
+    by_plan, *made_by_plan = build()
+    assert (by_dbt, by_plan) == (False, True)
+    assert made_by_plan == made_by_dbt
+    _assert_closed(settings)
+    # and so are the documents after it
+    _add(settings, [user("u3", "2026-03-02T10:00:00.000Z", "thanks")])
+    assert transform(settings, as_of=AS_OF).by_plan
+    assert rows(settings, "select count(*) from marts.fct_messages") == [(5,)]
+    broken = json.loads(prepared.read_text())
+    broken["models"][-1]["full_sql"] = "select error('late')"
+    prepared.write_text(json.dumps(broken))
+    by_plan, *made_again = build()
+    assert not by_plan
+    assert made_again == made_by_dbt
 
 
 def test_dbt_builds_when_its_plan_cannot_be_used_or_fails(settings: Settings, tmp_path: Path) -> None:
@@ -335,10 +384,14 @@ def test_a_build_that_needs_more_memory_gets_it_unless_the_user_set_a_limit(
         transform(settings, as_of=AS_OF)
     assert "\n" not in str(error.value)
     monkeypatch.delenv("ANALYTICS_MEMORY_LIMIT")
-    monkeypatch.setattr("analytics.warehouse.dbt_project.MEMORY_LIMIT", "30MB")
-    transform(settings, as_of=AS_OF)
-    assert "trying again with 4GB" in caplog.text
-    assert rows(settings, "select count(*) from marts.fct_messages") == [(5,)]
+    for by_plan, module in ((False, "dbt_project"), (True, "working_copy")):
+        if not by_plan:
+            _plan(settings).unlink(missing_ok=True)
+        caplog.clear()
+        monkeypatch.setattr(f"analytics.warehouse.{module}.MEMORY_LIMIT", "30MB")
+        assert transform(settings, as_of=AS_OF).by_plan is by_plan
+        assert "trying again with 4GB" in caplog.text
+        assert rows(settings, "select count(*) from marts.fct_messages") == [(5,)]
 
 
 def test_the_responses_of_a_long_history_are_found_within_little_memory(settings: Settings, tmp_path: Path) -> None:

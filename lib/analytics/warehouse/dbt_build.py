@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from analytics.settings import Settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import DBT_DIR, UNKNOWN, BuiltWith, Stale
 from analytics.warehouse.dbt_project import dbt_session, one_line
-from analytics.warehouse.plan import NotPlainError, Plan, plan_of, read_plan
+from analytics.warehouse.plan import NotPlainError, Plan, build_only, plan_of, read_plan
 
 logger = logging.getLogger(__name__)
 
@@ -89,17 +89,17 @@ def build(
     session = dbt_session(settings, vacuum_tasks=vacuum_tasks, memory_limit=memory_limit, starting=starting)
     with _memory_errors(), session as (manifest, invoke):
         results = _build(invoke, request, rebuild)
-        models: list[Any] = [node for node in manifest.nodes.values() if str(node.resource_type) == "model"]
+        models, planned = _models(manifest)
         if not request.models and now.project:
             # what was built in full says itself how
             full = results if request.load_was_full else []
             built = {r.node.unique_id: r.node.compiled_code for r in full if str(r.node.resource_type) == "model"}
-            _keep_plan(settings, now.project, request.variables, models, invoke, built)
+            _keep_plan(settings, now.project, request.variables, planned, invoke, built)
     if request.models and not results:
         raise ConfigError(f"--models {request.models!r}: selects nothing; `dbt ls` in {DBT_DIR} lists the names")
     warnings += [f"{r.node.name}: {one_line(r.message)}" for r in results if str(r.status) == "warn"]
     relations = {(node.schema, node.alias) for node in manifest.nodes.values() if node.is_relational}
-    return DbtBuild(results, now, _build_only(models), relations, rebuild, warnings)
+    return DbtBuild(results, now, build_only(models), relations, rebuild, warnings)
 
 
 def _build(invoke: Callable[[list[str]], Any], request: Request, rebuild: bool) -> list[Any]:
@@ -120,7 +120,7 @@ def _keep_plan(
     settings: Settings,
     fingerprint: str,
     variables: dict[str, Any],
-    models: list[Any],
+    nodes: list[Any],
     invoke: Callable[[list[str]], Any],
     built: dict[str, str],
 ) -> None:
@@ -135,12 +135,18 @@ def _keep_plan(
         return {result.node.unique_id: result.node.compiled_code for result in results}
 
     try:
-        plan = plan_of(fingerprint, variables["as_of"], models, built or compiled("--full-refresh"), compiled())
+        plan = plan_of(fingerprint, variables["as_of"], nodes, built or compiled("--full-refresh"), compiled())
     except NotPlainError as error:
         logger.info("dbt builds every time: %s", error)
         path.unlink(missing_ok=True)
         return
     plan.save(path)
+
+
+def _models(manifest: Any) -> tuple[list[Any], list[Any]]:
+    """The project's models, and all that a plan is made of: seeds too."""
+    kept = [node for node in manifest.nodes.values() if str(node.resource_type) in ("model", "seed")]
+    return [node for node in kept if str(node.resource_type) == "model"], kept
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -
     with dbt_session(settings, database=database) as (manifest, invoke):
         invoke(["seed", *shared, "--full-refresh"])
         results = invoke(["compile", *shared, "--full-refresh"]).results
-        models: list[Any] = [node for node in manifest.nodes.values() if str(node.resource_type) == "model"]
+        models, planned = _models(manifest)
         relations = {(node.schema, node.alias) for node in manifest.nodes.values() if node.is_relational}
     compiled = {result.node.unique_id: result.node.compiled_code for result in results}
     tests = [
@@ -183,10 +189,10 @@ def compile_for(settings: Settings, database: Path, variables: dict[str, Any]) -
         if str(result.node.resource_type) == "test"
     ]
     try:
-        plan = plan_of(built_with.current(settings).project, variables["as_of"], models, compiled, compiled)
+        plan = plan_of(built_with.current(settings).project, variables["as_of"], planned, compiled, compiled)
     except NotPlainError as error:
         raise AnalyticsError(f"only dbt can build the project: {error}") from None
-    return Compiled(plan, tests, _build_only(models), relations)
+    return Compiled(plan, tests, build_only(models), relations)
 
 
 def compile_increment(settings: Settings, database: Path, variables: dict[str, Any]) -> dict[str, str]:
@@ -219,21 +225,6 @@ def compile_unit_tests(settings: Settings, database: Path, variables: dict[str, 
     with dbt_session(settings, database=database, on_sql=keep) as (_, invoke):
         invoke(["test", "--no-write-json", "--vars", json.dumps(variables), "--select", "test_type:unit"])
     return found
-
-
-def _build_only(models: Iterable[Any]) -> list[str]:
-    """Working sets, and the views that read them."""
-    models = list(models)
-    found = {node.unique_id for node in models if node.config.materialized == "working_set"}
-    size = 0
-    while size != len(found):
-        size = len(found)
-        found |= {
-            node.unique_id
-            for node in models
-            if node.config.materialized == "view" and found & set(node.depends_on.nodes)
-        }
-    return sorted(f"{node.schema}.{node.name}" for node in models if node.unique_id in found)
 
 
 @contextlib.contextmanager

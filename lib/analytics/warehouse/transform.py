@@ -1,7 +1,8 @@
 """Raw to gold: the dbt project, built on the working copy.
 
-dbt builds whatever is new in some way: the first time, after a change of models, prices or time zone, on request. An
-hour's documents go through the plan that dbt's last build left (`analytics.warehouse.plan`).
+dbt builds whatever is new in some way: after a change of models, prices or time zone, on request. An hour's documents
+go through the plan that dbt's last build left (`analytics.warehouse.plan`), and so does a history that is loaded from
+its beginning.
 """
 
 from __future__ import annotations
@@ -24,9 +25,16 @@ from analytics.warehouse import built_with
 from analytics.warehouse.built_with import BuiltWith
 from analytics.warehouse.dbt_build import OutOfMemoryError, Request, build, plan_path
 from analytics.warehouse.measures import unpriced_models
-from analytics.warehouse.plan import read_plan, run_plan
+from analytics.warehouse.plan import Plan, PlannedModel, PlannedSeed, read_plan, run_full_plan, run_plan
+from analytics.warehouse.prepared_plan import prepared_path
 from analytics.warehouse.prices import PriceList, write_model_prices
-from analytics.warehouse.working_copy import LARGE_MEMORY_LIMIT, chosen_memory_limit, connect, vacuum_tasks
+from analytics.warehouse.working_copy import (
+    LARGE_MEMORY_LIMIT,
+    MEMORY_LIMIT,
+    chosen_memory_limit,
+    connect,
+    vacuum_tasks,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,7 +136,9 @@ def _transform(
             before, load_was_full = built_with.read(connection), _load_was_full(connection)
             tasks = vacuum_tasks(connection)
             result = None
-            if before == now and not (load_was_full or full_refresh or models or test):
+            if load_was_full and not (models or test):
+                result = _run_full_plan(connection, settings, now, variables["as_of"], starting)
+            elif before == now and not (full_refresh or models or test):
                 result = _run_plan(connection, settings, now, variables["as_of"], starting)
         if result is None:
             request = Request(before, now, load_was_full, variables, full_refresh, models, test)
@@ -153,7 +163,7 @@ def _run_plan(
     """Run the plan of the last build; None, and nothing done, if there is none for this state."""
     import duckdb
 
-    plan = read_plan(plan_path(settings), now.project)
+    plan = _plan(settings, now)
     if plan is None:
         return None
     try:
@@ -163,8 +173,47 @@ def _run_plan(
         logger.info("dbt builds, the plan cannot: %s", first_line(error))
         return None
     reached("transform.built")
-    runs = [ModelRun(m.name, m.schema, "model", "success", round(seconds, 3), None) for m, seconds in done]
-    return replace(_result(connection, runs, []), by_plan=True)
+    return replace(_result(connection, [_planned_run(*ran) for ran in done], []), by_plan=True)
+
+
+def _run_full_plan(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    now: BuiltWith,
+    as_of: str,
+    starting: Callable[[str], None],
+) -> TransformResult | None:
+    """Build everything that was loaded by the plan; None if there is none for this state, or it fails."""
+    import duckdb
+
+    plan = _plan(settings, now)
+    if plan is None:
+        return None
+    try:
+        try:
+            done = run_full_plan(plan, connection, as_of, starting=starting)
+        except duckdb.OutOfMemoryException:
+            if chosen_memory_limit() is not None:
+                return None  # dbt says which model it is
+            logger.warning("more memory is needed than %s; trying again with %s", MEMORY_LIMIT, LARGE_MEMORY_LIMIT)
+            connection.execute(f"set memory_limit = '{LARGE_MEMORY_LIMIT}'")
+            done = run_full_plan(plan, connection, as_of, starting=starting)
+    except duckdb.Error as error:
+        logger.info("dbt builds, the plan cannot: %s", first_line(error))
+        return None
+    reached("transform.built")
+    warnings = _all_is_built(connection, now, plan.build_only, plan.relations)
+    return replace(_result(connection, [_planned_run(*ran) for ran in done], warnings), by_plan=True, full_refresh=True)
+
+
+def _plan(settings: Settings, now: BuiltWith) -> Plan | None:
+    """The plan of dbt's last build here, or of the installation, if it is one for this state."""
+    return read_plan(plan_path(settings), now.project) or read_plan(prepared_path(), now.project)
+
+
+def _planned_run(planned: PlannedModel | PlannedSeed, seconds: float) -> ModelRun:
+    kind = "model" if isinstance(planned, PlannedModel) else "seed"
+    return ModelRun(planned.name, planned.schema, kind, "success", round(seconds, 3), None)
 
 
 def _run_dbt(settings: Settings, request: Request, tasks: int, starting: Callable[[str], None]) -> TransformResult:
@@ -181,12 +230,19 @@ def _run_dbt(settings: Settings, request: Request, tasks: int, starting: Callabl
     reached("transform.built")
     with connect(settings.build_path) as connection:
         if not request.models:
-            built_with.write(connection, done.built_with, done.build_only)
-            connection.execute(ALL_IS_BUILT)
-            if gone := drop_all_but(connection, done.relations):
-                done.warnings.append(f"dropped, since no model makes them any more: {', '.join(gone)}")
+            done.warnings.extend(_all_is_built(connection, done.built_with, done.build_only, done.relations))
         runs = [_model_run(result) for result in done.results]
         return replace(_result(connection, runs, done.warnings), full_refresh=done.full_refresh)
+
+
+def _all_is_built(
+    connection: duckdb.DuckDBPyConnection, now: BuiltWith, build_only: list[str], relations: set[tuple[str, str]]
+) -> list[str]:
+    """Say what the tables are built with, and drop what is none of them; returns warnings."""
+    built_with.write(connection, now, build_only)
+    connection.execute(ALL_IS_BUILT)
+    gone = drop_all_but(connection, relations)
+    return [f"dropped, since no model makes them any more: {', '.join(gone)}"] if gone else []
 
 
 def drop_all_but(connection: duckdb.DuckDBPyConnection, relations: set[tuple[str, str]]) -> list[str]:
