@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -32,6 +32,9 @@ TARGET_FILE_BYTES = 32 * 2**20
 # later.
 GRACE = timedelta(hours=24)
 
+# Manifests hold a day as a number of days since 1970.
+_EPOCH = date(1970, 1, 1).toordinal()
+
 
 @dataclass(frozen=True)
 class TableInfo:
@@ -43,9 +46,14 @@ class TableInfo:
     files: int
     bytes: int
     snapshots: int
-    days: int
+    rows_by_day: dict[date, int]
     small_files: int  # files that compaction would merge
     properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def days(self) -> int:
+        """Number of days with rows."""
+        return len(self.rows_by_day)
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,11 @@ def info(store: RawStore) -> list[TableInfo]:
                 files=len(files),
                 bytes=sum(file.file_size_in_bytes for file in files),
                 snapshots=len(table.metadata.snapshots),
-                days=len(per_day),
+                rows_by_day={
+                    date.fromordinal(_EPOCH + day): sum(file.record_count for file in group)
+                    for day, group in per_day.items()
+                    if day is not None
+                },
                 small_files=sum(len(group) for groups in per_day.values() for group in _groups(groups)),
                 properties=own_properties(table.current_snapshot()),
             )
