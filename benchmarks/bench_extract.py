@@ -140,6 +140,7 @@ def plain_extractor(uri: str, data_dir: Path) -> float:
     from analytics.raw.envelope import SCHEMA
     from analytics.raw.store import RawStore
     from analytics.settings import load_settings
+    from analytics.sources.collection import CURSOR_BATCH
     from dateutil.parser import isoparse
     from pymongo import MongoClient
 
@@ -153,7 +154,8 @@ def plain_extractor(uri: str, data_dir: Path) -> float:
         rows.clear()
 
     with MongoClient(uri, tz_aware=True) as client:
-        for document in client[DATABASE][COLLECTION].find({}):
+        # left to itself, mongo-java-server answers with more than a message may hold
+        for document in client[DATABASE][COLLECTION].find({}, batch_size=CURSOR_BATCH):
             message = document.get("message") or {}
             timestamp = document.get("timestamp")
             at = isoparse(timestamp) if timestamp else None

@@ -55,7 +55,7 @@ def execute(kernel: Kernel, folder: Path, *cells: str, saved_kernel: str = "pyth
     path, executed = folder / "cells.ipynb", folder / "executed.ipynb"
     nbformat.write(notebook, path)
     watch = Watch()
-    with one_kernel(kernel, watch), contextlib.suppress(PapermillExecutionError, Failure):
+    with one_kernel(kernel, watch, {}), contextlib.suppress(PapermillExecutionError, Failure):
         papermill.execute_notebook(path, executed)
     return nbformat.read(executed, 4), watch.failures[-1]
 

@@ -108,17 +108,18 @@ _observer: Observer | None = None
 
 
 @contextlib.contextmanager
-def one_kernel(kernel: Kernel, observer: Observer, apart: Mapping[str, Kernel] | None = None) -> Iterator[None]:
+def one_kernel(kernel: Kernel, observer: Observer, apart: Mapping[str, Kernel]) -> Iterator[None]:
     """Within the block papermill, and so Ploomber, runs every notebook in `kernel` and tells `observer`.
 
     Args:
-        apart: the kernels of notebooks that have one of their own, by the notebook's name.
+        apart: the kernels of notebooks that have one of their own, by the notebook's name; looked at when such a
+            notebook starts.
     """
     global _kernel, _observer, _apart
     # Ploomber cannot name another papermill engine in pipeline.yaml: for this time it is the default.
     default = papermill_engines.get_engine(None)
     papermill_engines.register(None, RunEngine)
-    _kernel, _observer, _apart = kernel, observer, apart or {}
+    _kernel, _observer, _apart = kernel, observer, apart
     try:
         yield
     finally:

@@ -41,7 +41,7 @@ SILENT_SECONDS = 30
 # With less than this free no notebook can be written.
 FULL_BYTES = 2**16
 
-# What notebooks import takes seconds, Great Expectations alone three: `validate` has a kernel apart that imports it on
+# What notebooks import takes seconds, Great Expectations alone two: `validate` has a kernel apart that imports it on
 # another core while the stages before it run.
 _SHOWING = ("altair", "pandas")
 STAGES_NEED = (
@@ -144,11 +144,17 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
             from analytics.runs.notebook_engine import one_kernel
             from analytics.warehouse.ahead import copying_ahead
 
-            # and these while the stages before them run
-            apart = Kernel(log, VALIDATE_NEEDS)
-            ending.callback(apart.kill)
-            if not record.parameters["full_refresh"]:
-                watch.before["load"] = ending.enter_context(copying_ahead(settings))
+            apart: dict[str, Kernel] = {}
+
+            def get_ready() -> None:
+                """What later stages need, beside the first one: sooner, it would take the processor from what that one
+                waits for."""
+                apart["validate"] = Kernel(log, VALIDATE_NEEDS)
+                ending.callback(apart["validate"].kill)
+                if not record.parameters["full_refresh"]:
+                    watch.before["load"] = ending.enter_context(copying_ahead(settings))
+
+            watch.before["extract"] = get_ready
             parameters = {
                 "run_id": record.run_id,
                 "runs": str(record.folder),
@@ -156,7 +162,7 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
                 "full_refresh": record.parameters["full_refresh"],
             }
             try:
-                with one_kernel(kernel, watch, {"validate": apart}):
+                with one_kernel(kernel, watch, apart):
                     DAGSpec(str(PROJECT_ROOT / "pipeline.yaml"), env=parameters).to_dag().build(show_progress=False)
             except DAGBuildError as error:
                 failure = watch.failure()
@@ -179,7 +185,7 @@ class _Watch:
         self._current: str | None = None
         self._error: tuple[str, str] | None = None  # name and message of what stopped the current stage
         self._reminder: threading.Timer | None = None
-        self.before: dict[str, Callable[[], None]] = {}  # what a stage waits for, by its name
+        self.before: dict[str, Callable[[], None]] = {}  # what is done before a stage, by its name
 
     def __enter__(self) -> None:
         pass
@@ -214,8 +220,8 @@ class _Watch:
         logger.info("%s started", stage.name)
         if not progress.show_status(f"{stage.name:10}running since {utc_now().astimezone():%H:%M:%S}"):
             self._remind(stage.name, SILENT_SECONDS)
-        if wait := self.before.get(stage.name):
-            wait()
+        if before := self.before.get(stage.name):
+            before()
 
     def finished(self, output_path: str, notebook: Any, error: Failure | None) -> None:
         self._quiet()
