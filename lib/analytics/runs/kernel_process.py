@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import importlib
 import os
 import signal
@@ -36,6 +37,8 @@ def main() -> None:
 
     if modules:
         _preload(modules)
+        # IPython looks for cycles whenever it forgets a notebook's names: 0.15 s, unless what is imported is left out
+        gc.freeze()
     IPKernelApp.launch_instance()
 
 
