@@ -30,6 +30,9 @@ from analytics.settings import PROJECT_ROOT
 # A Unix socket's path has at most 103 bytes (macOS), and `/kernel-ipc-5` comes after the folder.
 _LONGEST_FOLDER = 90
 
+# Much longer than a kernel needs: what is waited for here is a machine that has something else to do.
+STARTUP_SECONDS = 180
+
 # After so long a client tries again to reach a kernel that does not listen yet.
 _RECONNECT_MS = 10
 # So long after its answer a kernel may be silent for a client that does not hear yet what it publishes.
@@ -73,6 +76,24 @@ class Kernel:
                 )
         finally:
             os.close(outside)
+
+    def connect(self) -> AsyncKernelClient:
+        """The kernel's client, once the kernel is ready.
+
+        Raises:
+            RuntimeError: it ended instead, or does not answer.
+        """
+        if self.client is None:
+            client = self.manager.client()
+            client.start_channels()
+            client.allow_stdin = False
+            try:
+                run_sync(client.wait_for_ready)(timeout=STARTUP_SECONDS)
+            except BaseException:
+                client.stop_channels()
+                raise
+            self.client = client
+        return self.client
 
     @property
     def _process(self) -> Any:

@@ -24,13 +24,11 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 
 from analytics.errors import KernelDiedError, first_line
-from analytics.runs.kernel import Kernel
+from analytics.runs.kernel import STARTUP_SECONDS, Kernel
 from analytics.settings import PROJECT_ROOT
 
 logger = logging.getLogger(__name__)
 
-# Much longer than a kernel needs: what is waited for here is a machine that has something else to do.
-STARTUP_SECONDS = 180
 OUTPUT_SECONDS = 120
 
 # The name of a failure that no cell can report.
@@ -176,7 +174,7 @@ def _run_cells(nb_man: NotebookExecutionManager, kernel: Kernel, observer: Obser
     """Run the cells of a notebook in an empty namespace; returns what stopped it."""
     notebook = _Notebook(nb_man, kernel.manager, observer)
     try:
-        notebook.kc = kernel.client = kernel.client or notebook.start_new_kernel_client()
+        notebook.kc = kernel.connect()
         notebook.wait_for_reply(notebook.kc.execute(_EMPTY_NAMESPACE, silent=True, store_history=False))
         notebook.execute(cleanup_kc=False)
     except (DeadKernelError, RuntimeError):

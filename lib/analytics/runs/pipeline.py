@@ -147,11 +147,13 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
             apart: dict[str, Kernel] = {}
 
             def get_ready() -> None:
-                """What later stages need, beside the first one: sooner, it would take the processor from what that one
-                waits for."""
+                """What later stages need, beside the first one: sooner, and the copy before that one has its kernel, it
+                would take the processor from what this one waits for."""
                 apart["validate"] = Kernel(log, VALIDATE_NEEDS)
                 ending.callback(apart["validate"].kill)
                 if not record.parameters["full_refresh"]:
+                    with contextlib.suppress(RuntimeError):  # the stage says so
+                        kernel.connect()
                     watch.before["load"] = ending.enter_context(copying_ahead(settings))
 
             watch.before["extract"] = get_ready
