@@ -210,7 +210,8 @@ def kernel_at(space: Workspace, process: subprocess.Popen[str], stage: str) -> i
     """Wait until the run works on `stage` -> its kernel's process."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        runs = space.runs()
+        # not those that were interrupted: until this one has its folder, they are the last
+        runs = [run for run in space.runs() if run["outcome"] == "running"]
         if runs and any(item["name"] == stage and item["status"] == "running" for item in runs[-1]["stages"]):
             kernel = kernel_of(process)
             assert kernel is not None
