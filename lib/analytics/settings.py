@@ -166,7 +166,7 @@ class Settings(BaseSettings):
     @field_validator("analytics_tz")
     @classmethod
     def _known_time_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value != "UTC" and value not in available_timezones():  # the names are files: 11 ms of every command
             raise ValueError("not an IANA time zone name such as UTC, Europe/Berlin or Asia/Tokyo")
         return value
 
