@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import copy_database, disk_errors, remove_database
@@ -182,6 +184,8 @@ def _load(settings: Settings, full_refresh: bool, even_if_unchanged: bool) -> Lo
         full=full,
     )
     reached("load.finished")
+    # what extract and load held of Arrow's memory: 0.15 GB of the peak that comes next, in the build
+    pa.default_memory_pool().release_unused()
     return LoadResult(
         nothing_new=False,
         full_refresh=full,

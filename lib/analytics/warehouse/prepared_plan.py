@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from analytics.common.clock import utc_now
+from analytics.errors import AnalyticsError
 from analytics.settings import Settings, load_settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import UNKNOWN
@@ -61,4 +62,7 @@ def _lay_raw_tables(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    prepare(load_settings())
+    try:
+        prepare(load_settings())
+    except AnalyticsError as error:
+        sys.exit(f"error: {error}")

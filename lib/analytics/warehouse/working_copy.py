@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What the statements of a build may use in memory; what does not fit goes to disk beside the file.
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "768MB"
 
 # What they get when that does not do: JSON is parsed many documents at a time, and one alone can have 16 MB.
 LARGE_MEMORY_LIMIT = "4GB"
