@@ -69,6 +69,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     DBT_SEND_ANONYMOUS_USAGE_STATS=false \
     GX_ANALYTICS_ENABLED=false
 
+# what `make setup` does: a first run does not wait for dbt
+RUN python -m analytics.warehouse.prepared_plan && chmod 0644 /opt/venv/claude-analytics-plan.json
+
 USER analytics
 HEALTHCHECK --interval=60s --timeout=20s --start-period=30s --retries=3 CMD ["healthcheck.sh"]
 ENTRYPOINT ["tini", "--"]
