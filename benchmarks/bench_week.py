@@ -188,8 +188,8 @@ class Simulation:
 
         schedules = load_schedules()
 
-        def build(record: Any, watch: Any) -> None:
-            run_stages(self.settings, record, raw_only=raw_only)
+        def build(settings: Any, record: Any, watch: Any) -> None:
+            run_stages(settings, record, raw_only=raw_only)
 
         at = datetime.fromtimestamp(self.clock.time(), UTC)
         started, cpu = time.perf_counter(), time.process_time()

@@ -151,8 +151,10 @@ def raw_rows(settings: Settings) -> tuple[list[Any], list[Any]]:
     ours = ["extracted_at", "ingested_at"]
     documents = store.conversations.scan().to_arrow().drop_columns(ours).to_pylist()
     dead_letters = store.dead_letters.scan().to_arrow().drop_columns(["first_seen_at"]).to_pylist()
-    if settings.source == "mongodb":
-        for document in documents:  # the text has it too
+    for document in documents:
+        if document["timestamp"] is None:  # it lies on the day it was read
+            document["date"] = None
+        if settings.source == "mongodb":  # the text has it too
             document["entry"] = _without_time(document["entry"])
     return sorted(documents, key=lambda row: row["_id"]), sorted(dead_letters, key=lambda row: row["dead_letter_id"])
 
