@@ -17,6 +17,7 @@ from analytics.settings import Settings, load_settings
 from analytics.warehouse import built_with
 from analytics.warehouse.built_with import UNKNOWN
 from analytics.warehouse.dbt_build import Request, build, plan_path
+from analytics.warehouse.documents import load_redactions
 from analytics.warehouse.mappings import write_mappings
 from analytics.warehouse.prices import PriceList, note_models, write_model_prices
 from analytics.warehouse.working_copy import connect
@@ -53,9 +54,9 @@ def _lay_raw_tables(settings: Settings) -> None:
         connection.register("no_documents", envelope.SCHEMA.empty_table())
         connection.execute("create table raw.new_documents as select *, 1::bigint as load_id from no_documents")
         connection.execute("create table raw.conversations as select * exclude (entry) from raw.new_documents")
-        connection.register("no_letters", DEAD_LETTER_SCHEMA.empty_table())
-        connection.execute("create table raw.dead_letters as select * exclude (original) from no_letters")
-        connection.execute("create table raw.redactions (kind varchar, replacements bigint)")
+        connection.register("no_dead_letters", DEAD_LETTER_SCHEMA.empty_table())
+        connection.execute("create table raw.dead_letters as select * exclude (original) from no_dead_letters")
+        load_redactions(connection, {})
         note_models(connection)
         write_model_prices(connection, PriceList.of(settings))
         write_mappings(connection, settings)

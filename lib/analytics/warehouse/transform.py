@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -136,10 +136,8 @@ def _transform(
             before, load_was_full = built_with.read(connection), _load_was_full(connection)
             tasks = vacuum_tasks(connection)
             result = None
-            if load_was_full and not (models or test):
-                result = _run_full_plan(connection, settings, now, variables["as_of"], starting)
-            elif before == now and not (full_refresh or models or test):
-                result = _run_plan(connection, settings, now, variables["as_of"], starting)
+            if not (models or test) and (load_was_full or (before == now and not full_refresh)):
+                result = _run_plan(connection, settings, now, variables["as_of"], load_was_full, starting)
         if result is None:
             request = Request(before, now, load_was_full, variables, full_refresh, models, test)
             result = _run_dbt(settings, request, tasks, starting)
@@ -158,52 +156,46 @@ def _run_plan(
     settings: Settings,
     now: BuiltWith,
     as_of: str,
+    load_was_full: bool,
     starting: Callable[[str], None],
 ) -> TransformResult | None:
-    """Run the plan of the last build; None, and nothing done, if there is none for this state."""
+    """Build what was loaded by the plan, if that is everything in full; None if there is no plan for this state, or it
+    fails."""
     import duckdb
 
     plan = _plan(settings, now)
     if plan is None:
         return None
+    done: Sequence[tuple[PlannedModel | PlannedSeed, float]]
     try:
-        done = run_plan(plan, connection, as_of, then=ALL_IS_BUILT, starting=starting)
+        if load_was_full:
+            done = _run_full_plan(plan, connection, as_of, starting)
+        else:
+            done = run_plan(plan, connection, as_of, then=ALL_IS_BUILT, starting=starting)
     except duckdb.Error as error:
         # dbt will either manage or say which model it is
         logger.info("dbt builds, the plan cannot: %s", first_line(error))
         return None
     reached("transform.built")
-    return replace(_result(connection, [_planned_run(*ran) for ran in done], []), by_plan=True)
+    warnings = _all_is_built(connection, now, plan.build_only, plan.relations) if load_was_full else []
+    result = _result(connection, [_planned_run(*ran) for ran in done], warnings)
+    return replace(result, by_plan=True, full_refresh=load_was_full)
 
 
 def _run_full_plan(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    now: BuiltWith,
-    as_of: str,
-    starting: Callable[[str], None],
-) -> TransformResult | None:
-    """Build everything that was loaded by the plan; None if there is none for this state, or it fails."""
+    plan: Plan, connection: duckdb.DuckDBPyConnection, as_of: str, starting: Callable[[str], None]
+) -> list[tuple[PlannedModel | PlannedSeed, float]]:
+    """Run all of the plan, with more memory when it must and may."""
     import duckdb
 
-    plan = _plan(settings, now)
-    if plan is None:
-        return None
     try:
-        try:
-            done = run_full_plan(plan, connection, as_of, starting=starting)
-        except duckdb.OutOfMemoryException:
-            if chosen_memory_limit() is not None:
-                return None  # dbt says which model it is
-            logger.warning("more memory is needed than %s; trying again with %s", MEMORY_LIMIT, LARGE_MEMORY_LIMIT)
-            connection.execute(f"set memory_limit = '{LARGE_MEMORY_LIMIT}'")
-            done = run_full_plan(plan, connection, as_of, starting=starting)
-    except duckdb.Error as error:
-        logger.info("dbt builds, the plan cannot: %s", first_line(error))
-        return None
-    reached("transform.built")
-    warnings = _all_is_built(connection, now, plan.build_only, plan.relations)
-    return replace(_result(connection, [_planned_run(*ran) for ran in done], warnings), by_plan=True, full_refresh=True)
+        return run_full_plan(plan, connection, as_of, starting=starting)
+    except duckdb.OutOfMemoryException:
+        if chosen_memory_limit() is not None:
+            raise
+        logger.warning("more memory is needed than %s; trying again with %s", MEMORY_LIMIT, LARGE_MEMORY_LIMIT)
+        connection.execute(f"set memory_limit = '{LARGE_MEMORY_LIMIT}'")
+        return run_full_plan(plan, connection, as_of, starting=starting)
 
 
 def _plan(settings: Settings, now: BuiltWith) -> Plan | None:
