@@ -257,7 +257,7 @@ def _batches(
         batch.may_repeat |= file.may_repeat
         prefix = file.source_file.encode()
         offset = file.start
-        for plain, helped, offset in read_lines(file):
+        for plain, helped, offset in read_lines(file, _is_object):
             ids = [fingerprint(prefix, b"%d" % start, text) for start, text, _ in plain]
             batch.add(ids, [text for _, text, _ in plain], file.project_id, file.source_file)
             for line in helped:
@@ -273,6 +273,11 @@ def _batches(
                 batch.may_repeat |= file.may_repeat
         batch.bookmarks[0][1][file.key] = state_after(file, offset)
     yield batch
+
+
+def _is_object(text: bytes) -> dict[str, Any] | None:
+    """An object without what is in it: that is dropped at once, while it is still in the processor's cache."""
+    return {} if type(orjson.loads(text)) is dict else None
 
 
 def _dead_letter(key: str, file: PendingFile, line: Line) -> DeadLetter:
