@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from analytics.cli import cli
 from analytics.errors import AnalyticsError
@@ -20,7 +24,7 @@ from analytics.warehouse.versions import current_version
 from click.testing import CliRunner
 from transcript_generator import generate
 
-REPORTS = ("daily", "session")
+REPORTS = ("daily", "session", "tool", "waste", "model", "skill")
 
 
 def run(settings: Settings) -> None:
@@ -30,13 +34,16 @@ def run(settings: Settings) -> None:
     publish(settings)
 
 
-def printed(settings: Settings, *arguments: str) -> Any:
-    where = {
+def where(settings: Settings) -> dict[str, str]:
+    return {
         "DATA_DIR": str(settings.data_dir),
         "CLAUDE_PROJECTS_DIR": str(settings.claude_projects_dir),
         "SOURCE": "jsonl",
     }
-    done = CliRunner(env=where).invoke(cli, ["report", *arguments, "--json"])
+
+
+def printed(settings: Settings, *arguments: str) -> Any:
+    done = CliRunner(env=where(settings)).invoke(cli, ["report", *arguments, "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)["rows"]
 
@@ -86,6 +93,34 @@ def test_the_engine_that_is_chosen_builds_what_is_fresh(settings: Settings, monk
     assert not settings.build_path.exists()
 
 
+def test_what_the_plan_cannot_build_transform_does(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the plan leaves nothing behind."""
+    from analytics.warehouse.plan import run_plan
+
+    fails = [True, False]
+
+    def one_fails(plan: Any, connection: Any, as_of: str, **options: Any) -> Any:
+        done = run_plan(plan, connection, as_of, **options)
+        if fails.pop(0):
+            connection.execute("rollback")
+            raise duckdb.Error("no more")
+        return done
+
+    expected = printed(settings, "daily", "--fresh")
+    monkeypatch.setattr("analytics.warehouse.transform.run_plan", one_fails)
+    assert printed(settings, "daily", "--fresh") == expected
+    assert not fails
+    assert not settings.build_path.exists()
+
+
+def test_a_fresh_report_imports_no_library_that_it_can_do_without(settings: Settings) -> None:
+    look = "import sys; from analytics.cli import cli; cli(sys.argv[1:], standalone_mode=False)"
+    said = "; print({'pandas', 'tornado'} & set(sys.modules))"
+    command = [sys.executable, "-c", look + said, "report", "daily", "--fresh", "--csv"]
+    done = subprocess.run(command, env={**os.environ, **where(settings)}, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nset()\n")
+
+
 def test_a_fresh_report_says_what_the_next_run_publishes(settings: Settings, tmp_path: Path) -> None:
     before = {name: printed(settings, name) for name in REPORTS}
     generate(tmp_path / "later", seed=4, entries=300, days=2, end=datetime.now(UTC))
@@ -103,4 +138,4 @@ def test_a_fresh_report_says_what_the_next_run_publishes(settings: Settings, tmp
     run(settings)
     assert current_version(settings) != version
     assert said == {name: printed(settings, name) for name in REPORTS}
-    assert all(said[name] != before[name] for name in REPORTS)
+    assert {name for name in REPORTS if said[name] != before[name]} >= {"daily", "session", "tool", "model"}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from analytics.errors import AnalyticsError
-from analytics.settings import Settings
 from analytics.spark import jars
 
 # Two cores, little memory. Nothing is compiled for a few thousand rows (docs/scaling.md has what that saves).
@@ -48,7 +47,7 @@ def _spark_is_there() -> None:
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A workspace of its own whose models Spark builds, also for what runs in other processes."""
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setattr("analytics.settings.ENV_FILE", tmp_path / ".env")
     values = {
         "DATA_DIR": str(tmp_path / "data"),
         "SOURCE": "jsonl",

@@ -20,10 +20,10 @@ INTERNAL = {
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setattr("analytics.settings.ENV_FILE", tmp_path / ".env")
 
 
 def test_every_variable_that_is_read_is_a_setting() -> None:
@@ -31,6 +31,30 @@ def test_every_variable_that_is_read_is_a_setting() -> None:
     for path in (PROJECT_ROOT / "lib" / "analytics").rglob("*.py"):
         read |= set(re.findall(r"""environ(?:\.get\(|\[)["']([A-Z_]+)""", path.read_text()))
     assert read - INTERNAL <= {name.upper() for name in Settings.model_fields}
+
+
+def test_the_environment_comes_before_the_env_file_and_what_is_empty_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = (
+        "KEEP_RUNS=7",
+        "export keep_versions='5'",
+        "HERE=x # said",
+        "MACHINE_NAME=${HERE}y",
+        "SPARK_CONF=",
+        "UNKNOWN=1",
+    )
+    (tmp_path / ".env").write_text("\n".join(lines))
+    monkeypatch.setenv("KEEP_RUNS", "8")
+    monkeypatch.setenv("Keep_Versions", "")
+    monkeypatch.setenv("SOURCE", "")
+    settings = load_settings(machine_name=None)
+    assert (settings.keep_runs, settings.keep_versions, settings.machine_name) == (8, 5, "xy")
+    assert (settings.spark_conf, settings.source) == (None, "jsonl")
+    assert load_settings(keep_runs=9).keep_runs == 9
+    monkeypatch.setenv("KEEP_RUNS", "many")
+    with pytest.raises(ConfigError, match="KEEP_RUNS='many': input should be a valid integer"):
+        load_settings()
 
 
 def test_paths_are_the_checkouts_wherever_a_command_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

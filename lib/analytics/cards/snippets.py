@@ -60,5 +60,5 @@ def _snippet(name: str, folder: Path, where: str) -> str:
 def _macro(name: str, where: str) -> str:
     try:
         return macro(name)
-    except AttributeError:
+    except KeyError:
         raise ConfigError(f"{where}: unknown macro {name!r} of dbt/macros/counting.sql") from None

@@ -27,6 +27,8 @@ CONFINED: dict[str, str | bool | int | float | list[str]] = {
 
 
 _opening = threading.Lock()
+# By file, a connection that has not committed what is read.
+handed_over: dict[Path, duckdb.DuckDBPyConnection] = {}
 
 
 def connect(settings: Settings, *, timezone: str = "UTC", memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -75,7 +77,7 @@ def open_version(
         duckdb.Error: the file cannot be opened.
     """
     # The version's own path: DuckDB shares an open database by path, and the link's target changes.
-    connection = duckdb.connect(str(database.resolve()), read_only=True, config=CONFINED)
+    connection = handed_over.get(database) or duckdb.connect(str(database.resolve()), read_only=True, config=CONFINED)
     with _opening:  # the settings are those of all connections to the file
         row = connection.execute("select current_setting('TimeZone'), current_setting('lock_configuration')").fetchone()
         if row != (timezone, True):
