@@ -157,7 +157,10 @@ def test_exactly_their_effect_shows_when_three_lines_are_appended(copy_of: Works
     done = copy_of.pipeline()
     assert "3 documents stored" in done.stdout
     # the published file was copied while documents were extracted
-    assert copy_of.runs()[-1]["stages"][1]["result"]["copy_method"] == "ahead"
+    stages = copy_of.runs()[-1]["stages"]
+    assert stages[1]["result"]["copy_method"] == "ahead"
+    # and the marts' files were written while they were validated
+    assert stages[4]["result"]["serving"]["written_ahead"]
     after = copy_of.query(totals)[0]
     assert [right - left for left, right in zip(before, after, strict=True)][1:] == [1, 1, 1, 1, 11, 22, 33]
     assert copy_of.query(other_sessions.format(session)) == others

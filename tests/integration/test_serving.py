@@ -21,6 +21,7 @@ import pytest
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings, load_settings
 from analytics.warehouse import serving
+from analytics.warehouse.ahead import exporting_ahead
 from analytics.warehouse.publish import publish, rollback
 
 BUILD = """
@@ -38,6 +39,12 @@ create table marts.fct_messages as
         i % 2 = 0 as is_fast
     from range({rows}) as r(i);
 create table marts.empty_mart (a varchar);
+"""
+
+
+QUALITY = """
+create table marts.agg_data_quality as
+    select 'published_at' as check_name, 0::double as check_value, 'never' as check_text;
 """
 
 
@@ -311,6 +318,73 @@ def test_rows_of_two_publishes_are_never_served_together(settings: Settings) -> 
     shutil.copytree(version / version.name, version / "another")  # as a DuckDB would see it that follows links
     with pytest.raises(AnalyticsError, match=r"finds 2 files for .*fct_messages.parquet, not 1; install the DuckDB"):
         serving._check_one_file_each(version, marts)
+
+
+def test_files_written_ahead_are_those_that_a_publish_shows(
+    settings: Settings, reader: duckdb.DuckDBPyConnection
+) -> None:
+    build(settings, 8, QUALITY)
+    with exporting_ahead(settings) as wait:
+        wait()
+        assert count(reader) == 3
+        (ahead,) = [name for name in versions(settings) if not (settings.serving_dir / "current" / name).exists()]
+        file = settings.serving_dir / "versions" / ahead / ahead / "fct_messages.parquet"
+        before = file.stat()
+        result = publish(settings)
+    assert result.serving is not None
+    assert result.serving.written_ahead
+    assert count(reader) == 8
+    assert served(settings).name == ahead
+    assert (served(settings) / "fct_messages.parquet").stat() == before
+    assert [path.name for path in served(settings).parent.iterdir() if not path.is_symlink()] == [ahead]
+    # what the publish itself changed is in the file too
+    shown = duckdb.sql(f"select check_text from '{served(settings)}/agg_data_quality.parquet'").fetchone()
+    with duckdb.connect(str(settings.published_path.resolve()), read_only=True) as connection:
+        assert connection.execute("select check_text from marts.agg_data_quality").fetchone() == shown
+    assert shown != ("never",)
+    assert serving.is_current(settings, result.path, result.version)
+
+
+def test_files_written_ahead_of_a_change_or_by_a_run_that_was_killed_are_not_shown(settings: Settings) -> None:
+    build(settings, 8)
+    with exporting_ahead(settings) as wait:
+        wait()
+        with duckdb.connect(str(settings.build_path)) as connection:
+            connection.execute("delete from marts.fct_messages where message_key = 'm3'; checkpoint")
+        result = publish(settings)
+    assert result.serving is not None
+    assert not result.serving.written_ahead
+    assert count_anew(settings) == 7
+
+    build(settings, 9)
+    serving.write_ahead(settings, settings.build_path, "29991231T000000.0")
+    (ahead,) = [name for name in versions(settings) if "29991231T" in name]
+    (settings.serving_dir / "versions" / ahead / "written-from.json").write_text("[1,")  # killed in the middle
+    assert not publish(settings).serving.written_ahead
+    assert count_anew(settings) == 9
+    assert ahead not in versions(settings)
+
+
+def test_files_written_ahead_that_nobody_publishes_are_removed(settings: Settings) -> None:
+    build(settings, 3)
+    publish(settings)
+    (before,) = versions(settings)
+    build(settings, 8)
+    with exporting_ahead(settings) as wait:
+        wait()
+        assert len(versions(settings)) == 2
+    assert versions(settings) == [before]
+    assert count_anew(settings) == 3
+
+
+def test_files_that_cannot_be_written_ahead_are_left_to_publish(settings: Settings) -> None:
+    build(settings, 8)
+    settings.serving_dir.write_text("in the way")
+    with exporting_ahead(settings) as wait:
+        wait()
+    settings.serving_dir.unlink()
+    assert not publish(settings).serving.written_ahead
+    assert count_anew(settings) == 8
 
 
 def test_folder_names_with_quotes_and_commas_work(tmp_path: Path) -> None:

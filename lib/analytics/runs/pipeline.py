@@ -142,7 +142,7 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
             from ploomber.spec import DAGSpec
 
             from analytics.runs.notebook_engine import one_kernel
-            from analytics.warehouse.ahead import copying_ahead
+            from analytics.warehouse.ahead import copying_ahead, exporting_ahead
 
             apart: dict[str, Kernel] = {}
 
@@ -156,7 +156,11 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
                         kernel.connect()
                     watch.before["load"] = ending.enter_context(copying_ahead(settings))
 
+            def export() -> None:
+                watch.before["publish"] = ending.enter_context(exporting_ahead(settings))
+
             watch.before["extract"] = get_ready
+            watch.before["validate"] = export
             parameters = {
                 "run_id": record.run_id,
                 "runs": str(record.folder),

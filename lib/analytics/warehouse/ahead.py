@@ -1,8 +1,8 @@
-"""A copy of the published file that is made while a run still extracts: the one works on the disk, the other in the
-processor.
+"""What a run needs later, made while an earlier stage still works: a copy of the published file while extract runs, the
+marts' Parquet files while validation does. The one waits for the disk or for Python, the other works in the processor.
 
-It is named after its version, which never changes: whoever finds one that is whole can use it, whatever became of the
-run that made it.
+Each says what it was made from, so whoever finds one that is whole can use it, whatever became of the run that made it.
+One that cannot be made is none: the stage makes its own, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from analytics.common.files import CopyResult, copy_database, remove_database
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
-from analytics.warehouse.versions import current_version
+from analytics.warehouse.versions import current_version, next_version
 
 _NAME = "ahead-"
 
@@ -25,7 +25,7 @@ _NAME = "ahead-"
 def copying_ahead(settings: Settings) -> Iterator[Callable[[], None]]:
     """Copy the published file within the block, for whoever holds the run lock; the function waits for the copy.
 
-    A copy that fails is none: `load` makes its own, and says what is wrong. One that nobody took is removed.
+    One that nobody took is removed.
     """
     version = current_version(settings)
 
@@ -35,13 +35,40 @@ def copying_ahead(settings: Settings) -> Iterator[Callable[[], None]]:
                 settings.build_path.parent.mkdir(parents=True, exist_ok=True)
                 copy_database(settings.published_path.resolve(), _path(settings, version))
 
-    with ThreadPoolExecutor(1, "copy") as pool:
-        copying = pool.submit(copy)
-        try:
-            yield copying.result
-        finally:
-            pool.shutdown()
-            remove_copies(settings)
+    try:
+        with _beside(copy) as wait:
+            yield wait
+    finally:
+        remove_copies(settings)
+
+
+@contextlib.contextmanager
+def exporting_ahead(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Write the marts of the working copy as Parquet within the block, for whoever holds the run lock; the function
+    waits for the files.
+
+    Those that nobody published are removed: the working copy may have failed its validation.
+    """
+    import duckdb
+
+    from analytics.warehouse import serving
+
+    def export() -> None:
+        if settings.build_path.exists():
+            with contextlib.suppress(OSError, AnalyticsError, duckdb.Error):
+                serving.write_ahead(settings, settings.build_path, next_version(settings))
+
+    try:
+        with _beside(export) as wait:
+            yield wait
+    finally:
+        serving.remove_unserved(settings.serving_dir)
+
+
+@contextlib.contextmanager
+def _beside(work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    with ThreadPoolExecutor(1, "ahead") as pool:
+        yield pool.submit(work).result
 
 
 def take_copy(settings: Settings) -> CopyResult | None:

@@ -1,9 +1,9 @@
 """Swap a validated working copy in as the published database, keep the last versions, go back to one.
 
-Order of a publish: finish the working copy (drop what only the build needs, checkpoint, close), write the
-marts as Parquet beside those in use, move the file to `versions/`, swap the link, make the Parquet files
-visible, prune. The link is swapped by one rename. A kill before it changes nothing for readers; after it only
-the serving folder and the pruning are behind, and the next publish catches up, also when it has nothing new.
+Order of a publish: finish the working copy (drop what only the build needs, checkpoint, close), write the marts as
+Parquet beside those in use (a run did while it validated), move the file to `versions/`, swap the link, make the
+Parquet files visible, prune. The link is swapped by one rename. A kill before it changes nothing for readers; after
+it only the serving folder and the pruning are behind, and the next publish catches up, also when it has nothing new.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def publish(settings: Settings) -> PublishResult:
         previous = current_version(settings)
         if not settings.build_path.exists():
             return _nothing_new(settings, previous, started)
-        version = next_version(settings)
+        written, version = serving.written_ahead(settings, settings.build_path) or (None, next_version(settings))
         compacted = _finish(settings.build_path)
         reached("publish.finished")
-        update = serving.prepare(settings, settings.build_path, version)
+        update = serving.prepare(settings, settings.build_path, version, written=written)
         reached("publish.prepared")
         path = move_in(settings, version)
         reached("publish.moved")

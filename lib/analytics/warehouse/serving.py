@@ -32,6 +32,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import json
 import os
 import re
 import secrets
@@ -67,6 +68,12 @@ GRACE_PUBLISHES = 3
 # Folders under versions/: a number that rises, so that they can be ordered whatever the clock says.
 _ID = re.compile(r"(\d{6,})-.+")
 
+# In a folder of files that were written before the publish: which database they were written from.
+_WRITTEN_FROM = "written-from.json"
+
+# The mart in which a publish writes its own time.
+_PUBLISHED_AT = "agg_data_quality"
+
 # What file systems answer that have no symbolic links (symlink(2); FUSE answers ENOSYS).
 _NO_SYMLINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
@@ -88,6 +95,7 @@ class ServingResult:
     tables: int
     size_bytes: int
     views_rewritten: bool  # the columns changed: open readers keep the old views until they reconnect
+    written_ahead: bool  # all but one file were there before the publish began
     duration_seconds: float
 
 
@@ -99,6 +107,7 @@ class ServingUpdate:
     marts: list[Mart]
     id: str  # of the new folder under versions/
     size_bytes: int
+    written_ahead: bool
     seconds: float
 
     def commit(self) -> ServingResult:
@@ -111,18 +120,59 @@ class ServingUpdate:
         _swap(self.folder, self.id)
         reached("publish.serving")
         rewritten = _write_views(self.folder, self.marts)
-        _remove_unserved(self.folder)
+        remove_unserved(self.folder)
         return ServingResult(
             folder=self.folder,
             tables=len(self.marts),
             size_bytes=self.size_bytes,
             views_rewritten=rewritten,
+            written_ahead=self.written_ahead,
             duration_seconds=round(self.seconds + time.perf_counter() - started, 3),
         )
 
 
-def prepare(settings: Settings, database: Path, version: str) -> ServingUpdate:
+def write_ahead(settings: Settings, database: Path, version: str) -> None:
+    """Write every mart of a closed `database` as Parquet, for a publish as `version` that may follow.
+
+    Raises:
+        OSError, duckdb.Error: the folder cannot be written, or the database cannot be read.
+    """
+    folder = settings.serving_dir
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    remove_unserved(folder)
+    name = _new_name(_served(folder), version)
+    state = _state(database)
+    _write_marts(folder, name, database, version)
+    (folder / "versions" / name / _WRITTEN_FROM).write_text(json.dumps(state))
+
+
+def written_ahead(settings: Settings, database: Path) -> tuple[str, str] | None:
+    """The folder that `write_ahead` filled from `database` as it is now, and the version; None: there is none."""
+    for path in settings.serving_dir.glob(f"versions/*/{_WRITTEN_FROM}"):
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_bytes()) == _state(database):
+                name = path.parent.name
+                return name, name.split("-")[1]
+    return None
+
+
+def _state(database: Path) -> list[int]:
+    """Another one after every change of the file."""
+    found = database.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
+
+
+def _new_name(served: list[str], version: str) -> str:
+    """A folder's name that never was: a version can be served twice (rollback), a path cannot."""
+    number = 1 + max((_number(name) for name in served), default=0)
+    return f"{number:06d}-{version}-{secrets.token_hex(3)}"
+
+
+def prepare(settings: Settings, database: Path, version: str, *, written: str | None = None) -> ServingUpdate:
     """Write every mart of a closed `database` as Parquet beside the files that readers use now.
+
+    Args:
+        written: the folder of `written_ahead`; what a publish changed since is written again.
 
     Returns an update whose `commit()` makes them visible. Nothing changes for readers before.
 
@@ -133,12 +183,11 @@ def prepare(settings: Settings, database: Path, version: str) -> ServingUpdate:
     started = time.perf_counter()
     folder = settings.serving_dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _remove_unserved(folder)
     before = _served(folder)
-    # not the version alone: it can be served twice (rollback), its path cannot
-    number = 1 + max((_number(name) for name in before), default=0)
-    name = f"{number:06d}-{version}-{secrets.token_hex(3)}"
+    name = written or _new_name(before, version)
+    remove_unserved(folder, but=name)
     try:
+        (folder / "versions" / name / _WRITTEN_FROM).unlink(missing_ok=True)
         marts, size = _write_marts(folder, name, database, version)
         _link(folder, name, before[:GRACE_PUBLISHES])
         _check_one_file_each(folder / "versions" / name, marts)
@@ -147,7 +196,7 @@ def prepare(settings: Settings, database: Path, version: str) -> ServingUpdate:
     except BaseException:
         shutil.rmtree(folder / "versions" / name, ignore_errors=True)
         raise
-    return ServingUpdate(folder, marts, name, size, time.perf_counter() - started)
+    return ServingUpdate(folder, marts, name, size, written is not None, time.perf_counter() - started)
 
 
 def is_current(settings: Settings, database: Path, version: str) -> bool:
@@ -192,7 +241,7 @@ def marts_of(connection: duckdb.DuckDBPyConnection) -> list[Mart]:
 
 
 def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple[list[Mart], int]:
-    """Write the files of one publish to the disk; returns what was written, and the bytes."""
+    """Write the files of one publish that are not on the disk; returns what is there, and the bytes."""
     from analytics.warehouse.marts import open_to_export
 
     target = folder / "versions" / name / name
@@ -205,12 +254,13 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
         marts = marts_of(connection)
         for mart in marts:
             path = target / f"{mart.name}.parquet"
-            connection.execute(
-                f"copy {MARTS_SCHEMA}.{identifier(mart.name)} to {literal(path)} (format parquet,"
-                f" {_PARQUET}, kv_metadata {{{_VERSION_KEY}: {literal(version)}}})"
-            )
-            path.chmod(mode & 0o666)
-            flush_file(path)
+            if mart.name == _PUBLISHED_AT or not path.exists():
+                connection.execute(
+                    f"copy {MARTS_SCHEMA}.{identifier(mart.name)} to {literal(path)} (format parquet,"
+                    f" {_PARQUET}, kv_metadata {{{_VERSION_KEY}: {literal(version)}}})"
+                )
+                path.chmod(mode & 0o666)
+                flush_file(path)
             size += path.stat().st_size
     flush_folder(target)
     return marts, size
@@ -281,9 +331,9 @@ def _number(name: str) -> int:
     return int(name.partition("-")[0])
 
 
-def _remove_unserved(folder: Path) -> None:
-    """Remove what a kill left, and the files that cannot be opened below `current` any more."""
-    served = set(_served(folder))
+def remove_unserved(folder: Path, *, but: str = "") -> None:
+    """Remove what a kill left, and the files that cannot be opened below `current` any more, `but` for one folder's."""
+    served = {*_served(folder), but}
     unserved = [path for path in folder.glob("versions/*") if path.name not in served]
     for path in (*folder.glob(f"*{PARTIAL}*"), *unserved):
         if path.is_dir() and not path.is_symlink():
