@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
+from types import ModuleType
 
 
 @contextlib.contextmanager
@@ -52,6 +54,20 @@ def without(*modules: str) -> Iterator[None]:
 
 # the grammar of international URLs that jsonschema compiles: 0.8 s
 without_url_grammar = partial(without, "rfc3987_syntax")
+
+
+def import_late(package: str, module: str) -> None:
+    """Let `from package import module` give a stand-in that imports the module when something of it is first used."""
+    parent = importlib.import_module(package)
+    late = ModuleType(f"{package}.{module}")
+
+    def get(name: str) -> object:
+        if vars(parent).get(module) is late:  # the module's own parts ask their package for it
+            delattr(parent, module)
+        return getattr(importlib.import_module(late.__name__), name)
+
+    late.__getattr__ = get  # type: ignore[method-assign]  # PEP 562
+    setattr(parent, module, late)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
 from analytics.common.files import disk_errors
-from analytics.common.process import environment, without_url_grammar
+from analytics.common.process import environment
 from analytics.common.progress import steps
 from analytics.common.text import excerpt
 from analytics.errors import AnalyticsError, ConfigError, ValidationFailedError, first_line
@@ -171,9 +171,9 @@ def _gx_context(starting: Callable[[str], None]) -> Iterator[AbstractDataContext
 
     `starting` is told the first table of each query.
     """
-    gx = _import_great_expectations()
-
     from sqlalchemy import event
+
+    from analytics.quality.great import gx
 
     context = gx.get_context(mode="file", context_root_dir=GX_DIR)
     import analytics_expectations  # noqa: F401  # in gx/plugins, which the context put on the path
@@ -192,13 +192,6 @@ def _gx_context(starting: Callable[[str], None]) -> Iterator[AbstractDataContext
     finally:
         source.get_execution_engine().close()
         source.get_engine().dispose()
-
-
-def _import_great_expectations() -> Any:
-    """The package, when a stage needs it."""
-    with without_url_grammar():
-        import great_expectations
-    return great_expectations
 
 
 def _run(context: AbstractDataContext, checkpoint: str, documents: int) -> Any:

@@ -22,7 +22,7 @@ from analytics.common import progress
 from analytics.common.clock import utc_now
 from analytics.common.files import disk_error, disk_errors, not_written
 from analytics.common.lock import run_lock
-from analytics.common.process import terminable, without_url_grammar
+from analytics.common.process import terminable, without, without_url_grammar
 from analytics.errors import AnalyticsError, first_line
 from analytics.runs import history as runs
 from analytics.runs.history import DEFAULT_DEPLOYMENT, Run, result_of
@@ -53,7 +53,7 @@ STAGES_NEED = (
     "analytics.warehouse.publish",
     *_SHOWING,
 )
-VALIDATE_NEEDS = ("great_expectations", "analytics.quality.validate", "analytics.quality.gx_duckdb", *_SHOWING)
+VALIDATE_NEEDS = ("analytics.quality.great", "analytics.quality.validate", "analytics.quality.gx_duckdb", *_SHOWING)
 
 
 def run(
@@ -138,8 +138,9 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
             # it gets ready while Ploomber is imported
             kernel = Kernel(log, STAGES_NEED)
             ending.callback(kernel.kill)
-            from ploomber.exceptions import DAGBuildError
-            from ploomber.spec import DAGSpec
+            with without("pandas"):
+                from ploomber.exceptions import DAGBuildError
+                from ploomber.spec import DAGSpec
 
             from analytics.runs.notebook_engine import one_kernel
             from analytics.warehouse.ahead import copying_ahead, exporting_ahead

@@ -216,7 +216,7 @@ def run_plan(
     """
     done = []
     # rows looked for by their numbers: beyond so many (else 50) whole columns are read, 0.7 s at two million entries
-    connection.execute("set dynamic_or_filter_threshold = 30000")
+    connection.execute("set dynamic_or_filter_threshold = 100000")
     connection.execute("begin")
     try:
         for model in plan.models:
