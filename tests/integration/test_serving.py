@@ -22,6 +22,7 @@ from analytics.errors import AnalyticsError
 from analytics.settings import Settings, load_settings
 from analytics.warehouse import serving
 from analytics.warehouse.ahead import exporting_ahead
+from analytics.warehouse.marts import Mart
 from analytics.warehouse.publish import publish, rollback
 
 BUILD = """
@@ -313,7 +314,7 @@ def test_rows_of_two_publishes_are_never_served_together(settings: Settings) -> 
     build(settings, 4)
     publish(settings)
     version = served(settings).parent
-    marts = [serving.Mart("fct_messages", (), 4)]
+    marts = [Mart("fct_messages", (), 4)]
     serving._check_one_file_each(version, marts)
     shutil.copytree(version / version.name, version / "another")  # as a DuckDB would see it that follows links
     with pytest.raises(AnalyticsError, match=r"finds 2 files for .*fct_messages.parquet, not 1; install the DuckDB"):

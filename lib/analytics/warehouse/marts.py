@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from analytics.common.sql import literal
+from analytics.common.sql import identifier, literal
 from analytics.errors import AnalyticsError, first_line
 from analytics.settings import Settings
 
@@ -29,6 +30,15 @@ CONFINED: dict[str, str | bool | int | float | list[str]] = {
 _opening = threading.Lock()
 # By file, a connection that has not committed what is read.
 handed_over: dict[Path, duckdb.DuckDBPyConnection] = {}
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One table of the marts schema."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]  # name and DuckDB type, in order
+    rows: int
 
 
 def connect(settings: Settings, *, timezone: str = "UTC", memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -103,6 +113,23 @@ def open_to_export(database: Path, folder: Path) -> duckdb.DuckDBPyConnection:
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection
+
+
+def marts_of(connection: duckdb.DuckDBPyConnection) -> list[Mart]:
+    """Tables of the marts schema with their columns and numbers of rows, by name."""
+    columns: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns()"
+        f" where database_name = current_database() and schema_name = {literal(SCHEMA)} and not internal"
+        " order by table_name, column_index"
+    ).fetchall():
+        columns.setdefault(table, []).append((column, kind))
+    marts = []
+    for table, described in columns.items():
+        count = connection.execute(f"select count(*) from {SCHEMA}.{identifier(table)}").fetchone()
+        assert count is not None
+        marts.append(Mart(table, tuple(described), count[0]))
+    return marts
 
 
 def require_published(settings: Settings) -> None:

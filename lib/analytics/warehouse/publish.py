@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from analytics.common.clock import utc_now
 from analytics.common.faults import reached
@@ -26,6 +27,7 @@ from analytics.settings import Settings
 from analytics.warehouse import serving
 from analytics.warehouse.built_with import build_only
 from analytics.warehouse.figures import write_figures
+from analytics.warehouse.marts import Mart, marts_of, open_version
 from analytics.warehouse.versions import (
     current_version,
     lead_to,
@@ -37,9 +39,6 @@ from analytics.warehouse.versions import (
     versions,
 )
 from analytics.warehouse.working_copy import connect
-
-if TYPE_CHECKING:
-    import duckdb
 
 # DuckDB fills the free blocks of one run with the next, and a run that builds each table anew before it drops the old
 # one leaves less than half of the file free, however often: rewriting it (10 s per GB and more) would gain nothing.
@@ -114,8 +113,6 @@ def publish(settings: Settings) -> PublishResult:
 
 def _write_figures(settings: Settings) -> None:
     """A status line that shows the figures of before is no reason to fail."""
-    import duckdb
-
     with contextlib.suppress(OSError, duckdb.Error):
         write_figures(settings)
 
@@ -153,15 +150,13 @@ def rollback(settings: Settings) -> PublishResult:
 
 
 def _nothing_new(settings: Settings, version: str | None, started: float) -> PublishResult:
-    from analytics.warehouse.marts import open_version
-
     path = settings.published_path.resolve()
     if version is None or not path.exists():
         raise AnalyticsError(
             f"nothing to publish: no working copy at {settings.build_path}; run `claude-analytics pipeline`"
         )
     with open_version(path) as connection:
-        marts = serving.marts_of(connection)
+        marts = marts_of(connection)
     served = None
     if not serving.is_current(settings, path, version):
         served = serving.prepare(settings, path, version).commit()
@@ -176,7 +171,7 @@ def _result(
     started: float,
     version: str,
     previous: str | None,
-    marts: list[serving.Mart],
+    marts: list[Mart],
     link: str,
     *,
     compacted: bool = False,
@@ -205,8 +200,6 @@ def _result(
 @contextlib.contextmanager
 def _clear_errors(settings: Settings) -> Iterator[None]:
     """What the disk or DuckDB says, as one line that names the file."""
-    import duckdb
-
     try:
         yield
     except OSError as error:
@@ -219,10 +212,6 @@ def _clear_errors(settings: Settings) -> Iterator[None]:
 
 def _refuse_foreign_file(settings: Settings) -> None:
     """A regular file under the published name is only replaced if a publish put it there."""
-    import duckdb
-
-    from analytics.warehouse.marts import open_version
-
     published = settings.published_path
     if published.is_symlink() or not published.exists():
         return
@@ -291,8 +280,6 @@ def write_published_at(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _compact(database: Path) -> None:
     """Rewrite the file without its free blocks."""
-    import duckdb
-
     with partial_file(database) as temporary, duckdb.connect() as connection:
         connection.execute("set preserve_insertion_order = false")
         connection.execute(f"attach {literal(database)} as source_database (read_only)")

@@ -41,19 +41,17 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from analytics.common.faults import reached
 from analytics.common.files import PARTIAL, flush_file, flush_folder, partial_file
 from analytics.common.sql import identifier, literal
 from analytics.errors import AnalyticsError
 from analytics.settings import Settings
-
-if TYPE_CHECKING:
-    import duckdb
+from analytics.warehouse.marts import SCHEMA, Mart, marts_of, open_to_export, open_version
 
 SERVING_FILE = "serving.duckdb"
-MARTS_SCHEMA = "marts"
 
 # Key in every Parquet file's metadata: the published version whose rows it holds.
 _VERSION_KEY = "published_version"
@@ -76,15 +74,6 @@ _PUBLISHED_AT = "agg_data_quality"
 
 # What file systems answer that have no symbolic links (symlink(2); FUSE answers ENOSYS).
 _NO_SYMLINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
-
-
-@dataclass(frozen=True)
-class Mart:
-    """One table of the marts schema."""
-
-    name: str
-    columns: tuple[tuple[str, str], ...]  # name and DuckDB type, in order
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -201,10 +190,6 @@ def prepare(settings: Settings, database: Path, version: str, *, written: str | 
 
 def is_current(settings: Settings, database: Path, version: str) -> bool:
     """Whether readers of the serving folder see all of `version`, whose database file is given."""
-    import duckdb
-
-    from analytics.warehouse.marts import open_version
-
     folder = settings.serving_dir
     try:
         with open_version(database) as connection:
@@ -222,28 +207,8 @@ def is_current(settings: Settings, database: Path, version: str) -> bool:
         return False
 
 
-def marts_of(connection: duckdb.DuckDBPyConnection) -> list[Mart]:
-    """Tables of the marts schema with their columns and numbers of rows, by name."""
-    columns: dict[str, list[tuple[str, str]]] = {}
-    for table, column, kind in connection.execute(
-        "select table_name, column_name, data_type from duckdb_columns()"
-        " where database_name = current_database() and schema_name = ? and not internal"
-        " order by table_name, column_index",
-        [MARTS_SCHEMA],
-    ).fetchall():
-        columns.setdefault(table, []).append((column, kind))
-    marts = []
-    for table, described in columns.items():
-        count = connection.execute(f"select count(*) from {MARTS_SCHEMA}.{identifier(table)}").fetchone()
-        assert count is not None
-        marts.append(Mart(table, tuple(described), count[0]))
-    return marts
-
-
 def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple[list[Mart], int]:
     """Write the files of one publish that are not on the disk; returns what is there, and the bytes."""
-    from analytics.warehouse.marts import open_to_export
-
     target = folder / "versions" / name / name
     mode = stat.S_IMODE(folder.stat().st_mode)
     for level in (target.parents[1], target.parent, target):
@@ -256,7 +221,7 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
             path = target / f"{mart.name}.parquet"
             if mart.name == _PUBLISHED_AT or not path.exists():
                 connection.execute(
-                    f"copy {MARTS_SCHEMA}.{identifier(mart.name)} to {literal(path)} (format parquet,"
+                    f"copy {SCHEMA}.{identifier(mart.name)} to {literal(path)} (format parquet,"
                     f" {_PARQUET}, kv_metadata {{{_VERSION_KEY}: {literal(version)}}})"
                 )
                 path.chmod(mode & 0o666)
@@ -285,8 +250,6 @@ def _link(folder: Path, name: str, earlier: list[str]) -> None:
 
 def _check_one_file_each(version: Path, marts: list[Mart]) -> None:
     """A DuckDB that followed linked folders would show rows of several publishes."""
-    import duckdb
-
     with duckdb.connect() as connection:
         for mart in marts:
             query = "select count(*) from glob(?)"
@@ -349,8 +312,6 @@ def _files(folder: Path, mart: str) -> str:
 
 def _write_views(folder: Path, marts: list[Mart]) -> bool:
     """Replace serving.duckdb when it is not what the marts need; returns whether it was."""
-    import duckdb
-
     target = folder / SERVING_FILE
     mode = folder.stat().st_mode & 0o666
     if _stored_views(folder) == _expected_views(marts):
@@ -358,11 +319,11 @@ def _write_views(folder: Path, marts: list[Mart]) -> bool:
         return False
     with partial_file(target, durable=True) as temporary:
         with duckdb.connect(str(temporary)) as connection:
-            connection.execute(f"create schema {MARTS_SCHEMA}")
+            connection.execute(f"create schema {SCHEMA}")
             for mart in marts:
                 listed = ", ".join(identifier(column) for column, _ in mart.columns)
                 # the same SQL runs here and on the published file; `main` stays for what users wrote before 0.2
-                for schema in (MARTS_SCHEMA, "main"):
+                for schema in (SCHEMA, "main"):
                     connection.execute(
                         f"create view {schema}.{identifier(mart.name)} as select {listed}"
                         f" from read_parquet({literal(_files(folder / 'current', mart.name))})"
@@ -376,15 +337,11 @@ _Views = dict[tuple[str, str], tuple[bool, tuple[tuple[str, str], ...]]]
 
 
 def _expected_views(marts: list[Mart]) -> _Views:
-    return {(schema, mart.name): (True, mart.columns) for schema in (MARTS_SCHEMA, "main") for mart in marts}
+    return {(schema, mart.name): (True, mart.columns) for schema in (SCHEMA, "main") for mart in marts}
 
 
 def _stored_views(folder: Path) -> _Views | None:
     """Views of serving.duckdb: whether each reads its file in `folder`, and its stored columns."""
-    import duckdb
-
-    from analytics.warehouse.marts import open_version
-
     # a copy: within one process DuckDB answers from an instance that some connection keeps open under this path
     copied = folder / f"{SERVING_FILE}.compared{PARTIAL}"
     try:
