@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 _CHROMIUM = Path("/usr/bin/chromium")
 _ARGUMENTS = [
@@ -29,5 +29,6 @@ def chromium(who_looks: str) -> Iterator[Browser]:
         pytest.skip(f"no {_CHROMIUM}: apt-get install -y chromium ({who_looks})")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(_CHROMIUM), args=_ARGUMENTS)
+        expect.set_options(timeout=20_000)  # not 5 s: it shares two cores with servers, kernels and other tests
         yield browser
         browser.close()

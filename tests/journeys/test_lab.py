@@ -181,6 +181,9 @@ def test_choices_tables_and_variables_are_used_by_hand(lab: Lab, watched: Watche
     expect(chosen.locator("option")).to_have_count(2)
     # its identifier holds quotes, and it was bound: its prompts are there
     expect(last.locator("tbody tr").first).to_contain_text(HOSTILE_DAY, timeout=30_000)
+    # until all cells below have run, "last" is another table, or one that gives way to a new one
+    expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=30_000)
+    expect(page.locator(".jp-OutputArea .dt-container")).to_have_count(3)
     page.locator(".jp-OutputArea input[type=search]").last.fill("no such text")
     expect(last.locator("tbody")).to_contain_text("No matching records")
     page.locator(".jp-OutputArea input[type=search]").last.fill("")
