@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -201,6 +201,20 @@ def test_two_writers_at_once_both_succeed(make_settings: Make) -> None:
     assert store.properties() == {"n": "8"}
 
 
+@pytest.mark.parametrize("length", [1, 40])
+def test_each_file_holds_the_rows_of_its_day_whether_days_change_often_or_not(length: int, make_settings: Make) -> None:
+    store = RawStore(make_settings())
+    parts = [rows(*(f"{part}-{n}" for n in range(length)), day=1 + part % 3) for part in range(9)]
+    store.append(pa.concat_tables(parts))
+    table = store.conversations
+    files = [(file.partition[0], store.read_file(table, file)) for file in store.live(table)]
+    first = (date(2026, 1, 1) - date(1970, 1, 1)).days
+    assert sorted(day for day, _ in files) == [first, first + 1, first + 2]
+    for day, found in files:
+        expected = pa.concat_tables(parts[day - first :: 3])
+        assert found.drop_columns("extracted_at") == expected.drop_columns("extracted_at")
+
+
 def test_stored_ids_and_repetitions_are_recognised(make_settings: Make) -> None:
     store = RawStore(make_settings())
     store.append(rows("a", "b"))
@@ -208,6 +222,8 @@ def test_stored_ids_and_repetitions_are_recognised(make_settings: Make) -> None:
     known = store.stored_ids(candidates)
     assert sorted(known.to_pylist()) == ["a", "b"]
     assert keep_new(candidates, known).to_pylist() == [False, True, False, False, True]
+    assert keep_new(candidates, candidates.slice(0, 0)).to_pylist() == [True, True, False, True, True]
+    assert keep_new(candidates.slice(2), candidates.slice(0, 0)).to_pylist() == [True, True, True]
 
 
 def test_the_users_own_catalog_is_used_when_configured(

@@ -6,11 +6,14 @@ that is most of the time a write takes.
 
 from __future__ import annotations
 
+import itertools
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +27,9 @@ COMPRESSION_LEVEL = 1
 
 # A reader parallelises by row group and holds one per thread.
 ROW_GROUP_ROWS = 16_384
+
+# Rows of one day in a row, on average, from which on pieces of columns cost less than a copy of them.
+RUN_ROWS = 16
 
 # Columns with few values per file get a dictionary; columns of bulk get no statistics.
 _REPEATING = {
@@ -50,15 +56,27 @@ def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
     rows = rows.cast(pa.schema([_numbered(table, field) for field in rows.schema]))
     if spec.is_unpartitioned():
         return [_write_file(table, None, rows)]
-    days = pc.unique(rows["date"])
+    runs = _runs_of_days(rows)
 
-    def write(day: pa.Scalar) -> DataFile:
-        key = PartitionKey([PartitionFieldValue(spec.fields[0], day.as_py())], spec, table.schema())
+    def write(day: date) -> DataFile:
+        key = PartitionKey([PartitionFieldValue(spec.fields[0], day)], spec, table.schema())
         # A copy: made when its turn comes, lest all rows exist twice.
-        return _write_file(table, key, rows if len(days) == 1 else rows.filter(pc.equal(rows["date"], day)))
+        of_day = pa.concat_tables(runs[day]) if runs else rows.filter(pc.equal(rows["date"], day))
+        return _write_file(table, key, of_day)
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(write, days))
+        return list(pool.map(write, runs or pc.unique(rows["date"]).to_pylist()))
+
+
+def _runs_of_days(rows: pa.Table) -> dict[date, list[pa.Table]]:
+    """`rows` by their day, without copying them; empty where days change so often that a copy is cheaper."""
+    days = rows["date"].to_numpy()
+    starts = [0, *(np.flatnonzero(days[1:] != days[:-1]) + 1).tolist()]
+    runs: dict[date, list[pa.Table]] = {}
+    if len(starts) * RUN_ROWS <= len(days):
+        for start, end in itertools.pairwise([*starts, len(days)]):
+            runs.setdefault(days[start].item(), []).append(rows.slice(start, end - start))
+    return runs
 
 
 def _numbered(table: Table, field: pa.Field) -> pa.Field:

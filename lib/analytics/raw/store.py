@@ -350,6 +350,8 @@ def is_compaction(snapshot: Snapshot) -> bool:
 
 def keep_new(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> pa.ChunkedArray:
     """Boolean mask over `ids`: True where the id is not in `known` and not a repetition inside `ids`."""
+    if not len(known) and pc.count_distinct(ids, mode="all").as_py() == len(ids):
+        return pa.chunked_array([pa.repeat(True, len(ids))])
     position = np.arange(len(ids))
     first = pa.table({"id": ids, "position": position}).group_by("id").aggregate([("position", "min")])
     if len(known):

@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 _PIECE_BYTES = 2**16
 _LENGTH = struct.Struct("<i")  # with which every BSON document starts
 
+_NOWHERE = np.empty(0, np.intp)
 _OBJECT_ID_TEXT = re.compile(r"[0-9a-fA-F]{24}")
 
 
@@ -80,6 +81,8 @@ def _possible_non_finite(raw: bytes) -> np.ndarray:
     Such a double ends in a byte 0xF0..0xFF followed by 0x7F or 0xFF, which UTF-8 text never contains. Integers and
     dates can look like one: what is found is to be looked at, no more.
     """
+    if b"\x7f" not in raw and b"\xff" not in raw:
+        return _NOWHERE
     array = np.frombuffer(raw, np.uint8)
     ends = np.flatnonzero((array | 0x80) == 0xFF)
     return ends[array[ends - 1] >= 0xF0]
@@ -173,8 +176,12 @@ def _piece_json(raw: bytes) -> tuple[list[str], list[bytes]]:
     documents = bson.decode_all(raw, CODEC)
     for position in _documents_at(raw, _possible_non_finite(raw)):
         documents[position] = _spell_non_finite(documents[position])
-    texts = [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
-    return [id_text(document.get("_id")) for document in documents], texts
+    ids = [id_text(document.get("_id")) for document in documents]
+    for document, text in zip(documents, ids, strict=True):
+        # the same text in both places, made once
+        if type(document.get("_id")) is ObjectId:
+            document["_id"] = text
+    return ids, [orjson.dumps(document, default=_default, option=_OPTIONS) for document in documents]
 
 
 def _one_by_one(raw: bytes) -> tuple[list[str], list[bytes], list[tuple[str | None, bytes, str]]]:
