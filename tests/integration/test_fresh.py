@@ -34,6 +34,13 @@ def run(settings: Settings) -> None:
     publish(settings)
 
 
+def write_something(settings: Settings, session: str) -> None:
+    folder = Path(str(settings.claude_projects_dir)) / f"-{session}"
+    folder.mkdir()
+    entry = {"type": "user", "uuid": f"of-{session}", "sessionId": session, "timestamp": "2026-11-01T00:00:00Z"}
+    (folder / f"{session}.jsonl").write_text(json.dumps(entry) + "\n")
+
+
 def where(settings: Settings) -> dict[str, str]:
     return {
         "DATA_DIR": str(settings.data_dir),
@@ -65,11 +72,7 @@ def test_with_nothing_new_what_is_published_is_fresh(settings: Settings) -> None
 
 
 def test_a_report_that_fails_leaves_no_working_copy(settings: Settings) -> None:
-    folder = Path(settings.claude_projects_dir) / "-new"
-    folder.mkdir()
-    (folder / "s.jsonl").write_text(
-        json.dumps({"type": "user", "uuid": "u1", "sessionId": "s", "timestamp": "2026-11-01T00:00:00Z"}) + "\n"
-    )
+    write_something(settings, "s")
 
     def read(numbers: Settings) -> None:
         assert numbers.published_path == settings.build_path
@@ -95,6 +98,7 @@ def test_the_engine_that_is_chosen_builds_what_is_fresh(settings: Settings, monk
 
 def test_what_the_plan_cannot_build_transform_does(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the plan leaves nothing behind."""
+    write_something(settings, "plan")
     from analytics.warehouse.plan import run_plan
 
     fails = [True, False]
@@ -114,6 +118,7 @@ def test_what_the_plan_cannot_build_transform_does(settings: Settings, monkeypat
 
 
 def test_a_fresh_report_imports_no_library_that_it_can_do_without(settings: Settings) -> None:
+    write_something(settings, "imports")
     look = "import sys; from analytics.cli import cli; cli(sys.argv[1:], standalone_mode=False)"
     said = "; print({'pandas', 'tornado'} & set(sys.modules))"
     command = [sys.executable, "-c", look + said, "report", "daily", "--fresh", "--csv"]
