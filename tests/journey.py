@@ -26,6 +26,8 @@ HOSTILE_DAY = "2026-11-21"
 OWN = (
     *SETTINGS,
     "JUPYTER",
+    "MAKE",  # what a make around the tests was told
+    "MFLAGS",
     "IPYTHON",
     "XDG_",
     "CLAUDE_",
