@@ -201,7 +201,7 @@ def test_two_writers_at_once_both_succeed(make_settings: Make) -> None:
     assert store.properties() == {"n": "8"}
 
 
-@pytest.mark.parametrize("length", [1, 40])
+@pytest.mark.parametrize("length", [1, 300])
 def test_each_file_holds_the_rows_of_its_day_whether_days_change_often_or_not(length: int, make_settings: Make) -> None:
     store = RawStore(make_settings())
     parts = [rows(*(f"{part}-{n}" for n in range(length)), day=1 + part % 3) for part in range(9)]

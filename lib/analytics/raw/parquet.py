@@ -29,7 +29,7 @@ COMPRESSION_LEVEL = 1
 ROW_GROUP_ROWS = 16_384
 
 # Rows of one day in a row, on average, from which on pieces of columns cost less than a copy of them.
-RUN_ROWS = 16
+RUN_ROWS = 256
 
 # Columns with few values per file get a dictionary; columns of bulk get no statistics.
 _REPEATING = {
