@@ -99,8 +99,11 @@ def open_version(
     return connection
 
 
-def open_to_export(database: Path, folder: Path) -> duckdb.DuckDBPyConnection:
+def open_to_export(database: Path, folder: Path, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """As `open_version`, for SQL that also writes files, into `folder` and nowhere else.
+
+    Args:
+        threads: how many DuckDB may use; default: one a processor.
 
     Raises:
         duckdb.Error: the file cannot be opened, or is open in this process.
@@ -110,6 +113,8 @@ def open_to_export(database: Path, folder: Path) -> duckdb.DuckDBPyConnection:
     connection.execute(f"set allowed_directories = [{literal(folder)}]")
     # nothing relies on the order of rows, and large files need less memory
     connection.execute("set preserve_insertion_order = false")
+    if threads:
+        connection.execute(f"set threads = {threads}")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection

@@ -131,7 +131,8 @@ def write_ahead(settings: Settings, database: Path, version: str) -> None:
     remove_unserved(folder)
     name = _new_name(_served(folder), version)
     state = _state(database)
-    _write_marts(folder, name, database, version)
+    # a second thread would only take from the stage beside it what it saves here
+    _write_marts(folder, name, database, version, threads=1)
     (folder / "versions" / name / _WRITTEN_FROM).write_text(json.dumps(state))
 
 
@@ -207,7 +208,9 @@ def is_current(settings: Settings, database: Path, version: str) -> bool:
         return False
 
 
-def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple[list[Mart], int]:
+def _write_marts(
+    folder: Path, name: str, database: Path, version: str, *, threads: int | None = None
+) -> tuple[list[Mart], int]:
     """Write the files of one publish that are not on the disk; returns what is there, and the bytes."""
     target = folder / "versions" / name / name
     mode = stat.S_IMODE(folder.stat().st_mode)
@@ -215,7 +218,7 @@ def _write_marts(folder: Path, name: str, database: Path, version: str) -> tuple
         level.mkdir(exist_ok=True, mode=0o700)
         level.chmod(mode)
     size = 0
-    with open_to_export(database, target) as connection:
+    with open_to_export(database, target, threads=threads) as connection:
         marts = marts_of(connection)
         for mart in marts:
             path = target / f"{mart.name}.parquet"
