@@ -211,6 +211,11 @@ def test_an_incremental_build_and_what_is_published_are_valid(tmp_path: Path, db
     assert failed(check(settings)) == set()
     # a document of an earlier load, and one of the newest
     load(settings, even_if_unchanged=True)
+    # the last build changed no row of s2: these are in the totals alone
+    of_others = "input_tokens where session_id = 's2' and message_kind = 'response'"
+    change(settings, f"update marts.fct_messages set input_tokens = 1 + {of_others}")
+    assert failed(check(settings)) == {("marts", "expect_tokens_and_cost_to_reconcile")}
+    change(settings, f"update marts.fct_messages set input_tokens = -1 + {of_others}")
     for entry in ("u2", "u1"):
         change(settings, f"delete from staging.stg_entries where entry_key = '{entry}'")
         assert failed(check(settings)) == {("staging", "expect_every_document_to_be_parsed_once")}

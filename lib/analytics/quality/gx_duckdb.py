@@ -14,7 +14,7 @@ from duckdb_engine import Dialect
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
-from analytics.warehouse.marts import CONFINED
+from analytics.warehouse.marts import BY_NUMBER, CONFINED
 
 
 class _BufferedExecutionContext(Dialect.execution_ctx_cls):  # type: ignore[misc, valid-type]
@@ -41,6 +41,6 @@ def register() -> None:
 
 def read_only_url(database: Path) -> str:
     """The URL of a database file, opened read-only and for SQL that reaches nothing else."""
-    options = {"access_mode": "read_only", **CONFINED, "lock_configuration": "true"}
+    options = {"access_mode": "read_only", **CONFINED, **BY_NUMBER, "lock_configuration": "true"}
     # SQLAlchemy takes the path as it is and decodes nothing in it.
     return f"duckdb+buffered:///{database}?{'&'.join(f'{name}={value}' for name, value in options.items())}"
