@@ -138,7 +138,7 @@ def _build(settings: Settings, record: Run, watch: _Watch) -> None:
             # it gets ready while Ploomber is imported
             kernel = Kernel(log, STAGES_NEED)
             ending.callback(kernel.kill)
-            with without("pandas"):
+            with without("pandas", "pyarrow"):
                 from ploomber.exceptions import DAGBuildError
                 from ploomber.spec import DAGSpec
 
