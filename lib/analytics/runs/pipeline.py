@@ -53,7 +53,15 @@ STAGES_NEED = (
     "analytics.warehouse.publish",
     *_SHOWING,
 )
-VALIDATE_NEEDS = ("analytics.quality.great", "analytics.quality.validate", "analytics.quality.gx_duckdb", *_SHOWING)
+VALIDATE_NEEDS = (
+    "analytics.quality.great",
+    "analytics.quality.validate",
+    "analytics.quality.gx_duckdb",
+    "analytics.raw.glance",
+    "analytics.warehouse.built_with",
+    "great_expectations.render.renderer.site_builder",
+    *_SHOWING,
+)
 
 
 def run(
