@@ -40,7 +40,15 @@
 {%- endmacro %}
 
 {% macro default__json_text(column) -%}
-    case when json_type({{ column }}) = 'VARCHAR' then {{ column }} ->> '$' end
+    case when {{ json_starts_with(column, '"') }} then {{ column }} ->> '$' end
+{%- endmacro %}
+
+{% macro json_starts_with(column, character) -%}
+    {#-
+        Whether a part of a parsed document that was kept as JSON is a string (`"`) or an array (`[`). It has no white
+        space before it, and json_type() would parse all of it to say so.
+    -#}
+    starts_with(cast({{ column }} as varchar), '{{ character }}')
 {%- endmacro %}
 
 {% macro json_texts(column) -%}
@@ -49,9 +57,9 @@
 {%- endmacro %}
 
 {% macro default__json_texts(column) -%}
-    case json_type({{ column }})
-        when 'VARCHAR' then {{ column }} ->> '$'
-        when 'ARRAY' then nullif(
+    case
+        when {{ json_starts_with(column, '"') }} then {{ column }} ->> '$'
+        when {{ json_starts_with(column, '[') }} then nullif(
             array_to_string(
                 list_filter(json_transform({{ column }}, '[{"text":"VARCHAR"}]').list_transform(lambda b: b.text), lambda t: t is not null),
                 chr(10)

@@ -6,7 +6,7 @@
 
 {# Keys that a store adds to an entry; they are not part of its content. #}
 {%- set store_keys = ['_id', 'projectId', 'sourceFile', 'ingestedAt', 'machine'] -%}
-{%- set stated_usd = "try_cast(json_extract_string(e.modelUsage, '$.\"' || replace(model_name, '\"', '') || '\".costUSD') as double)" -%}
+{%- set stated_usd = "try_cast(json_extract_string(model_usage, '$.\"' || replace(model_name, '\"', '') || '\".costUSD') as double)" -%}
 
 with source as (
 
@@ -72,7 +72,9 @@ chosen as (
             when is_unwrapped then e.data.message.attributionMcpServer
             else e.attributionMcpServer
         end as attribution_mcp_server,
-        case when is_unwrapped then e.data.message.advisorModel else e.advisorModel end as advisor_model
+        case when is_unwrapped then e.data.message.advisorModel else e.advisorModel end as advisor_model,
+        -- a list's expression would be given all of `e` for it
+        e.modelUsage as model_usage
     from unwrapped
 
 ),
@@ -100,7 +102,7 @@ blocks as (
         * exclude (content),
         {{ json_text('content') }} as string_content,
         case
-            when json_type(content) = 'ARRAY' then {{ parse_json('content', block_shape()) }}
+            when {{ json_starts_with('content', '[') }} then {{ parse_json('content', block_shape()) }}
             else []
         end as blocks
     from content
@@ -356,12 +358,12 @@ final as (
         end as hooks,
         case when entry_type = 'cost-state' then {{ measured_usd('e.totalCostUSD') }} end as claude_code_cost_usd,
         case
-            when entry_type = 'cost-state' and json_type(e.modelUsage) = 'OBJECT' then [
+            when entry_type = 'cost-state' and json_type(model_usage) = 'OBJECT' then [
                 {
                     'model': model_name,
                     'cost_usd': {{ measured_usd(stated_usd) }}
                 }
-                for model_name in json_keys(e.modelUsage)
+                for model_name in json_keys(model_usage)
             ]
         end as claude_code_models,
         case when entry_type = 'pr-link' then e.prUrl end as pull_request_url,
