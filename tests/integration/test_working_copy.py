@@ -10,7 +10,7 @@ import pytest
 from analytics.settings import Settings, load_settings
 from analytics.warehouse.ahead import copying_ahead, remove_copies, take_copy
 from analytics.warehouse.versions import lead_to, move_in
-from analytics.warehouse.working_copy import RUNS_PER_MERGE, connect
+from analytics.warehouse.working_copy import ROW_GROUP_SIZE, RUNS_PER_MERGE, connect
 
 
 def row_groups(database: Path) -> int:
@@ -29,6 +29,14 @@ def run(database: Path, load_id: int) -> None:
             f"delete from t where x = {load_id};"
             f"insert into t select {load_id} from range(5)"
         )
+
+
+def test_threads_write_row_groups_side_by_side_when_a_table_has_fewer_rows_than_duckdb_puts_into_one(
+    tmp_path: Path,
+) -> None:
+    with connect(tmp_path / "a.db") as connection:
+        connection.execute(f"create table t as select range as x from range({2 * ROW_GROUP_SIZE})")
+    assert row_groups(tmp_path / "a.db") == 2
 
 
 def test_small_row_groups_are_merged_once_in_so_many_runs(tmp_path: Path) -> None:

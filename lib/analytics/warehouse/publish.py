@@ -244,7 +244,9 @@ def _finish(database: Path) -> bool:
         write_published_at(connection)
         connection.execute("commit")
         connection.execute("checkpoint")
-        (used,) = connection.execute("select block_size * used_blocks from pragma_database_size()").fetchall()[0]
+        (used,) = connection.execute(
+            "select block_size * used_blocks from pragma_database_size() where database_name = current_database()"
+        ).fetchall()[0]
     wal = Path(f"{database}.wal")
     if wal.exists():
         raise AnalyticsError(f"{wal} exists: another connection has the working copy open; close it")
