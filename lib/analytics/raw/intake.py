@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 # JSON text per commit: bounds memory (each byte exists a few times on its way) against the number of files.
 COMMIT_BYTES = 64 * 2**20
 
-# Text that is decoded, redacted and parsed as one piece while the next one is on its way.
-BATCH_BYTES = 16 * 2**20
+# Text that is decoded, redacted and parsed as one piece while the next one is on its way. The automaton that looks for
+# secrets is built anew for each.
+BATCH_BYTES = 32 * 2**20
 
 _NO_IDS = pa.chunked_array([], pa.string())
 

@@ -11,7 +11,7 @@ import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,19 +50,24 @@ BULK = {"entry", "original"}
 
 def write_files(table: Table, rows: pa.Table) -> list[DataFile]:
     """Write `rows` as Parquet files of `table`, one per partition, nothing committed yet."""
+    from pyiceberg.io.pyarrow import compute_statistics_plan, parquet_path_to_id_mapping
     from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 
     spec = table.spec()
     rows = rows.cast(pa.schema([_numbered(table, field) for field in rows.schema]))
+    plan = {
+        "stats_columns": compute_statistics_plan(table.schema(), table.metadata.properties),
+        "parquet_column_mapping": parquet_path_to_id_mapping(table.schema()),
+    }
     if spec.is_unpartitioned():
-        return [_write_file(table, None, rows)]
+        return [_write_file(table, None, rows, plan)]
     runs = _runs_of_days(rows)
 
     def write(day: date) -> DataFile:
         key = PartitionKey([PartitionFieldValue(spec.fields[0], day)], spec, table.schema())
         # A copy: made when its turn comes, lest all rows exist twice.
         of_day = pa.concat_tables(runs[day]) if runs else rows.filter(pc.equal(rows["date"], day))
-        return _write_file(table, key, of_day)
+        return _write_file(table, key, of_day, plan)
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         return list(pool.map(write, runs or pc.unique(rows["date"]).to_pylist()))
@@ -90,13 +95,10 @@ def _numbered(table: Table, field: pa.Field) -> pa.Field:
     return field.with_metadata({b"PARQUET:field_id": str(known.field_id).encode()})
 
 
-def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataFile:
+def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table, plan: dict[str, Any]) -> DataFile:
+    """Write `rows` as one file; `plan`: which statistics of it are kept, the same for all files."""
     import pyarrow.parquet as pq
-    from pyiceberg.io.pyarrow import (
-        compute_statistics_plan,
-        data_file_statistics_from_parquet_metadata,
-        parquet_path_to_id_mapping,
-    )
+    from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
     from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
     from pyiceberg.typedef import Record
 
@@ -115,11 +117,7 @@ def _write_file(table: Table, key: PartitionKey | None, rows: pa.Table) -> DataF
         )
         with writer:
             writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
-    statistics = data_file_statistics_from_parquet_metadata(
-        parquet_metadata=writer.writer.metadata,
-        stats_columns=compute_statistics_plan(table.schema(), table.metadata.properties),
-        parquet_column_mapping=parquet_path_to_id_mapping(table.schema()),
-    )
+    statistics = data_file_statistics_from_parquet_metadata(parquet_metadata=writer.writer.metadata, **plan)
     return DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=path,

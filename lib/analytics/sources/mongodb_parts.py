@@ -93,7 +93,8 @@ class CollectionPart:
             batch.add_dead([self._dead_letter(*failure) for failure in failures])
             # Not needed any more, and large: gone before the next ones are made.
             del raw, texts
-            if batch.bytes >= batch_bytes:
+            # Half: nothing else works while the first one is fetched, and while the last one is taken in.
+            if batch.bytes >= batch_bytes // 2:
                 yield batch
                 batch = new_batch()
         yield batch
