@@ -75,7 +75,7 @@ def test_doctor_finds_what_is_missing(settings: Settings) -> None:
     [unknown] = cases["entry types not seen before, by Claude Code version"]
     assert "brand-new" in unknown
     assert "2.1.0" in unknown
-    assert cases["Iceberg tables whose metadata is not where the catalog says"] == []
+    assert cases["Iceberg tables that are not in DATA_DIR"] == []
 
 
 def test_doctor_notices_a_moved_data_directory(settings: Settings, tmp_path: Path) -> None:

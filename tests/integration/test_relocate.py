@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from analytics.errors import AnalyticsError
 from analytics.raw.extract import extract
+from analytics.raw.glance import glance
 from analytics.raw.maintenance import info
 from analytics.raw.repair import moved_tables, repair
 from analytics.raw.store import RawStore
@@ -48,6 +50,24 @@ def test_repaired_tables_hold_and_remember_the_same(tmp_path: Path, projects: Pa
     store = RawStore(settings)
     assert store.conversations.scan().to_arrow().num_rows == 5
     assert store.files_added_since(1).full
+
+
+def test_a_copy_leaves_the_tables_it_was_copied_from_alone(tmp_path: Path, projects: Path) -> None:
+    """Whoever tries something on a copy of DATA_DIR would write into the original's tables, and expire its files."""
+    original, copy = settings_at(tmp_path / "old", projects), settings_at(tmp_path / "new", projects)
+    extract(original, progress=False)
+    shutil.copytree(original.data_dir, copy.data_dir)
+    files = sorted(original.warehouse_dir.rglob("*"))
+    (projects / "-home-me-x" / "t.jsonl").write_text(json.dumps({"type": "user", "uuid": "t", "sessionId": "t"}) + "\n")
+    assert glance(copy) is None
+    with pytest.raises(AnalyticsError, match=f"is not in {copy.warehouse_dir}.*doctor --repair"):
+        extract(copy, progress=False)
+    assert repair(copy).rows == 6
+    assert extract(copy, progress=False).is_new
+    assert sorted(original.warehouse_dir.rglob("*")) == files
+    # another name for the same place is no other place
+    (tmp_path / "link").symlink_to(original.data_dir)
+    assert extract(settings_at(tmp_path / "link", projects), progress=False).is_new
 
 
 def test_half_copied_data_dir_is_left_as_it_is(tmp_path: Path, projects: Path) -> None:

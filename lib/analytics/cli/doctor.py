@@ -9,7 +9,7 @@ from analytics.settings import load_settings
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="After DATA_DIR was moved: make the Iceberg tables point at it.")
+@click.option("--repair", is_flag=True, help="After DATA_DIR was moved or copied: make the Iceberg tables point at it.")
 def doctor(repair: bool) -> None:
     """Look for gaps, models without a price, dead letters and unknown entries.
 

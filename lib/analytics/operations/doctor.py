@@ -194,13 +194,13 @@ def _other_sums(connection: duckdb.DuckDBPyConnection) -> Finding:
 
 
 def _catalog_paths(settings: Settings) -> Finding:
-    """The default catalog stores absolute paths: a DATA_DIR that was moved points at its old place."""
+    """The default catalog stores absolute paths: a DATA_DIR that was moved or copied points at another place."""
     from analytics.raw.repair import moved_tables
 
     cases = [f"raw.{name}: {location}" for name, location in moved_tables(settings).items()]
     return Finding(
-        "Iceberg tables whose metadata is not where the catalog says",
-        "DATA_DIR was moved: claude-analytics doctor --repair",
+        "Iceberg tables that are not in DATA_DIR",
+        "DATA_DIR was moved or copied: claude-analytics doctor --repair",
         cases,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ def open_catalog(settings: Settings) -> Catalog:
             type="sql",
             # seconds that one attempt waits for another process
             uri=f"sqlite:///{directory / 'catalog.db'}?timeout=2",
-            warehouse=f"file://{directory}",  # PyIceberg does not decode %20
+            warehouse=_warehouse(settings),
         )
     except tenacity.RetryError as error:
         raise _locked(settings, error) from error
@@ -105,13 +106,13 @@ def open_table(catalog: Catalog, name: str, schema: pa.Schema, settings: Setting
     from pyiceberg.exceptions import RESTError
 
     try:
-        return retrying()(_open_table, catalog, name, schema, by_date=by_date)
+        return retrying()(_open_table, catalog, name, schema, settings, by_date=by_date)
     except tenacity.RetryError as error:
         raise _locked(settings, error) from error
     except FileNotFoundError as error:
         raise AnalyticsError(
             f"the Iceberg table {NAMESPACE}.{name} is not where its catalog says ({error.filename or error}); if "
-            "DATA_DIR was moved: claude-analytics doctor --repair"
+            "DATA_DIR was moved or copied: claude-analytics doctor --repair"
         ) from None
     except (OSError, RESTError) as error:
         raise AnalyticsError(f"the Iceberg table {NAMESPACE}.{name} cannot be opened: {first_line(error)}") from error
@@ -125,14 +126,17 @@ def _locked(settings: Settings, error: tenacity.RetryError) -> AnalyticsError:
     )
 
 
-def _open_table(catalog: Catalog, name: str, schema: pa.Schema, *, by_date: bool) -> Table:
+def _open_table(catalog: Catalog, name: str, schema: pa.Schema, settings: Settings, *, by_date: bool) -> Table:
     from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.transforms import IdentityTransform
 
     identifier = (NAMESPACE, name)
     try:
-        return _with_columns(catalog.load_table(identifier), schema)
+        table = catalog.load_table(identifier)
+        if _is_own(catalog, settings) and is_elsewhere(table.metadata_location, settings.warehouse_dir):
+            raise FileNotFoundError(errno.ENOENT, "", f"{table.metadata_location} is not in {settings.warehouse_dir}")
+        return _with_columns(table, schema)
     except NoSuchTableError:
         pass
     spec = PartitionSpec()
@@ -188,6 +192,21 @@ def _iceberg_schema(arrow: pa.Schema) -> Any:
             for number, column in enumerate(arrow, start=1)
         )
     )
+
+
+def _warehouse(settings: Settings) -> str:
+    return f"file://{settings.warehouse_dir}"  # PyIceberg does not decode %20
+
+
+def _is_own(catalog: Catalog, settings: Settings) -> bool:
+    return bool(catalog.properties.get("warehouse") == _warehouse(settings))
+
+
+def is_elsewhere(location: str, warehouse: Path) -> bool:
+    """Whether a table's file is not there, or not in `warehouse`: the catalog came with a DATA_DIR that was moved, or
+    copied. Who works on a copy must not write into the tables it was copied from."""
+    path = local_path(location)
+    return path is not None and not (path.exists() and path.resolve().is_relative_to(warehouse.resolve()))
 
 
 def local_path(location: str) -> Path | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from analytics.common.clock import utc_now
-from analytics.raw.catalog import CATALOG_NAME, NAMESPACE, local_path
+from analytics.raw.catalog import CATALOG_NAME, NAMESPACE, is_elsewhere, local_path
 from analytics.raw.store import COMPACTION, PREFIX, RawStore
 from analytics.settings import Settings
 
@@ -125,6 +125,8 @@ def _own_catalog(path: Path) -> dict[str, list[_Snapshot]]:
                 " where catalog_name = ? and table_namespace = ?",
                 [CATALOG_NAME, NAMESPACE],
             ).fetchall()
+        if any(is_elsewhere(location, path.parent) for _, location in rows):
+            return {}
         return {name: _in_metadata(location) for name, location in rows}
     except (sqlite3.Error, OSError, ValueError, KeyError, TypeError):
         return {}

@@ -1,4 +1,4 @@
-"""Repair the default Iceberg catalog after DATA_DIR was moved.
+"""Repair the default Iceberg catalog after DATA_DIR was moved or copied.
 
 Iceberg writes absolute paths everywhere: in the catalog, in table metadata, in manifests. Nothing of the data has
 changed, so the tables are made again at the new place from the same Parquet files, in one snapshot each that remembers
@@ -15,7 +15,7 @@ from typing import Any
 
 from analytics.common.lock import run_lock
 from analytics.errors import AnalyticsError
-from analytics.raw.catalog import NAMESPACE, local_path
+from analytics.raw.catalog import NAMESPACE, is_elsewhere
 from analytics.settings import Settings
 
 
@@ -34,7 +34,7 @@ class RepairResult:
 
 
 def moved_tables(settings: Settings) -> dict[str, str]:
-    """Raw table -> metadata file the default catalog names and that is not there; empty when all is well."""
+    """Raw table -> metadata file the default catalog names and that is not in DATA_DIR; empty when all is well."""
     catalog = settings.warehouse_dir / "catalog.db"
     if not catalog.exists():
         return {}
@@ -42,7 +42,7 @@ def moved_tables(settings: Settings) -> dict[str, str]:
         rows = connection.execute(
             "select table_name, metadata_location from iceberg_tables where table_namespace = ?", [NAMESPACE]
         ).fetchall()
-    return {name: location for name, location in rows if (path := local_path(location)) and not path.exists()}
+    return {name: location for name, location in rows if is_elsewhere(location, settings.warehouse_dir)}
 
 
 def repair(settings: Settings) -> RepairResult:
