@@ -81,7 +81,7 @@ def test_doctor_finds_what_is_missing(settings: Settings) -> None:
 def test_doctor_notices_a_moved_data_directory(settings: Settings, tmp_path: Path) -> None:
     shutil.move(settings.data_dir, tmp_path / "elsewhere")
     moved = load_settings(data_dir=tmp_path / "elsewhere", claude_projects_dir=settings.claude_projects_dir)
-    [finding] = [finding for finding in examine(moved) if "metadata" in finding.title]
+    [finding] = [finding for finding in examine(moved) if "DATA_DIR" in finding.title]
     assert len(finding.cases) == 2
     assert "claude-analytics doctor --repair" in finding.advice
 

