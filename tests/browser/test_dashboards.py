@@ -298,12 +298,14 @@ def test_nothing_is_shown_without_the_token_or_to_a_foreign_host(server: WebServ
 
 
 def test_a_publish_shows_at_the_next_request(tmp_path: Path, history: Settings) -> None:
+    from analytics.raw.repair import repair
     from analytics.warehouse.publish import publish
     from analytics.warehouse.transform import transform
 
     copy = tmp_path / "data"
     shutil.copytree(history.data_dir, copy, symlinks=True)
     settings = load_settings(data_dir=copy, claude_projects_dir=history.claude_projects_dir)
+    repair(settings)
     (copy / "analytics.db").unlink()
     (copy / "analytics.db").symlink_to((copy / "versions").glob("*").__next__())
     with WebServer(copy) as server:
