@@ -72,7 +72,6 @@ import analytics.sources.jsonl
 settings = load_settings(source="jsonl", claude_projects_dir=sys.argv[1], data_dir=sys.argv[2])
 RawStore(settings).refresh()
 redact_batch, spent = redact.redact_batch, 0.0
-redact._SLICE_BYTES = 2**40  # in the thread that is measured: others parse and write meanwhile
 
 def measured(texts):
     global spent
