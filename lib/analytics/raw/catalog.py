@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,12 +109,16 @@ def open_table(catalog: Catalog, name: str, schema: pa.Schema, settings: Setting
     except tenacity.RetryError as error:
         raise _locked(settings, error) from error
     except FileNotFoundError as error:
-        raise AnalyticsError(
-            f"the Iceberg table {NAMESPACE}.{name} is not where its catalog says ({error.filename or error}); if "
-            "DATA_DIR was moved or copied: claude-analytics doctor --repair"
-        ) from None
+        raise _not_there(name, str(error.filename or error)) from None
     except (OSError, RESTError) as error:
         raise AnalyticsError(f"the Iceberg table {NAMESPACE}.{name} cannot be opened: {first_line(error)}") from error
+
+
+def _not_there(name: str, reason: str) -> AnalyticsError:
+    return AnalyticsError(
+        f"the Iceberg table {NAMESPACE}.{name} is not where its catalog says ({reason}); if DATA_DIR was moved or "
+        "copied: claude-analytics doctor --repair"
+    )
 
 
 def _locked(settings: Settings, error: tenacity.RetryError) -> AnalyticsError:
@@ -135,7 +138,7 @@ def _open_table(catalog: Catalog, name: str, schema: pa.Schema, settings: Settin
     try:
         table = catalog.load_table(identifier)
         if _is_own(catalog, settings) and is_elsewhere(table.metadata_location, settings.warehouse_dir):
-            raise FileNotFoundError(errno.ENOENT, "", f"{table.metadata_location} is not in {settings.warehouse_dir}")
+            raise _not_there(name, f"{table.metadata_location} is not in {settings.warehouse_dir}")
         return _with_columns(table, schema)
     except NoSuchTableError:
         pass
