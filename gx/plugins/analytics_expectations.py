@@ -122,9 +122,7 @@ def _newest(table: str) -> str:
 _TOUCHED = "session_id in (select session_id from intermediate.int_touched_sessions where is_touched)"
 # and those that share something with them
 _RELATED = "session_id in (select session_id from intermediate.int_touched_sessions)"
-
-
-# The same for entries: by their numbers DuckDB reads only the blocks they lie in (`dynamic_or_filter_threshold`).
+# the same for entries: by their numbers DuckDB reads only the blocks they lie in (`dynamic_or_filter_threshold`)
 _RELATED_ENTRIES = f"rowid in (select rowid from staging.stg_entries where {_RELATED})"
 
 # Large tables of which a build changes the rows of the touched sessions only.
@@ -173,12 +171,7 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
     def build_query(cls, values: dict[str, Any]) -> str:
         keys = _given(values, "keys", {table.name: table.key for table in described()})
         loaded = values.get("loaded") or []
-        new = {table: _newest(table) if table in loaded else _changed(table) for table in keys}
-        among = {
-            table: f"where hash({keys[table]}) in (select hash({keys[table]}) from {table} where {rows})"
-            for table, rows in new.items()
-            if rows != "true"
-        }
+        rows = {table: _newest(table) if table in loaded else _changed(table) for table in keys}
         # hashes are compared first: grouping a million numbers is several times cheaper than grouping texts
         return _union(
             [
@@ -191,7 +184,7 @@ class ExpectKeysToBeUnique(ExpectNoFailingRows):
                 from {table}
                 where hash({key}) in (
                     select hash({key}) as hashed from {table}
-                    {among.get(table, "")}
+                    where hash({key}) in (select hash({key}) from {table} where {rows[table]})
                     group by 1 having count(*) > 1 or hashed = hash(null)
                 )
                 group by {key}
